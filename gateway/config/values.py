@@ -1,0 +1,120 @@
+"""The value types of configuration: durations, sizes, rates, addresses, names, secret references.
+
+Written as people write them (CONTRACT 2: `10s`, `64KiB`, `100/minute`), held as numbers.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+PERIODS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+
+DURATION: Final = re.compile(r"(0|[1-9][0-9]{0,8})(ms|s|m|h|d)", re.ASCII)
+SIZE: Final = re.compile(r"(0|[1-9][0-9]{0,11})(B|KiB|MiB|GiB)?", re.ASCII)
+RATE: Final = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day|[1-9][0-9]{0,8}(?:s|m|h|d))", re.ASCII)
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+class Model(BaseModel):
+    """A frozen piece of configuration that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+
+def parse_duration(value: Any) -> float:
+    """`500ms 10s 5m 24h 90d` -> seconds. Raises ValueError."""
+    if isinstance(value, str) and (found := DURATION.fullmatch(value)):
+        return int(found[1]) * UNITS[found[2]]
+    raise ValueError("a duration is written like 500ms, 10s, 5m, 24h or 90d")
+
+
+def parse_size(value: Any) -> int:
+    """`64KiB 1MiB` or a plain number of bytes -> bytes. Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and (found := SIZE.fullmatch(value)):
+        return int(found[1]) * BYTES[found[2] or "B"]
+    raise ValueError("a size is written like 64KiB, 1MiB or 4096")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`count` requests in `seconds`."""
+
+    count: int
+    seconds: float
+
+
+def parse_rate(value: Any) -> Rate:
+    """`100/minute`, `20/10s` -> Rate. Raises ValueError."""
+    if isinstance(value, str) and (found := RATE.fullmatch(value)):
+        seconds = PERIODS.get(found[2])
+        return Rate(int(found[1]), seconds if seconds is not None else parse_duration(found[2]))
+    raise ValueError("a rate is written like 100/minute, 5000/day or 20/10s")
+
+
+def parse_network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A CIDR or a single address. Raises ValueError, also when host bits are set."""
+    if not isinstance(value, str):
+        raise ValueError("a network is written like 10.0.0.0/8 or 2001:db8::/32")
+    return ipaddress.ip_network(value)
+
+
+def _text(schema: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **schema})
+
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), _text({"pattern": f"^{DURATION.pattern}$", "examples": ["500ms", "10s", "5m", "24h"]})
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": f"^{SIZE.pattern}$"}, {"type": "integer", "minimum": 0}], "examples": ["64KiB"]}
+    ),
+]
+RateText = Annotated[
+    Rate, BeforeValidator(parse_rate), _text({"pattern": f"^{RATE.pattern}$", "examples": ["100/minute", "20/10s"]})
+]
+Network = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network,
+    BeforeValidator(parse_network),
+    PlainSerializer(str),
+    _text({"examples": ["10.0.0.0/8"]}),
+]
+Name = Annotated[str, Field(pattern=NAME)]
+FilePath = Annotated[
+    Path,
+    BeforeValidator(lambda value: Path(value) if isinstance(value, str) and value else value),
+    PlainSerializer(str),
+    _text({"format": "path"}),
+]
+"""A path; relative ones were made absolute against the file that names them, before validation."""
+
+
+class EnvSecret(Model):
+    """A secret in an environment variable."""
+
+    env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class FileSecret(Model):
+    """A secret in a file: one trailing newline is dropped, a replaced file is picked up."""
+
+    file: FilePath
+
+
+SecretRef = EnvSecret | FileSecret
+"""A secret is never a bare string but a typed reference (CONTRACT 2)."""
+
+Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+"""A token of RFC 9110 5.6.2: header and cookie names."""
+
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

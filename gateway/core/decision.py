@@ -1,0 +1,81 @@
+"""May they? The question, the answer, and the proof of an allowing answer."""
+
+from collections.abc import Mapping
+from typing import final
+
+from gateway.core.message import Request
+from gateway.core.principal import Principal
+
+
+class AccessRequest:
+    """One question: this action, on this resource, in this environment. What conditions read beside the principal.
+
+    `method` is the action as policies name it (HEAD is asked as HEAD); `params` are decoded path parameters; `now` is
+    Unix time. Headers and the query are decoded by whoever reads them, from `request`, so that a rule that reads neither
+    costs nothing.
+    """
+
+    __slots__ = ("host", "method", "now", "params", "path", "request", "route", "upstream")
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        route: str,
+        upstream: str,
+        path: str,
+        host: str,
+        params: Mapping[str, str],
+        now: float,
+        request: Request,
+    ) -> None:
+        self.method = method
+        self.route = route
+        self.upstream = upstream
+        self.path = path
+        self.host = host
+        self.params = params
+        self.now = now
+        self.request = request
+
+
+class Decision:
+    """One answer. `rule` is `policy/rule` of the deciding rule, None when no rule allowed it (default deny).
+
+    `place` is that rule's `file:line`; `capped` is set when only a scope ceiling stood in the way; `errors` names rules
+    whose condition could not be evaluated; `shadow` is what shadow rules would have decided: (rule, effect) or None.
+    """
+
+    __slots__ = ("allowed", "capped", "errors", "place", "rule", "shadow")
+
+    def __init__(
+        self,
+        allowed: bool,
+        rule: str | None,
+        place: str | None = None,
+        *,
+        capped: bool = False,
+        errors: tuple[str, ...] = (),
+        shadow: tuple[str, bool] | None = None,
+    ) -> None:
+        self.allowed = allowed
+        self.rule = rule
+        self.place = place
+        self.capped = capped
+        self.errors = errors
+        self.shadow = shadow
+
+    @property
+    def effect(self) -> str:
+        return "allow" if self.allowed else "deny"
+
+
+@final
+class Permit:
+    """Proof of an allowing decision. Only `authz.policy.enforce` makes one; injectors and limits demand it."""
+
+    __slots__ = ("access", "principal")
+
+    def __init__(self, principal: Principal, access: AccessRequest) -> None:
+        self.principal = principal
+        self.access = access

@@ -1,0 +1,107 @@
+"""The record of one request: the pipeline writes it, observers read it when the last byte is out."""
+
+from gateway.core.decision import Decision
+from gateway.core.principal import Principal
+from gateway.core.reason import Reason
+
+
+class Allowance:
+    """What is left of one limit. `policy` is the rule's name, `quota` its size, `window` and `reset` in seconds."""
+
+    __slots__ = ("policy", "quota", "remaining", "reset", "window")
+
+    def __init__(self, policy: str, quota: int, window: float, remaining: int, reset: float) -> None:
+        self.policy = policy
+        self.quota = quota
+        self.window = window
+        self.remaining = remaining
+        self.reset = reset
+
+
+class Exchange:
+    """Everything an audit event, a span or a metric may want to know of one request.
+
+    `started` is monotonic seconds, `time` Unix seconds. `status` is None when the client left before an answer.
+    `trace_id` is 32 hex digits or "", `span_id` 16; `sampled` whether spans are recorded. `upstream_seconds` counts from
+    sending to the upstream's headers. `detail` explains a refusal to the audit trail. `source` tells who made the status:
+    "gateway" or "upstream". `error` is set when the exchange broke after the answer began.
+    """
+
+    __slots__ = (
+        "allowances",
+        "bytes_in",
+        "bytes_out",
+        "client",
+        "credential",
+        "decision",
+        "detail",
+        "error",
+        "generation",
+        "host",
+        "id",
+        "listener",
+        "method",
+        "params",
+        "path",
+        "peer",
+        "principal",
+        "query",
+        "reason",
+        "retries",
+        "route",
+        "sampled",
+        "secure",
+        "source",
+        "span",
+        "span_id",
+        "started",
+        "status",
+        "time",
+        "trace_id",
+        "trusted",
+        "upstream",
+        "upstream_address",
+        "upstream_seconds",
+        "upstream_status",
+        "user_agent",
+        "version",
+    )
+
+    def __init__(self, id: str, started: float, time: float, generation: str, listener: str, method: str, peer: str) -> None:
+        self.id = id
+        self.started = started
+        self.time = time
+        self.generation = generation
+        self.listener = listener
+        self.method = method
+        self.peer = peer
+        self.client = peer
+        self.host = ""
+        self.path = ""
+        self.query: bytes | None = None
+        self.version = "1.1"
+        self.secure = False
+        self.trusted = False
+        self.user_agent: bytes | None = None
+        self.route: str | None = None
+        self.params: dict[str, str] | None = None
+        self.principal: Principal | None = None
+        self.decision: Decision | None = None
+        self.reason: Reason | None = None
+        self.detail = ""
+        self.status: int | None = None
+        self.source = "gateway"
+        self.error: str | None = None
+        self.allowances: tuple[Allowance, ...] = ()
+        self.upstream: str | None = None
+        self.upstream_address: str | None = None
+        self.upstream_seconds: float | None = None
+        self.upstream_status: int | None = None
+        self.retries = 0
+        self.credential: str | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.trace_id = ""
+        self.span_id = ""
+        self.sampled = False
+        self.span: object | None = None

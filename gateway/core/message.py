@@ -1,0 +1,227 @@
+"""The four forms of a message: as it arrived, admitted, prepared for the upstream, and the answer.
+
+Header names are lower-case bytes, values raw bytes without surrounding white space, in the order received.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Final, Protocol
+
+from gateway.core.errors import GatewayError
+
+Field = tuple[bytes, bytes]
+"""One header field: lower-case name, value."""
+
+
+class Body(Protocol):
+    """A request body that has not been read yet.
+
+    `length` is the announced length in bytes, None for a chunked one. `whole` holds the bytes once `read` has run, else
+    None. Iterating and reading raise BadRequest (body-too-large, malformed-request, request-timeout).
+    """
+
+    length: int | None
+    whole: bytes | None
+    limit: int
+
+    async def read(self, limit: int) -> bytes: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class NoBody:
+    """The body of a request that has none."""
+
+    __slots__ = ()
+    length: int | None = 0
+    whole: bytes | None = b""
+    limit: int = 0
+
+    async def read(self, limit: int) -> bytes:
+        return b""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        return
+        yield b""
+
+
+NO_BODY: Final = NoBody()
+
+
+class Inbound:
+    """A request as it arrived, nothing checked beyond what the parser checked.
+
+    `target` is the raw request-target of the request line; `peer` the address of the other end of the connection
+    ("" on a unix socket); `secure` whether *this* connection is TLS; `certificate` the DER of a client certificate that
+    our own listener verified; `fault` what the server's parser or timers found wrong, to be answered instead of served.
+    """
+
+    __slots__ = (
+        "body",
+        "certificate",
+        "fault",
+        "headers",
+        "listener",
+        "method",
+        "peer",
+        "secure",
+        "server_name",
+        "target",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: list[Field],
+        peer: str,
+        listener: str,
+        secure: bool = False,
+        server_name: str | None = None,
+        certificate: bytes | None = None,
+        body: Body = NO_BODY,
+        fault: GatewayError | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        self.headers = headers
+        self.peer = peer
+        self.listener = listener
+        self.secure = secure
+        self.server_name = server_name
+        self.certificate = certificate
+        self.body = body
+        self.fault = fault
+
+    def first(self, name: bytes) -> bytes | None:
+        """The first value of a field, for what must be known even of a request that is not admitted."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Request:
+    """An admitted request. Only `edge.intake` makes one; nobody changes it.
+
+    `path` is the canonical path (CONTRACT 2), ASCII; `segments` its parts after the first slash, still escaped; `query`
+    the raw query byte for byte, None when there is no `?`. `host` is lower case without port, `authority` as sent (lower
+    case). `client` is the client's address, normalised, by the one believed family; `secure` is the client's scheme as
+    believed; `fields` maps a name to its first value, `repeated` names those that came more than once.
+    `certificate` is the client certificate's DER, from our listener or a believed proxy.
+    """
+
+    __slots__ = (
+        "authority",
+        "body",
+        "certificate",
+        "client",
+        "fields",
+        "forwarded",
+        "headers",
+        "host",
+        "listener",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "repeated",
+        "secure",
+        "segments",
+        "trusted",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        segments: tuple[str, ...],
+        query: bytes | None,
+        host: str,
+        authority: str,
+        version: str,
+        headers: list[Field],
+        fields: dict[bytes, bytes],
+        repeated: frozenset[bytes],
+        peer: str,
+        client: str,
+        secure: bool,
+        trusted: bool,
+        forwarded: tuple[Field, ...],
+        certificate: bytes | None,
+        listener: str,
+        body: Body,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.segments = segments
+        self.query = query
+        self.host = host
+        self.authority = authority
+        self.version = version
+        self.headers = headers
+        self.fields = fields
+        self.repeated = repeated
+        self.peer = peer
+        self.client = client
+        self.secure = secure
+        self.trusted = trusted
+        self.forwarded = forwarded
+        self.certificate = certificate
+        self.listener = listener
+        self.body = body
+
+
+class Outbound:
+    """A request prepared for the upstream; the injector and the transport are its last readers.
+
+    `target` is path and query as they will stand on the wire. `secrets` are the raw values an injector added, so that
+    the transport can keep them out of the answer. `headers` carry no framing fields: the transport frames the body.
+    """
+
+    __slots__ = ("body", "head", "headers", "method", "request", "secrets", "target")
+
+    def __init__(self, *, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.request = request
+        self.secrets: tuple[bytes, ...] = ()
+        self.head = method == "HEAD"
+
+
+class Response:
+    """An answer, ours or an upstream's. The body is `body`, or `stream` when that is not None.
+
+    `abandon` ends an unfinished stream and its upstream connection; calling it twice, or after the end, is harmless.
+    `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's connection.
+    `address` is the upstream address that answered, `retries` how often the request was sent again.
+    """
+
+    __slots__ = ("abandon", "address", "body", "close", "headers", "own", "retries", "status", "stream")
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[Field],
+        body: bytes = b"",
+        *,
+        stream: AsyncIterator[bytes] | None = None,
+        abandon: Callable[[], None] | None = None,
+        own: bool = True,
+        close: bool = False,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.stream = stream
+        self.abandon = abandon
+        self.own = own
+        self.close = close
+        self.address: str | None = None
+        self.retries = 0

@@ -1,0 +1,144 @@
+"""What two rooms share without knowing each other. `build.py` hands the implementations in."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from gateway.core.decision import Permit
+from gateway.core.exchange import Allowance
+from gateway.core.message import Inbound, Outbound, Request, Response
+from gateway.core.principal import Identity, Principal
+from gateway.core.secret import Secret
+
+
+class Clock(Protocol):
+    """Time, handed in."""
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+
+class SecretSource(Protocol):
+    """One referenced secret, whose value may change while running (a replaced file)."""
+
+    @property
+    def name(self) -> str:
+        """Where it comes from, for messages: `env:NAME`, `file:PATH`. Never the value."""
+        ...
+
+    def current(self) -> Secret:
+        """The value now. Raises DependencyDown when there is none."""
+        ...
+
+
+class Fetched:
+    """An answer of the control plane's HTTP client. Header names lower case."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Fetch(Protocol):
+    """The control plane's HTTP client: capped, timed, never following redirects."""
+
+    async def get(
+        self,
+        url: str,
+        *,
+        limit: int,
+        timeout: float,
+        allow_plaintext: bool = False,
+        allow_private: bool = False,
+        ca: str | None = None,
+    ) -> Fetched:
+        """GET `url`, at most `limit` bytes in `timeout` seconds. Raises DependencyDown."""
+        ...
+
+
+class Grant(Protocol):
+    """Turns a verified identity into a principal: bindings give it roles, roles give it permissions."""
+
+    def __call__(self, identity: Identity) -> Principal: ...
+
+
+class Authenticator(Protocol):
+    """One scheme's answer to "who is asking?"."""
+
+    scheme: str
+    challenge: bytes
+    """The value of WWW-Authenticate when nothing was presented; empty when the scheme has none."""
+
+    async def authenticate(self, request: Request) -> Principal | None:
+        """None: not presented. Raises Unauthenticated: presented and bad. Raises DependencyDown: cannot be decided."""
+        ...
+
+
+class Injector(Protocol):
+    """Adds an upstream credential to an outbound request; the last stage before sending."""
+
+    name: str | None
+
+    async def inject(self, outbound: Outbound, permit: Permit) -> None:
+        """Raises DependencyDown when the credential cannot be had: never an unauthenticated forward."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries an outbound request to its upstream and brings the answer's head back."""
+
+    async def send(self, outbound: Outbound) -> Response: ...
+
+
+class Limits(Protocol):
+    """All limits of one stage of one route, spent together or not at all."""
+
+    async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
+        """Raises LimitExceeded, or DependencyDown when the store is gone and the mode is `closed`."""
+        ...
+
+
+class Metrics(Protocol):
+    """Counters and gauges for what happens beside the straight path. Names as in docs/reference/metrics.md."""
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
+    def gauge(self, name: str, value: float, /, **labels: str) -> None: ...
+
+
+class Events(Protocol):
+    """The audit trail as rooms see it: something worth a record happened outside a request's own event."""
+
+    def event(self, name: str, /, **fields: Any) -> None: ...
+
+
+class Writer(Protocol):
+    """The client's connection, as the data path sees it. The server implements it; `app.py` is its only user."""
+
+    async def start(self, response: Response, body: bytes, more: bool) -> None:
+        """Write the head and the first piece of the body together; frames the body itself. Returns when it may go on."""
+        ...
+
+    async def write(self, chunk: bytes) -> None:
+        """Write one more piece; waits while the client reads slowly."""
+        ...
+
+    def end(self) -> None:
+        """The body is complete."""
+        ...
+
+    def abort(self) -> None:
+        """The answer cannot be completed: end the connection so that the client sees it is cut off."""
+        ...
+
+
+class App(Protocol):
+    """The data path as the server sees it: one call a request."""
+
+    async def __call__(self, inbound: Inbound, writer: Writer) -> None: ...

@@ -1,0 +1,96 @@
+"""Why the gateway answered as it did: one closed list.
+
+A reason is audit field, metric label and problem type at once, so it is never renamed after a release.
+"""
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
+
+
+class Reason(StrEnum):
+    """The stable slug of a refusal or failure."""
+
+    MALFORMED_REQUEST = "malformed-request"
+    PATH_REFUSED = "path-refused"
+    PARAM_INVALID = "param-invalid"
+    QUERY_INVALID = "query-invalid"
+    CREDENTIAL_AMBIGUOUS = "credential-ambiguous"
+    STATE_INVALID = "state-invalid"
+    CREDENTIAL_MISSING = "credential-missing"
+    CREDENTIAL_INVALID = "credential-invalid"
+    CREDENTIAL_EXPIRED = "credential-expired"
+    POLICY_DENIED = "policy-denied"
+    INSUFFICIENT_SCOPE = "insufficient-scope"
+    ORIGIN_DENIED = "origin-denied"
+    ADDRESS_BLOCKED = "address-blocked"
+    TLS_REQUIRED = "tls-required"
+    NO_ROUTE = "no-route"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    REQUEST_TIMEOUT = "request-timeout"
+    BODY_TOO_LARGE = "body-too-large"
+    TARGET_TOO_LONG = "target-too-long"
+    MEDIA_TYPE = "media-type"
+    EXPECTATION_FAILED = "expectation-failed"
+    MISDIRECTED = "misdirected"
+    BODY_INVALID = "body-invalid"
+    RATE_LIMITED = "rate-limited"
+    HEADERS_TOO_LARGE = "headers-too-large"
+    INTERNAL = "internal"
+    METHOD_NOT_IMPLEMENTED = "method-not-implemented"
+    VERSION_NOT_SUPPORTED = "version-not-supported"
+    LOOP_DETECTED = "loop-detected"
+    UPSTREAM_UNREACHABLE = "upstream-unreachable"
+    UPSTREAM_PROTOCOL = "upstream-protocol"
+    UPSTREAM_OVERLOADED = "upstream-overloaded"
+    DEPENDENCY_DOWN = "dependency-down"
+    DRAINING = "draining"
+    OVERLOADED = "overloaded"
+    AUDIT_FULL = "audit-full"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+
+
+STATUS: Final[dict[Reason, int]] = {
+    Reason.MALFORMED_REQUEST: 400,
+    Reason.PATH_REFUSED: 400,
+    Reason.PARAM_INVALID: 400,
+    Reason.QUERY_INVALID: 400,
+    Reason.CREDENTIAL_AMBIGUOUS: 400,
+    Reason.STATE_INVALID: 400,
+    Reason.CREDENTIAL_MISSING: 401,
+    Reason.CREDENTIAL_INVALID: 401,
+    Reason.CREDENTIAL_EXPIRED: 401,
+    Reason.POLICY_DENIED: 403,
+    Reason.INSUFFICIENT_SCOPE: 403,
+    Reason.ORIGIN_DENIED: 403,
+    Reason.ADDRESS_BLOCKED: 403,
+    Reason.TLS_REQUIRED: 403,
+    Reason.NO_ROUTE: 404,
+    Reason.METHOD_NOT_ALLOWED: 405,
+    Reason.REQUEST_TIMEOUT: 408,
+    Reason.BODY_TOO_LARGE: 413,
+    Reason.TARGET_TOO_LONG: 414,
+    Reason.MEDIA_TYPE: 415,
+    Reason.EXPECTATION_FAILED: 417,
+    Reason.MISDIRECTED: 421,
+    Reason.BODY_INVALID: 422,
+    Reason.RATE_LIMITED: 429,
+    Reason.HEADERS_TOO_LARGE: 431,
+    Reason.INTERNAL: 500,
+    Reason.METHOD_NOT_IMPLEMENTED: 501,
+    Reason.VERSION_NOT_SUPPORTED: 505,
+    Reason.LOOP_DETECTED: 508,
+    Reason.UPSTREAM_UNREACHABLE: 502,
+    Reason.UPSTREAM_PROTOCOL: 502,
+    Reason.UPSTREAM_OVERLOADED: 503,
+    Reason.DEPENDENCY_DOWN: 503,
+    Reason.DRAINING: 503,
+    Reason.OVERLOADED: 503,
+    Reason.AUDIT_FULL: 503,
+    Reason.UPSTREAM_TIMEOUT: 504,
+}
+
+
+def title(status: int) -> str:
+    """The HTTP reason phrase, RFC 9110 section 15."""
+    return HTTPStatus(status).phrase

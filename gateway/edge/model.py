@@ -1,0 +1,90 @@
+"""The configuration of the edge: listeners, CORS, security headers, validation (CONTRACT 2)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.config.values import Duration, FilePath, FileSecret, Method, Model, Network, Size, Token
+
+
+class Tls(Model):
+    """A listener's certificate and its demands on the client's."""
+
+    certificate: FilePath
+    key: FileSecret
+    min_version: Literal["1.2", "1.3"] = "1.3"
+    client_ca: FilePath | None = None
+    client_auth: Literal["none", "optional", "require"] = "none"
+    client_crl: FilePath | None = None
+
+
+class ListenerLimits(Model):
+    """Bounds on what one client may send."""
+
+    request_line: Size = 8 * 1024
+    headers: Size = 32 * 1024
+    header_count: Annotated[int, Field(ge=1, le=1000)] = 100
+    body: Size = 10 * 1024 * 1024
+    header_timeout: Duration = 10.0
+    body_idle: Duration = 30.0
+    idle_timeout: Duration = 60.0
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
+
+
+class Drain(Model):
+    """How a stop goes: wait `delay` after readiness fails, then at most `timeout` for what is in flight."""
+
+    delay: Duration = 0.0
+    timeout: Duration = 30.0
+
+
+class Listen(Model):
+    """One address the gateway serves."""
+
+    address: str = "127.0.0.1:8080"
+    allow_from: list[Network] | None = None
+    deny_from: list[Network] = []
+    tls: Tls | None = None
+    redirect_http: str | None = None
+    trusted_proxies: list[Network] = []
+    client_address: Literal["none", "x-forwarded-for", "forwarded"] = "none"
+    client_certificate: Literal["none", "client-cert", "xfcc"] = "none"
+    hosts: list[str] | Literal["any"] = "any"
+    limits: ListenerLimits = ListenerLimits()
+    drain: Drain = Drain()
+
+
+class Cors(Model):
+    """One CORS policy. An origin is exact, or `https://*.example.com`, or "*" (never together with credentials)."""
+
+    origins: Annotated[list[str], Field(min_length=1)]
+    methods: list[Method] = ["GET", "HEAD", "POST"]
+    headers: list[Token] = []
+    expose: list[Token] = []
+    credentials: bool = False
+    max_age: Duration = 600.0
+    enforce: bool = False
+
+
+class Validate(Model):
+    """What a route's requests must look like."""
+
+    body: FilePath | None = None
+    content_types: list[str] | None = None
+    body_limit: Size | None = None
+
+
+class SecurityTxt(Model):
+    """RFC 9116."""
+
+    contact: str | list[str]
+    expires: Duration = 180 * 86400.0
+    canonical: str | None = None
+    encryption: str | None = None
+    acknowledgments: str | None = None
+    policy: str | None = None
+    preferred_languages: str | None = None
+
+
+SecurityHeaders = dict[Token, str | None]
+"""Header name to value, merged over the built-in set; null removes one."""

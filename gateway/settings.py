@@ -1,0 +1,83 @@
+"""The whole configuration document: the rooms' models composed (CONTRACT 2)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.audit.model import Audit
+from gateway.authn.model import Authentication
+from gateway.config.values import FilePath, Method, Model, Name, SecretRef
+from gateway.credentials.model import Credential
+from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate
+from gateway.ratelimit.model import RateLimits
+from gateway.telemetry.model import Log, Telemetry
+from gateway.upstream.model import RouteTimeouts, Upstream
+
+
+class Admin(Model):
+    """The operators' own listener."""
+
+    address: str = "127.0.0.1:9901"
+    token: SecretRef | None = None
+    hosts: list[str] = []
+
+
+class Match(Model):
+    """Which requests a route claims."""
+
+    path: str
+    methods: list[Method] | Literal["any"] = "any"
+    host: str | None = None
+    listeners: list[Name] | None = None
+
+
+class Rewrite(Model):
+    """How the path changes on its way."""
+
+    strip_prefix: str | None = None
+
+
+class RouteModel(Model):
+    """A pattern and everything a request on it needs."""
+
+    name: Name
+    match: Match
+    upstream: Name
+    credential: Name | None = None
+    rewrite: Rewrite = Rewrite()
+    authenticate: Annotated[list[str], Field(min_length=1)] | None = None
+    anonymous: bool = False
+    rate_limits: list[Name] = []
+    cors: Name | None = None
+    params: dict[str, str] = {}
+    allow_encoded_slash: list[str] = []
+    validate_: Annotated[Validate, Field(alias="validate")] = Validate()
+    timeouts: RouteTimeouts = RouteTimeouts()
+
+
+class Portal(Model):
+    """The gateway's own public endpoints."""
+
+    prefix: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~-]+$")] = "/.gateway"
+
+
+class Settings(Model):
+    """config.yaml."""
+
+    version: Literal[1]
+    listen: Listen | None = None
+    listeners: dict[Name, Listen] | None = None
+    admin: Admin = Admin()
+    authentication: Authentication = Authentication()
+    policies: FilePath | list[FilePath] = []
+    rate_limits: RateLimits = RateLimits()
+    cors: dict[Name, Cors] = {}
+    security_headers: SecurityHeaders = {}
+    credentials: dict[Name, Credential] = {}
+    upstreams: dict[Name, Upstream] = {}
+    routes: list[RouteModel] = []
+    audit: Audit = Audit()
+    log: Log = Log()
+    telemetry: Telemetry = Telemetry()
+    security_txt: SecurityTxt | None = None
+    portal: Portal = Portal()

@@ -1,0 +1,36 @@
+"""The configuration of logs, traces and metrics (CONTRACT 2, `log:` and `telemetry:`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.config.values import Model
+
+
+class Log(Model):
+    """Operator logs, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Traces(Model):
+    """Spans by OTLP/HTTP; `sample` is the share of requests recorded."""
+
+    otlp: str
+    sample: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
+
+
+class MetricsOut(Model):
+    """Prometheus on the admin listener, and pushed by OTLP/HTTP."""
+
+    prometheus: bool = True
+    otlp: str | None = None
+
+
+class Telemetry(Model):
+    """Everything OpenTelemetry."""
+
+    service_name: str = "gateway"
+    traces: Traces | None = None
+    metrics: MetricsOut = MetricsOut()
