@@ -16,12 +16,13 @@ class Body(Protocol):
     """A request body that has not been read yet.
 
     `length` is the announced length in bytes, None for a chunked one. `whole` holds the bytes once `read` has run, else
-    None. Iterating and reading raise BadRequest (body-too-large, malformed-request, request-timeout).
+    None. `received` counts the bytes so far. Iterating and reading raise BadRequest (body-too-large, malformed-request, request-timeout).
     """
 
     length: int | None
     whole: bytes | None
     limit: int
+    received: int
 
     async def read(self, limit: int) -> bytes: ...
     def __aiter__(self) -> AsyncIterator[bytes]: ...
@@ -34,6 +35,7 @@ class NoBody:
     length: int | None = 0
     whole: bytes | None = b""
     limit: int = 0
+    received: int = 0
 
     async def read(self, limit: int) -> bytes:
         return b""

@@ -1,0 +1,83 @@
+"""The street door: one call a request. Opens the exchange, has it answered, delivers the answer, writes the evidence."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Protocol
+
+from gateway.core.errors import GatewayError
+from gateway.core.exchange import Exchange
+from gateway.core.message import Inbound, Response
+from gateway.core.ports import Writer
+from gateway.pipeline import handle
+from gateway.snapshot import Current
+
+CLIENT_GONE = "client-gone"
+
+
+class Evidence(Protocol):
+    """Who watches exchanges: told when one begins and when its last byte is out. Never awaits, never raises."""
+
+    def begin(self, exchange: Exchange, inbound: Inbound) -> None: ...
+    def end(self, exchange: Exchange) -> None: ...
+
+
+def request_id() -> str:
+    """A UUIDv7 (RFC 9562 5.7): sortable by time, unguessable otherwise."""
+    value = (int(time() * 1000) & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x7000 << 64 | 0x8000 << 48
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class GatewayApp:
+    """One listener's requests, each with the snapshot it came in with."""
+
+    def __init__(self, current: Current, listener: str, evidence: Evidence, *, new_id: Callable[[], str] = request_id) -> None:
+        self._current = current
+        self._listener = listener
+        self._evidence = evidence
+        self._new_id = new_id
+
+    async def __call__(self, inbound: Inbound, writer: Writer) -> None:
+        snapshot = self._current.snapshot
+        exchange = Exchange(
+            self._new_id(), monotonic(), time(), snapshot.generation, self._listener, inbound.method, inbound.peer
+        )
+        exchange.version = inbound.version
+        self._evidence.begin(exchange, inbound)
+        try:
+            response = await handle(inbound, exchange, snapshot.doors[self._listener])
+            await deliver(response, exchange, writer)
+        except asyncio.CancelledError:
+            exchange.error = CLIENT_GONE
+            raise
+        finally:
+            exchange.bytes_in = inbound.body.received
+            self._evidence.end(exchange)
+
+
+async def deliver(response: Response, exchange: Exchange, writer: Writer) -> None:
+    """Write the answer out, piece by piece. A stream that breaks ends the connection: a cut must be seen as one."""
+    if response.stream is None:
+        exchange.bytes_out = len(response.body)
+        await writer.start(response, response.body, False)
+        return
+    complete = False
+    try:
+        await writer.start(response, response.body, True)
+        sent = len(response.body)
+        async for chunk in response.stream:
+            sent += len(chunk)
+            exchange.bytes_out = sent
+            await writer.write(chunk)
+        writer.end()
+        complete = True
+    except GatewayError as error:
+        exchange.error = error.reason
+        exchange.detail = error.detail
+        writer.abort()
+    finally:
+        if not complete and response.abandon is not None:
+            response.abandon()

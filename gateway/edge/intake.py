@@ -1,0 +1,175 @@
+"""Is this a decent message? The only maker of a Request.
+
+Refuses what two servers might read differently (RFC 9112, attacks on framing, Host and path), settles who the client is,
+and hands on one parsed form that is authorised and forwarded alike.
+"""
+
+import re
+from typing import Final
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import Field, Inbound, Request
+from gateway.core.reason import Reason
+from gateway.edge import peer
+from gateway.edge.model import Listen
+from gateway.core.path import canonical, refuse_query
+
+HOST: Final = re.compile(rb"([A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+QUERY: Final = re.compile(rb"[!\"$-~]*")
+# Fields that mean one thing or nothing: two of them is an attack on whoever reads the other one.
+SINGLE: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"origin"))
+NOT_IMPLEMENTED: Final = frozenset(("CONNECT", "TRACE"))
+REMEMBERED: Final = 1024
+
+CLIENT_BY: Final = {"x-forwarded-for": peer.by_x_forwarded_for, "forwarded": peer.by_forwarded}
+CERTIFICATE_BY: Final = {"client-cert": peer.by_client_cert, "xfcc": peer.by_xfcc}
+FAMILY: Final = {
+    "x-forwarded-for": frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")),
+    "forwarded": frozenset((b"forwarded",)),
+}
+
+
+class Intake:
+    """One listener's judgement of what arrives."""
+
+    def __init__(self, name: str, listen: Listen) -> None:
+        self._name = name
+        self._trusted = peer.Networks(listen.trusted_proxies)
+        self._client_by = CLIENT_BY.get(listen.client_address)
+        self._family = FAMILY.get(listen.client_address, frozenset())
+        self._certificate_by = CERTIFICATE_BY.get(listen.client_certificate)
+        self._unix = listen.address.startswith("unix:")
+        self._body_limit = listen.limits.body
+        self._binds_name = listen.tls is not None and listen.tls.client_auth != "none"
+        self._hosts = None if listen.hosts == "any" else frozenset(host.lower() for host in listen.hosts if not host.startswith("*."))
+        self._suffixes = () if listen.hosts == "any" else tuple(host.lower()[1:] for host in listen.hosts if host.startswith("*."))
+        self._authorities: dict[bytes, tuple[str, str]] = {}
+
+    def __call__(self, inbound: Inbound) -> Request:
+        """Admit, or raise BadRequest with the precise reason."""
+        if inbound.fault is not None:
+            raise inbound.fault
+        if inbound.version not in ("1.1", "1.0"):
+            raise BadRequest("HTTP version", reason=Reason.VERSION_NOT_SUPPORTED, close=True)
+        if inbound.method in NOT_IMPLEMENTED:
+            raise BadRequest("method", reason=Reason.METHOD_NOT_IMPLEMENTED, close=True)
+        fields, repeated = self._fields(inbound.headers)
+        self._framing(fields, inbound)
+        target, authority = self._authority(inbound.target, fields.get(b"host"))
+        host, authority_text = self._host(authority, inbound.server_name)
+        raw_path, mark, query = target.partition(b"?")
+        path = canonical(raw_path)
+        if mark and not QUERY.fullmatch(query):
+            raise BadRequest("a character the query may not hold", reason=Reason.QUERY_INVALID)
+        refuse_query(query)
+        trusted = (self._unix and not inbound.peer) or inbound.peer in self._trusted
+        client, secure, certificate = self._peer(inbound, trusted)
+        return Request(
+            method=inbound.method,
+            path=path,
+            segments=tuple(path[1:].split("/")),
+            query=query if mark else None,
+            host=host,
+            authority=authority_text,
+            version=inbound.version,
+            headers=inbound.headers,
+            fields=fields,
+            repeated=repeated,
+            peer=inbound.peer,
+            client=client,
+            secure=secure,
+            trusted=trusted,
+            forwarded=tuple(field for field in inbound.headers if field[0] in self._family) if trusted and self._family else (),
+            certificate=certificate,
+            listener=self._name,
+            body=inbound.body,
+        )
+
+    def _fields(self, headers: list[Field]) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
+        """First value of each field, and the names that came more than once."""
+        fields = dict(headers)
+        if len(fields) == len(headers):
+            return fields, NONE_REPEATED
+        fields, repeated = {}, set()
+        for name, value in headers:
+            if name in fields:
+                repeated.add(name)
+            else:
+                fields[name] = value
+        return fields, frozenset(repeated)
+
+    def _framing(self, fields: dict[bytes, bytes], inbound: Inbound) -> None:
+        """RFC 9112 6.3 once more, so that no server library's leniency decides it; RFC 9110 10.1.1 for Expect."""
+        if len(fields) != len(inbound.headers):
+            names = [name for name, _ in inbound.headers]
+            for name in SINGLE:
+                if names.count(name) > 1:
+                    reason = Reason.CREDENTIAL_AMBIGUOUS if name == b"authorization" else Reason.MALFORMED_REQUEST
+                    raise BadRequest(f"{name.decode()} came more than once", reason=reason, close=True)
+        coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+        if coding is not None and (length is not None or coding.lower() != b"chunked" or inbound.version == "1.0"):
+            raise BadRequest("ambiguous framing", close=True)
+        if length is not None and not (length.isdigit() and len(length) <= 18):
+            raise BadRequest("Content-Length is not a number", close=True)
+        if length is not None and int(length) > self._body_limit:
+            raise BadRequest("declared body", reason=Reason.BODY_TOO_LARGE, close=True)
+        expectation = fields.get(b"expect")
+        if expectation is not None and expectation.lower() != b"100-continue":
+            raise BadRequest("Expect", reason=Reason.EXPECTATION_FAILED)
+
+    def _authority(self, target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
+        """(origin-form target, authority). An absolute-form target must name the same authority as Host (RFC 9112 3.2.2)."""
+        if host is None:
+            raise BadRequest("no Host")
+        if b"#" in target:
+            raise BadRequest("a fragment is no part of a request-target", reason=Reason.PATH_REFUSED)
+        if target.startswith(b"/"):
+            return target, host
+        absolute = ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            raise BadRequest("the request-target is neither origin-form nor absolute-form", reason=Reason.PATH_REFUSED)
+        if absolute[1].lower() != host.lower():
+            raise BadRequest("Host and request-target name different authorities")
+        rest = absolute[2]
+        return (rest if rest.startswith(b"/") else b"/" + rest), host
+
+    def _host(self, authority: bytes, server_name: str | None) -> tuple[str, str]:
+        """(host, authority) in lower case; a trailing dot names the same host."""
+        known = self._authorities.get(authority)
+        if known is None:
+            known = self._judge_host(authority)
+            if len(self._authorities) < REMEMBERED:
+                self._authorities[authority] = known
+        if self._binds_name and server_name is not None and server_name.rstrip(".").lower() != known[0]:
+            raise BadRequest("Host is not the name the TLS connection was made for", reason=Reason.MISDIRECTED)
+        return known
+
+    def _judge_host(self, authority: bytes) -> tuple[str, str]:
+        found = HOST.fullmatch(authority)
+        if found is None or b".." in found[1] or int(found[2] or 0) > 65535:
+            raise BadRequest("Host is not a host name")
+        host = found[1].decode("ascii").lower().removesuffix(".")
+        if self._hosts is not None and host not in self._hosts and not self._is_beneath(host):
+            raise BadRequest("a host this listener does not serve", reason=Reason.MISDIRECTED)
+        return host, host + (f":{int(found[2])}" if found[2] else "")
+
+    def _is_beneath(self, host: str) -> bool:
+        return any(host.endswith(suffix) and len(host) > len(suffix) for suffix in self._suffixes)
+
+    def _peer(self, inbound: Inbound, trusted: bool) -> tuple[str, bool, bytes | None]:
+        """(client address, client's scheme is https, client certificate)."""
+        client, secure, certificate = inbound.peer, inbound.secure, inbound.certificate
+        if not trusted:
+            return client, secure, certificate
+        if self._client_by is not None:
+            client, told = self._client_by(inbound, self._trusted)
+            secure = inbound.secure if told is None else told
+        if self._certificate_by is not None:
+            # A proxy's own certificate must never stand for its clients' (RFC 9440 4).
+            believed = self._unix or inbound.certificate is not None
+            certificate = self._certificate_by(inbound) if believed else None
+        return client, secure, certificate
+
+
+NONE_REPEATED: Final[frozenset[bytes]] = frozenset()

@@ -1,0 +1,122 @@
+"""THE order. A request is carried through the rooms here, and nowhere else is an order of stages to be found."""
+
+import logging
+import re
+from time import monotonic
+from typing import Final
+
+from gateway.authz.policy import enforce
+from gateway.core.decision import AccessRequest
+from gateway.core.errors import GatewayError, InternalError
+from gateway.core.exchange import Exchange
+from gateway.core.message import Inbound, Request, Response
+from gateway.edge.problem import render
+from gateway.snapshot import Door, Route, Service
+
+log = logging.getLogger(__name__)
+
+# What a trusted proxy may choose; anything else is replaced by our own.
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
+    """Answer one request: whatever happens inside, a finished response comes out."""
+    finish = door.finish
+    try:
+        door.ensure_room()
+        request = door.admit(inbound)
+        note_request(exchange, request)
+        route, captured = claim(door, request)
+        finish = route.finish  # from here on even a refusal carries the route's CORS fields
+        exchange.route = route.name
+        response = await respond(request, route, captured, exchange)
+    except GatewayError as error:
+        note_error(exchange, error)
+        response = render(error, request_id=exchange.id, now=exchange.time)
+    except Exception as bug:  # a bug in this house: answered blandly, logged fully
+        log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
+        error = InternalError(type(bug).__name__)
+        note_error(exchange, error)
+        response = render(error, request_id=exchange.id, now=exchange.time)
+    exchange.status = response.status
+    return finish(response, inbound=inbound, exchange=exchange)
+
+
+def claim(door: Door, request: Request) -> tuple[Route, tuple[str, ...]]:
+    """The route of a request. A preflight is claimed by the method it announces, where that path answers preflights."""
+    if request.method == "OPTIONS" and b"origin" in request.fields:
+        announced = request.fields.get(b"access-control-request-method")
+        if announced is not None:
+            route, captured = door.table.match(request, announced.decode("latin-1"))
+            if route.cors.answers:
+                return route, captured
+    return door.table.match(request, request.method)
+
+
+async def respond(request: Request, route: Route, captured: tuple[str, ...], exchange: Exchange) -> Response:
+    """Carry an admitted request through the rooms, to its upstream and back."""
+    if (answer := route.cors.preflight(request)) is not None:
+        return answer
+    exchange.allowances = await route.address_limits.spend(request, None)
+    if route.answer is not None:
+        return route.answer(request)
+    assert route.service is not None  # noqa: S101  a route answers itself or leads to a service, see build.py
+    return await serve(request, route, route.service, captured, exchange)
+
+
+async def serve(request: Request, route: Route, service: Service, captured: tuple[str, ...], exchange: Exchange) -> Response:
+    """The stages of a route that leads to an upstream."""
+    exchange.upstream = service.upstream
+    params = exchange.params = service.parameters(captured)
+    route.cors.check(request)
+    principal = exchange.principal = await service.gate.authenticate(request)
+    access = AccessRequest(
+        method=request.method,
+        route=route.name or "",
+        upstream=service.upstream,
+        path=request.path,
+        host=request.host,
+        params=params,
+        now=exchange.time,
+        request=request,
+    )
+    decision = exchange.decision = service.policy.decide(principal, access)
+    permit = enforce(principal, access, decision)
+    exchange.allowances += await service.principal_limits.spend(request, principal)
+    await service.validation.validate(request)
+    outbound = service.fields.outbound(request, principal, exchange)
+    await service.injector.inject(outbound, permit)
+    exchange.credential = service.injector.name
+    sent = monotonic()
+    response = await service.transport.send(outbound)
+    note_response(exchange, response, monotonic() - sent)
+    return response
+
+
+def note_request(exchange: Exchange, request: Request) -> None:
+    """What the admitted request tells about the exchange."""
+    exchange.client = request.client
+    exchange.host = request.authority
+    exchange.path = request.path
+    exchange.query = request.query
+    exchange.secure = request.secure
+    exchange.trusted = request.trusted
+    if request.trusted:
+        presented = request.fields.get(b"x-request-id")
+        if presented is not None and REQUEST_ID.fullmatch(presented):
+            exchange.id = presented.decode("ascii")
+
+
+def note_error(exchange: Exchange, error: GatewayError) -> None:
+    """Why there is no answer of the upstream."""
+    exchange.reason = error.reason
+    exchange.detail = error.detail
+
+
+def note_response(exchange: Exchange, response: Response, seconds: float) -> None:
+    """What the upstream's answer tells about the exchange."""
+    exchange.source = "upstream"
+    exchange.upstream_seconds = seconds
+    exchange.upstream_status = response.status
+    exchange.upstream_address = response.address
+    exchange.retries = response.retries

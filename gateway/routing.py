@@ -1,0 +1,250 @@
+"""Which route claims this host, method and path?
+
+Patterns become one tree of segments per host, at load. Literal beats `{name}` beats `*` beats `**`, segment by segment;
+host-specific beats host-less; the path decides before the method does, so a known path with another method is 405 and
+never falls to a less specific route (CONTRACT 2, Routing).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import Request
+from gateway.core.reason import Reason
+from gateway.core.path import canonical, decode_segment
+
+T = TypeVar("T")
+
+PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,62})\}")
+DEFAULT_PARAMETER: Final = r"[A-Za-z0-9._~-]{1,128}"
+MOST_SEGMENTS: Final = 64
+MOST_PARAMETER: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A path pattern in segments: literals as they are, `{}` for a parameter, `*`, and `**` last."""
+
+    text: str
+    segments: tuple[str, ...]
+    names: tuple[str | None, ...]
+    """Of every captured segment, in order: its parameter's name, None for `*` and `**`."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(name for name in self.names if name is not None)
+
+
+def parse(text: str) -> Pattern:
+    """Read a pattern. Raises ValueError naming the fix."""
+    if not text.startswith("/"):
+        raise ValueError("a path pattern begins with /")
+    segments: list[str] = []
+    names: list[str | None] = []
+    parts = text[1:].split("/")
+    if len(parts) > MOST_SEGMENTS:
+        raise ValueError(f"a path pattern has at most {MOST_SEGMENTS} segments")
+    for position, part in enumerate(parts):
+        if found := PARAMETER.fullmatch(part):
+            if found[1] in names:
+                raise ValueError(f"the parameter {{{found[1]}}} stands twice")
+            segments.append("{}")
+            names.append(found[1])
+        elif part in ("*", "**"):
+            if part == "**" and position != len(parts) - 1:
+                raise ValueError("** may only stand last")
+            segments.append(part)
+            names.append(None)
+        else:
+            segments.append(_literal(part))
+    return Pattern(text, tuple(segments), tuple(names))
+
+
+def _literal(part: str) -> str:
+    if "{" in part or "}" in part or "*" in part:
+        raise ValueError(f"{part!r}: a parameter or wildcard is a whole segment, e.g. /{{name}} or /*")
+    try:
+        written = canonical(b"/" + part.encode()).removeprefix("/")
+    except BadRequest as error:
+        raise ValueError(f"the segment {part!r} can never match: {error.detail}") from error
+    if written != part:
+        raise ValueError(f"the segment {part!r} is not in canonical form, write {written!r}")
+    return part
+
+
+class Parameters:
+    """A route's path parameters: their names, what each must look like, and where an encoded slash is kept."""
+
+    def __init__(self, pattern: Pattern, expressions: Mapping[str, str], encoded_slash: Iterable[str]) -> None:
+        slashes = frozenset(encoded_slash)
+        self._captures = tuple(
+            (name, re.compile(expressions.get(name, DEFAULT_PARAMETER)), name in slashes) if name is not None else None
+            for name in pattern.names
+        )
+
+    def __call__(self, captured: Sequence[str]) -> dict[str, str]:
+        """Decoded values by name. Raises BadRequest path-refused or param-invalid."""
+        values: dict[str, str] = {}
+        for capture, raw in zip(self._captures, captured, strict=False):
+            if capture is None:
+                if "%2F" in raw:
+                    raise BadRequest("encoded slash", reason=Reason.PATH_REFUSED)
+                continue
+            name, expression, keeps_slash = capture
+            value = raw
+            if "%" in raw:
+                if "%2F" in raw and not keeps_slash:
+                    raise BadRequest("encoded slash", reason=Reason.PATH_REFUSED)
+                value = decode_segment(raw)
+            if value in (".", "..") or len(value) > MOST_PARAMETER or expression.fullmatch(value) is None:
+                raise BadRequest(f"parameter {name}", reason=Reason.PARAM_INVALID)
+            values[name] = value
+        return values
+
+
+@dataclass(slots=True)
+class Leaf(Generic[T]):
+    """The routes of one path: by method, or for any; and what answers another method."""
+
+    methods: dict[str, T] = field(default_factory=dict)
+    any: T | None = None
+    refused: T | None = None
+
+    def claim(self, method: str) -> T | None:
+        return self.methods.get(method) or self.any or self.refused
+
+
+@dataclass(slots=True)
+class Node(Generic[T]):
+    """One segment's alternatives, most specific first."""
+
+    literal: dict[str, "Node[T]"] = field(default_factory=dict)
+    parameter: "Node[T] | None" = None
+    star: "Node[T] | None" = None
+    rest: Leaf[T] | None = None
+    leaf: Leaf[T] | None = None
+
+    def find(self, segments: tuple[str, ...], index: int, captured: tuple[str, ...]) -> tuple[Leaf[T], tuple[str, ...]] | None:
+        if index == len(segments):
+            if self.leaf is not None:
+                return self.leaf, captured
+            return (self.rest, captured) if self.rest is not None else None
+        segment = segments[index]
+        below = self.literal.get(segment)
+        if below is not None and (found := below.find(segments, index + 1, captured)) is not None:
+            return found
+        if segment:
+            for below in (self.parameter, self.star):
+                if below is not None and (found := below.find(segments, index + 1, (*captured, segment))) is not None:
+                    return found
+        if self.rest is not None:
+            return self.rest, (*captured, "/".join(segments[index:]))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One route as the table sees it. `methods` None means any; `host` None means every host."""
+
+    pattern: Pattern
+    methods: tuple[str, ...] | None
+    host: str | None
+    route: T
+
+
+class Conflict(ValueError):
+    """Two routes claim the same host, path and method."""
+
+    def __init__(self, entry: "Entry[T]", other: object, method: str) -> None:
+        super().__init__(f"claims {method} {entry.pattern.text} which another route claims already")
+        self.other = other
+
+
+class Table(Generic[T]):
+    """All routes of one listener. `refuse` makes what answers a known path with another method, from the path's routes."""
+
+    def __init__(self, entries: Iterable[Entry[T]], *, missing: T, refuse: Callable[[Leaf[T]], T]) -> None:
+        self._missing = missing
+        self._hosts: dict[str, Node[T]] = {}
+        self._suffixes: dict[str, Node[T]] = {}
+        self._everywhere: Node[T] = Node()
+        leaves: list[Leaf[T]] = []
+        for entry in entries:
+            leaf = self._leaf(entry, leaves)
+            _claim(leaf, entry)
+        for leaf in leaves:
+            if leaf.any is None:
+                leaf.refused = refuse(leaf)
+
+    def match(self, request: Request, method: str) -> tuple[T, tuple[str, ...]]:
+        """The route that claims the request, with the captured segments, still escaped."""
+        for tree in self._trees(request.host):
+            found = tree.find(request.segments, 0, ())
+            if found is not None:
+                leaf, captured = found
+                return leaf.claim(method) or self._missing, captured
+        return self._missing, ()
+
+    def _trees(self, host: str) -> Iterable[Node[T]]:
+        if not self._hosts and not self._suffixes:
+            return (self._everywhere,)
+        trees = []
+        if (exact := self._hosts.get(host)) is not None:
+            trees.append(exact)
+        suffix = host
+        while self._suffixes and "." in suffix:
+            suffix = suffix.partition(".")[2]
+            if (beneath := self._suffixes.get(suffix)) is not None:
+                trees.append(beneath)
+        trees.append(self._everywhere)
+        return trees
+
+    def _leaf(self, entry: Entry[T], leaves: list[Leaf[T]]) -> Leaf[T]:
+        node = self._tree(entry.host)
+        for segment in entry.pattern.segments:
+            if segment == "**":
+                if node.rest is None:
+                    node.rest = Leaf()
+                    leaves.append(node.rest)
+                return node.rest
+            node = _below(node, segment)
+        if node.leaf is None:
+            node.leaf = Leaf()
+            leaves.append(node.leaf)
+        return node.leaf
+
+    def _tree(self, host: str | None) -> Node[T]:
+        if host is None:
+            return self._everywhere
+        name = host.lower()
+        if name.startswith("*."):
+            return self._suffixes.setdefault(name[2:], Node())
+        return self._hosts.setdefault(name, Node())
+
+
+def _below(node: Node[T], segment: str) -> Node[T]:
+    if segment == "{}":
+        node.parameter = node.parameter or Node()
+        return node.parameter
+    if segment == "*":
+        node.star = node.star or Node()
+        return node.star
+    return node.literal.setdefault(segment, Node())
+
+
+def _claim(leaf: Leaf[T], entry: Entry[T]) -> None:
+    if entry.methods is None:
+        if leaf.any is not None or leaf.methods:
+            raise Conflict(entry, leaf.any or next(iter(leaf.methods.values())), "any")
+        leaf.any = entry.route
+        return
+    wanted = dict.fromkeys(entry.methods)
+    if "GET" in wanted:
+        wanted["HEAD"] = None
+    for method in wanted:
+        other = leaf.any or leaf.methods.get(method)
+        if other is not None:
+            raise Conflict(entry, other, method)
+        leaf.methods[method] = entry.route

@@ -1,0 +1,78 @@
+"""The compiled configuration: frozen, whole, read once a request. No logic beyond lookup."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.authn.gate import Gate
+from gateway.authz.policy import RoutePolicy
+from gateway.core.message import Request, Response
+from gateway.core.ports import Injector, Limits, Transport
+from gateway.edge.cors import Cors
+from gateway.edge.finish import Finish
+from gateway.edge.intake import Intake
+from gateway.edge.validation import Validation
+from gateway.routing import Parameters, Table
+from gateway.upstream.fields import RequestFields
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Everything a request on one pattern needs. `answer` is set where the gateway itself answers."""
+
+    name: str | None
+    pattern: str
+    methods: tuple[str, ...] | None
+    finish: Finish
+    cors: Cors
+    address_limits: Limits
+    answer: Callable[[Request], Response] | None = None
+    service: "Service | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The part of a route that leads to an upstream: who may, how often, what, with which credential, where to."""
+
+    upstream: str
+    parameters: Parameters
+    gate: Gate
+    policy: RoutePolicy
+    principal_limits: Limits
+    validation: Validation
+    fields: RequestFields
+    injector: Injector
+    transport: Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One listener's way in."""
+
+    name: str
+    admit: Intake
+    table: Table[Route]
+    finish: Finish
+    ensure_room: Callable[[], None]
+    """Raises Unavailable while the audit trail takes no more events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One generation of the configuration."""
+
+    generation: str
+    doors: Mapping[str, Door]
+    routes: tuple[Route, ...]
+    described: Mapping[str, Any]
+    """The resolved configuration with secrets masked, for the operators' dump."""
+
+
+class Current:
+    """Where the one live snapshot is held: a reload is one store to `snapshot`."""
+
+    __slots__ = ("snapshot",)
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
