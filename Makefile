@@ -1,0 +1,115 @@
+# Everything a person or a pipeline does with this repository. `make` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := .make
+JOBS ?= auto
+IMAGE ?= latchgate:dev
+UV_VERSION := 0.13.9
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+
+# Read by the tests: where the tools live that cannot share our environment.
+export SSLYZE := $(CURDIR)/$(DONE)/sslyze/bin/sslyze
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(DONE)/dev  ## create .venv with everything a developer needs
+
+.PHONY: demo
+demo: $(DONE)/runtime  ## five requests, five answers, on loopback
+	@$(BIN)/gateway demo
+
+.PHONY: test
+test: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done lint types arch  ## everything that must hold: lint, types, arch and all tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+.PHONY: lint
+lint: $(DONE)/dev  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(DONE)/dev  ## mypy, strict
+	$(BIN)/mypy
+
+.PHONY: arch
+arch: $(DONE)/dev  ## import-linter: storeys and lives-in contracts
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(DONE)/apt-bench $(DONE)/dev  ## throughput and memory beside nginx (takes minutes, never gates)
+	$(BIN)/python -m bench
+
+.PHONY: image
+image:  ## build the container image
+	docker build --tag $(IMAGE) .
+
+.PHONY: docs
+docs: $(DONE)/dev  ## regenerate the reference pages that come from code
+	$(BIN)/python docs/generate.py
+
+.PHONY: lock
+lock: $(DONE)/uv/bin/uv  ## resolve all requirements anew and write the lock files
+	UV=$(CURDIR)/$< ./requirements/lock.sh
+	cd tests/external/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
+
+.PHONY: clean
+clean:  ## remove everything that can be made again
+	rm -rf $(VENV) $(DONE) .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build tests/external/node/node_modules
+	find gateway tests bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- how the pieces come to be; each leaves a stamp and runs again only when what it reads has changed
+
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(DONE)/runtime: $(VENV)/pyvenv.cfg requirements/build.txt requirements/runtime.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/dev: $(DONE)/runtime requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/sslyze.done: requirements/sslyze.txt
+	rm -rf $(DONE)/sslyze && $(PYTHON) -m venv $(DONE)/sslyze
+	$(DONE)/sslyze/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements/sslyze.txt
+	@touch $@
+
+$(DONE)/node: tests/external/node/package.json tests/external/node/package-lock.json
+	@command -v npm >/dev/null || { echo 'npm is needed (Node.js 20 or later)' >&2; exit 1; }
+	cd tests/external/node && npm ci --ignore-scripts --no-audit --no-fund
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/uv/bin/uv:
+	$(PYTHON) -m venv $(DONE)/uv
+	$(DONE)/uv/bin/python -m pip --disable-pip-version-check --quiet install uv==$(UV_VERSION)
+
+# Installs the Debian packages of $(1) whose command of the same name is missing.
+define apt
+	@missing=(); for name in $(1); do command -v $$name >/dev/null || missing+=($$name); done; \
+	if (( $${#missing[@]} )); then \
+		$(SUDO) apt-get update -qq; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
+	fi
+	@mkdir -p $(DONE) && touch $@
+endef
+
+$(DONE)/apt-test:
+	$(call apt,redis-server)
+
+$(DONE)/apt-bench:
+	$(call apt,nginx wrk)

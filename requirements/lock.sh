@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Writes the lock files: every requirement pinned, every artefact by hash, no address of any registry.
+# `make lock` calls it with UV set to the resolver.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+compile() {
+    "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-config "$@"
+}
+
+compile pyproject.toml --output-file requirements/runtime.txt --upgrade
+compile requirements/build.in --constraint requirements/runtime.txt --output-file requirements/build.txt --upgrade
+compile pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt --upgrade
+# sslyze holds cryptography below what the gateway needs, so it lives in an environment of its own.
+compile requirements/sslyze.in --output-file requirements/sslyze.txt --upgrade
