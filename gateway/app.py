@@ -42,9 +42,7 @@ class GatewayApp:
 
     async def __call__(self, inbound: Inbound, writer: Writer) -> None:
         snapshot = self._current.snapshot
-        exchange = Exchange(
-            self._new_id(), monotonic(), time(), snapshot.generation, self._listener, inbound.method, inbound.peer
-        )
+        exchange = Exchange(self._new_id(), monotonic(), time(), snapshot.generation, self._listener, inbound.method, inbound.peer)
         exchange.version = inbound.version
         self._evidence.begin(exchange, inbound)
         try:

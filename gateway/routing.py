@@ -12,8 +12,8 @@ from typing import Final, Generic, TypeVar
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Request
-from gateway.core.reason import Reason
 from gateway.core.path import canonical, decode_segment
+from gateway.core.reason import Reason
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class Entry(Generic[T]):
     route: T
 
 
-class Conflict(ValueError):
+class ConflictError(ValueError):
     """Two routes claim the same host, path and method."""
 
     def __init__(self, entry: "Entry[T]", other: object, method: str) -> None:
@@ -237,7 +237,7 @@ def _below(node: Node[T], segment: str) -> Node[T]:
 def _claim(leaf: Leaf[T], entry: Entry[T]) -> None:
     if entry.methods is None:
         if leaf.any is not None or leaf.methods:
-            raise Conflict(entry, leaf.any or next(iter(leaf.methods.values())), "any")
+            raise ConflictError(entry, leaf.any or next(iter(leaf.methods.values())), "any")
         leaf.any = entry.route
         return
     wanted = dict.fromkeys(entry.methods)
@@ -246,5 +246,5 @@ def _claim(leaf: Leaf[T], entry: Entry[T]) -> None:
     for method in wanted:
         other = leaf.any or leaf.methods.get(method)
         if other is not None:
-            raise Conflict(entry, other, method)
+            raise ConflictError(entry, other, method)
         leaf.methods[method] = entry.route

@@ -9,16 +9,18 @@ from typing import Final
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Field, Inbound, Request
+from gateway.core.path import canonical, refuse_query
 from gateway.core.reason import Reason
 from gateway.edge import peer
 from gateway.edge.model import Listen
-from gateway.core.path import canonical, refuse_query
 
 HOST: Final = re.compile(rb"([A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 QUERY: Final = re.compile(rb"[!\"$-~]*")
 # Fields that mean one thing or nothing: two of them is an attack on whoever reads the other one.
-SINGLE: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"origin"))
+SINGLE: Final = frozenset(
+    (b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"origin")
+)
 NOT_IMPLEMENTED: Final = frozenset(("CONNECT", "TRACE"))
 REMEMBERED: Final = 1024
 
@@ -42,7 +44,9 @@ class Intake:
         self._unix = listen.address.startswith("unix:")
         self._body_limit = listen.limits.body
         self._binds_name = listen.tls is not None and listen.tls.client_auth != "none"
-        self._hosts = None if listen.hosts == "any" else frozenset(host.lower() for host in listen.hosts if not host.startswith("*."))
+        self._hosts = (
+            None if listen.hosts == "any" else frozenset(host.lower() for host in listen.hosts if not host.startswith("*."))
+        )
         self._suffixes = () if listen.hosts == "any" else tuple(host.lower()[1:] for host in listen.hosts if host.startswith("*."))
         self._authorities: dict[bytes, tuple[str, str]] = {}
 

@@ -1,0 +1,39 @@
+"""Which injector a configured credential gets: the table of this room."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from gateway.config.values import SecretRef
+from gateway.core.decision import Permit
+from gateway.core.message import Outbound
+from gateway.core.ports import Injector, SecretSource
+from gateway.credentials import model
+from gateway.credentials.cookie import CookieInjector
+from gateway.credentials.header import Basic, HeaderInjector, bearer
+from gateway.credentials.query import QueryInjector
+
+
+class NoCredential:
+    """A route whose upstream takes none."""
+
+    name: str | None = None
+
+    async def inject(self, outbound: Outbound, permit: Permit) -> None:
+        return
+
+
+def build(name: str, credential: model.Credential, secrets: Callable[[SecretRef], SecretSource]) -> Injector:
+    """The injector of one configured credential. Raises ConfigError when its secret cannot be had now."""
+    match credential:
+        case model.Bearer():
+            return HeaderInjector(name, "authorization", secrets(credential.secret), bearer)
+        case model.Basic():
+            return HeaderInjector(name, "authorization", secrets(credential.password), Basic(credential.username))
+        case model.Header():
+            return HeaderInjector(name, credential.name, secrets(credential.secret))
+        case model.Query():
+            return QueryInjector(name, credential.name, secrets(credential.secret))
+        case model.Cookie():
+            return CookieInjector(name, credential.name, secrets(credential.secret))
+        case _ as never:
+            assert_never(never)

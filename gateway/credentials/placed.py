@@ -1,0 +1,42 @@
+"""A secret in the form it takes on the wire, made once and again only when the secret changes."""
+
+from collections.abc import Callable
+
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import SecretSource
+from gateway.core.secret import Secret
+
+Form = Callable[[bytes], bytes]
+
+
+class Placed:
+    """`secret` in the form an injector needs, with every spelling under which an upstream might echo it."""
+
+    __slots__ = ("_form", "_secret", "_source", "echoes", "value")
+
+    def __init__(self, source: SecretSource, form: Form) -> None:
+        self._source = source
+        self._form = form
+        self._secret: Secret | None = None
+        self.value = b""
+        self.echoes: tuple[bytes, ...] = ()
+
+    def refresh(self) -> bytes:
+        """The wire form now. Raises DependencyDown when there is no usable secret."""
+        secret = self._source.current()
+        if secret is not self._secret:
+            raw = secret.reveal()
+            try:
+                self.value = self._form(raw)
+            except ValueError as error:
+                raise DependencyDown(f"{self._source.name}: {error}") from error
+            self.echoes = (raw, self.value) if self.value != raw else (raw,)
+            self._secret = secret
+        return self.value
+
+
+def field_value(raw: bytes) -> bytes:
+    """A secret fit for a header field (RFC 9110 5.5). Raises ValueError without naming its bytes."""
+    if not raw or raw != raw.strip() or any((octet < 0x21 and octet != 0x20) or octet >= 0x7F for octet in raw):
+        raise ValueError("the secret is empty or holds characters that a header field cannot carry")
+    return raw
