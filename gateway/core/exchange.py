@@ -22,8 +22,9 @@ class Exchange:
     """Everything an audit event, a span or a metric may want to know of one request.
 
     `started` is monotonic seconds, `time` Unix seconds. `status` is None when the client left before an answer.
-    `trace_id` is 32 hex digits or "", `span_id` 16; `sampled` whether spans are recorded. `upstream_seconds` counts from
-    sending to the upstream's headers. `detail` explains a refusal to the audit trail. `source` tells who made the status:
+    `trace_id` is 32 hex digits or "", `span_id` 16: the span an upstream sees as its parent; `sampled` whether spans are
+    recorded; `span` is telemetry's own. `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from
+    then to the upstream's headers, `upstream_target` is what was asked for, before a credential was added. `detail` explains a refusal to the audit trail. `source` tells who made the status:
     "gateway" or "upstream". `error` is set when the exchange broke after the answer began.
     """
 
@@ -62,7 +63,9 @@ class Exchange:
         "upstream",
         "upstream_address",
         "upstream_seconds",
+        "upstream_started",
         "upstream_status",
+        "upstream_target",
         "user_agent",
         "version",
     )
@@ -95,7 +98,9 @@ class Exchange:
         self.allowances: tuple[Allowance, ...] = ()
         self.upstream: str | None = None
         self.upstream_address: str | None = None
+        self.upstream_started: float | None = None
         self.upstream_seconds: float | None = None
+        self.upstream_target: bytes | None = None
         self.upstream_status: int | None = None
         self.retries = 0
         self.credential: str | None = None
