@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+)
 
 UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -111,7 +120,24 @@ class FileSecret(Model):
     file: FilePath
 
 
-SecretRef = EnvSecret | FileSecret
+def _secret_kind(value: Any) -> str | None:
+    """Which kind of reference; None refuses what is not exactly one."""
+    if isinstance(value, (EnvSecret, FileSecret)):
+        return "env" if isinstance(value, EnvSecret) else "file"
+    if not isinstance(value, dict):
+        return None
+    kinds = [kind for kind in ("env", "file") if kind in value]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+SecretRef = Annotated[
+    Annotated[EnvSecret, Tag("env")] | Annotated[FileSecret, Tag("file")],
+    Discriminator(
+        _secret_kind,
+        custom_error_type="secret_reference",
+        custom_error_message="a secret is a reference: {env: NAME} or {file: PATH}",
+    ),
+]
 """A secret is never a bare string but a typed reference (CONTRACT 2)."""
 
 Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]

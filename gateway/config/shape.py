@@ -1,0 +1,104 @@
+"""What the models say about one place of a document: which keys it may have, which values are paths."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+Steps = tuple[str | int, ...]
+
+
+def key_of(name: str, field: FieldInfo) -> str:
+    """The key as written in a file."""
+    return field.alias or name
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Key as written -> field."""
+    return {key_of(name, field): field for name, field in model.model_fields.items()}
+
+
+def members(annotation: Any) -> Iterator[Any]:
+    """The plain types of an annotation: unions, `Annotated` and optionals opened, None left out."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from members(get_args(annotation)[0])
+    elif origin in {Union, UnionType}:
+        for member in get_args(annotation):
+            yield from members(member)
+    elif annotation is not NoneType:
+        yield annotation
+
+
+def is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def models(annotation: Any, value: Any) -> list[type[BaseModel]]:
+    """The models a mapping here may be; where a literal field tells them apart, the ones it fits."""
+    found = [kind for kind in members(annotation) if is_model(kind)]
+    return [model for model in found if _fits(model, value)] or found
+
+
+def _fits(model: type[BaseModel], value: Any) -> bool:
+    if not isinstance(value, dict):
+        return True
+    for key, field in fields_of(model).items():
+        if get_origin(field.annotation) is Literal and field.is_required() and value.get(key) not in get_args(field.annotation):
+            return False
+    return True
+
+
+def children(annotation: Any, value: Any, step: str | int) -> Iterator[Any]:
+    """The annotations of one item of `value`: a model's field, a dict's value, a list's item."""
+    for kind in members(annotation):
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is dict and isinstance(value, dict):
+            yield arguments[1]
+        elif origin is list and isinstance(value, list):
+            yield arguments[0]
+    if isinstance(step, str):
+        for model in models(annotation, value):
+            field = fields_of(model).get(step)
+            if field is not None:
+                yield field.annotation
+
+
+def at(annotation: Any, value: Any, path: Steps) -> list[tuple[Any, Any]]:
+    """Annotation and value of every way to read `path`."""
+    found = [(annotation, value)]
+    for step in path:
+        found = [(child, item(value, step)) for annotation, value in found for child in children(annotation, value, step)]
+    return found
+
+
+def item(value: Any, step: str | int) -> Any:
+    """`value[step]`, None when there is no such item."""
+    if isinstance(value, dict):
+        return value.get(step)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return None
+
+
+def keys(annotation: Any, value: Any, path: Steps) -> list[str]:
+    """The keys allowed in the mapping at `path`."""
+    found = [model for kind, here in at(annotation, value, path) for model in models(kind, here)]
+    return list(dict.fromkeys(key for model in found for key in fields_of(model)))
+
+
+def paths(annotation: Any, value: Any, at: Steps = ()) -> Iterator[Steps]:
+    """Where `value` holds file paths."""
+    if isinstance(value, str):
+        kinds = list(members(annotation))
+        words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+        if Path in kinds and value and value not in words:
+            yield at
+    elif isinstance(value, (dict, list)):
+        steps: Any = value.items() if isinstance(value, dict) else enumerate(value)
+        for step, child in steps:
+            for kind in children(annotation, value, step):
+                yield from paths(kind, child, (*at, step))
