@@ -10,6 +10,6 @@ compile() {
 
 compile pyproject.toml --output-file requirements/runtime.txt --upgrade
 compile requirements/build.in --constraint requirements/runtime.txt --output-file requirements/build.txt --upgrade
-compile pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt --upgrade
+compile pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt --output-file requirements/dev.txt --upgrade
 # sslyze holds cryptography below what the gateway needs, so it lives in an environment of its own.
 compile requirements/sslyze.in --output-file requirements/sslyze.txt --upgrade
