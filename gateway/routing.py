@@ -47,6 +47,8 @@ def parse(text: str) -> Pattern:
     if len(parts) > MOST_SEGMENTS:
         raise ValueError(f"a path pattern has at most {MOST_SEGMENTS} segments")
     for position, part in enumerate(parts):
+        if not part and position != len(parts) - 1:
+            raise ValueError("a path pattern has no empty segments")
         if found := PARAMETER.fullmatch(part):
             if found[1] in names:
                 raise ValueError(f"the parameter {{{found[1]}}} stands twice")

@@ -1,0 +1,114 @@
+"""The admin endpoints: /livez /readyz /healthz /metrics, and for operators /config_dump /routes /loglevel."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from time import time
+from typing import Any, Final, Protocol
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway.admin.access import Access
+from gateway.core.errors import BadRequest, GatewayError
+from gateway.core.errors import NoRoute as NoRouteError
+from gateway.edge.problem import render
+
+PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+LEVELS: Final = ("debug", "info", "warning", "error")
+MOST_BODY: Final = 1024
+
+
+class Operations(Protocol):
+    """What the running gateway tells and lets itself be told."""
+
+    def ready(self) -> bool: ...
+    def status(self) -> Mapping[str, Any]: ...
+    def metrics(self) -> bytes: ...
+    def describe(self) -> Mapping[str, Any]: ...
+    def routes(self) -> list[Mapping[str, Any]]: ...
+    def level(self) -> str: ...
+    def set_level(self, level: str) -> None: ...
+
+
+def problem(error: GatewayError) -> Response:
+    """The one renderer's answer, as starlette sends it."""
+    answer = render(error, request_id=str(uuid4()), now=time())
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers)
+
+
+def build(operations: Operations, access: Access) -> Starlette:
+    """The ASGI application of the admin listener."""
+
+    def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def answered(request: Request) -> Response:
+            error = access.refusal(request.scope["path"], request.headers)
+            response = problem(error) if error is not None else await answer(request)
+            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            return response
+
+        return answered
+
+    async def missing(request: Request) -> Response:  # noqa: RUF029  starlette awaits every endpoint
+        raise NoRouteError(request.scope["path"])
+
+    answers = Answers(operations)
+    routes = [
+        Route("/livez", guarded(answers.live), methods=["GET"]),
+        Route("/readyz", guarded(answers.ready), methods=["GET"]),
+        Route("/healthz", guarded(answers.ready), methods=["GET"]),
+        Route("/metrics", guarded(answers.metrics), methods=["GET"]),
+        Route("/config_dump", guarded(answers.dump), methods=["GET"]),
+        Route("/routes", guarded(answers.routes), methods=["GET"]),
+        Route("/loglevel", guarded(answers.level), methods=["GET", "PUT"]),
+        Route("/{anything:path}", guarded(missing)),
+    ]
+    return Starlette(routes=routes, exception_handlers={GatewayError: lambda _, error: problem(error)})
+
+
+class Answers:
+    """One method an endpoint."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def live(self, request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, request: Request) -> Response:
+        """Issuers, upstreams and stores show with ?verbose and never make it unready (CONTRACT 1)."""
+        ready = self._operations.ready()
+        code = 200 if ready else 503
+        if "verbose" in request.query_params:
+            return JSONResponse({"ready": ready, **self._operations.status()}, code)
+        return PlainTextResponse("ok\n" if ready else "not ready\n", code)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self._operations.metrics(), media_type=PROMETHEUS)
+
+    async def dump(self, request: Request) -> Response:
+        return JSONResponse(self._operations.describe())
+
+    async def routes(self, request: Request) -> Response:
+        return JSONResponse(self._operations.routes())
+
+    async def level(self, request: Request) -> Response:
+        """GET tells the level, PUT sets it: a body of one word."""
+        if request.method == "PUT":
+            wanted = await _word(request)
+            if wanted not in LEVELS:
+                raise BadRequest(f"a level is one of {', '.join(LEVELS)}")
+            self._operations.set_level(wanted)
+        return PlainTextResponse(self._operations.level() + "\n")
+
+
+async def _word(request: Request) -> str:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY:
+            raise BadRequest("a level is one word")
+    return body.decode("utf-8", "replace").strip().lower()

@@ -1,0 +1,83 @@
+"""Notice a change, build, swap; keep the old on any error.
+
+What changes is watched by directory, so that editors' renames and Kubernetes' `..data` symlink swaps are seen; a periodic
+look at the contents catches file systems that tell nothing.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from gateway.core.errors import ConfigError
+from gateway.core.ports import Metrics
+
+log = logging.getLogger(__name__)
+
+SETTLE: Final = 0.2
+LOOK_EVERY: Final = 30.0
+
+
+class Reload:
+    """One reload at a time: `attempt` loads, builds and swaps or raises ConfigError; requests during one are joined."""
+
+    def __init__(self, attempt: Callable[[], Awaitable[str]], metrics: Metrics, refused: Callable[[ConfigError], None]) -> None:
+        self._attempt = attempt
+        self._metrics = metrics
+        self._refused = refused
+        self._lock = asyncio.Lock()
+        self.last_error: ConfigError | None = None
+
+    async def __call__(self) -> bool:
+        """True when a new generation is live. A broken configuration changes nothing, is counted and logged."""
+        async with self._lock:
+            try:
+                generation = await self._attempt()
+            except ConfigError as error:
+                self.last_error = error
+                self._metrics.count("gateway.config.reloads", outcome="refused")
+                self._metrics.gauge("gateway.config.last_success", 0)
+                log.error("configuration refused, the old one stays", extra={"problems": [str(found) for found in error.problems]})
+                self._refused(error)
+                return False
+            self.last_error = None
+            self._metrics.count("gateway.config.reloads", outcome="applied")
+            self._metrics.gauge("gateway.config.last_success", 1)
+            log.info("configuration applied", extra={"generation": generation})
+            return True
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """What these files hold now; a missing one counts as that."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(str(file).encode() + b"\0")
+        with suppress(OSError):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+async def watch(files: Callable[[], Iterable[Path]], changed: Callable[[], Awaitable[object]]) -> None:
+    """Call `changed` whenever the content of the files is another. Runs until cancelled; asks for the files each time."""
+    seen = await asyncio.to_thread(fingerprint, files())
+    while True:
+        await _something_happened({file.parent for file in files()})
+        now = await asyncio.to_thread(fingerprint, files())
+        if now != seen:
+            seen = now
+            await changed()
+
+
+async def _something_happened(folders: set[Path]) -> None:
+    from watchfiles import awatch
+
+    existing = [folder for folder in folders if folder.is_dir()]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_EVERY):
+            if not existing:
+                await asyncio.sleep(LOOK_EVERY)
+            async for _ in awatch(*existing, recursive=False, step=50, debounce=int(SETTLE * 1000), rust_timeout=1000):
+                return
