@@ -1,0 +1,275 @@
+"""What one line of the audit trail says: the closed catalogue of events, and the request event of CONTRACT 7.
+
+Never in a line: header values, query values, bodies, tokens, secrets. Every line is one JSON object, bounded in length.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from gateway.audit.model import Mask, Masking
+from gateway.core.exchange import Exchange
+from gateway.core.principal import Principal
+from gateway.core.secret import Secret
+from gateway.telemetry.redact import scrub, sealed, visible
+
+LINE: Final = 8192
+"""Bytes above which a line's texts are cut one by one."""
+TEXT: Final = 512
+PATH: Final = 2048
+ITEM: Final = 128
+ITEMS: Final = 32
+ELLIPSIS: Final = "…"
+
+WHO: Final = ("request_id", "trace_id", "client", "issuer", "subject", "scheme", "credential_id", "route", "reason", "detail")
+"""What any event may tell beside its own fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One entry of the catalogue: how grave it is, and which fields it has beside `ts`, `event`, `level` and WHO."""
+
+    level: str
+    fields: tuple[str, ...] = ()
+
+
+REQUEST: Final = (
+    "ts",
+    "event",
+    "request_id",
+    "trace_id",
+    "generation",
+    "client",
+    "issuer",
+    "subject",
+    "scheme",
+    "credential_id",
+    "roles",
+    "route",
+    "params",
+    "method",
+    "path",
+    "status",
+    "reason",
+    "decision",
+    "rule",
+    "upstream",
+    "credential",
+    "bytes_in",
+    "bytes_out",
+    "duration_ms",
+    "upstream_ms",
+)
+"""The request event's fields, in the order they are written. Further ones follow only where they have a value."""
+
+KEY_FIELDS: Final = ("id", "name", "roles", "permissions", "expires_at")
+CATALOGUE: Final[Mapping[str, Kind]] = {
+    "request": Kind("info", REQUEST),
+    "auth.login.success": Kind("info"),
+    "auth.login.failed": Kind("warning", ("count",)),
+    "auth.token.invalid": Kind("warning", ("kid", "algorithm", "count")),
+    "auth.key.created": Kind("info", KEY_FIELDS),
+    "auth.key.revoked": Kind("info", KEY_FIELDS),
+    "auth.key.rotated": Kind("info", (*KEY_FIELDS, "replaces")),
+    "token.refreshed": Kind("info", ("credential", "provider", "expires_at")),
+    "grant.connected": Kind("info", ("provider", "scopes", "expires_at")),
+    "grant.disconnected": Kind("info", ("provider", "scopes")),
+    "limit.exceeded": Kind("warning", ("policy", "quota", "window", "retry_after", "backend")),
+    "address.blocked": Kind("warning", ("network", "until", "count")),
+    "config.changed": Kind("info", ("generation", "previous", "files", "changes")),
+    "config.refused": Kind("error", ("generation", "problems", "files")),
+    "validation.failed": Kind("warning", ("pointer", "keyword", "count")),
+    "secret.accessed": Kind("info", ("source", "credential", "purpose")),
+    "gateway.started": Kind("info", ("version", "generation", "listeners", "pid")),
+    "gateway.stopped": Kind("info", ("version", "generation", "pid", "cut_off")),
+}
+
+
+class Stamp:
+    """Unix seconds as RFC 3339 in UTC with milliseconds. Remembers the last second: most calls format three digits."""
+
+    __slots__ = ("_prefix", "_second")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._prefix = ""
+
+    def __call__(self, time: float) -> str:
+        milliseconds = int(time * 1000)
+        second = milliseconds // 1000
+        if second != self._second:
+            self._prefix = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._second = second
+        return f"{self._prefix}.{milliseconds % 1000:03d}Z"
+
+
+class Masks:
+    """How subjects and client addresses appear. Without masking the texts pass through untouched.
+
+    `keyed_hash` is HMAC-SHA-256 (RFC 2104), 128 bits of it: equal inputs give equal marks under one key, and nobody
+    without the key can try candidates. The same identifier of two issuers has two marks, as it is two principals.
+    """
+
+    __slots__ = ("_key", "client", "subject")
+
+    def __init__(self, mask: Mask, key: Secret) -> None:
+        self._key = key
+        self.subject: Callable[[str, str], str] | None = self._choose(mask.subject, partial_subject)
+        self.client: Callable[[str, str], str] | None = self._choose(mask.client, partial_client)
+
+    def _choose(self, masking: Masking, partial: Callable[[str, str], str]) -> Callable[[str, str], str] | None:
+        if masking == "none":
+            return None
+        return partial if masking == "partial" else self._hashed
+
+    def _hashed(self, text: str, realm: str) -> str:
+        framed = f"{len(realm)}:{realm}:{text}".encode("utf-8", "surrogatepass")
+        return "hmac:" + hmac.digest(self._key.reveal(), framed, hashlib.sha256)[:16].hex()
+
+
+def partial_subject(text: str, realm: str = "") -> str:
+    """`alice@example.com` -> `al***@example.com`, `spiffe://…/ci` -> `sp***`."""
+    del realm
+    name, at, domain = text.rpartition("@")
+    return f"{name[:2]}***{at}{domain}" if name else f"{text[:2]}***"
+
+
+def partial_client(text: str, realm: str = "") -> str:
+    """The network instead of the address: /24 of IPv4, /48 of IPv6."""
+    del realm
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return "***" if text else ""
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+
+class Events:
+    """Makes lines of exchanges and named events."""
+
+    __slots__ = ("_masks", "_stamp")
+
+    def __init__(self, mask: Mask, key: Secret) -> None:
+        self._masks = Masks(mask, key)
+        self._stamp = Stamp()
+
+    def request(self, exchange: Exchange, duration: float) -> bytes:
+        """One request's line, newline included. `duration` in seconds, from the request's head to the last byte out."""
+        principal = exchange.principal
+        decision = exchange.decision
+        upstream = exchange.upstream_seconds
+        fields: dict[str, Any] = {
+            "ts": self._stamp(exchange.time),
+            "event": "request",
+            "request_id": exchange.id,
+            "trace_id": exchange.trace_id or None,
+            "generation": exchange.generation,
+            "client": exchange.client or None,
+            "issuer": None,
+            "subject": None,
+            "scheme": None,
+            "credential_id": None,
+            "roles": None,
+            "route": exchange.route,
+            "params": exchange.params,
+            "method": exchange.method,
+            "path": exchange.path or None,
+            "status": exchange.status,
+            "reason": exchange.reason,
+            "decision": None,
+            "rule": None,
+            "upstream": exchange.upstream,
+            "credential": exchange.credential,
+            "bytes_in": exchange.bytes_in,
+            "bytes_out": exchange.bytes_out,
+            "duration_ms": int(duration * 1e6) / 1000,
+            "upstream_ms": None if upstream is None else int(upstream * 1e6) / 1000,
+            "level": "info",
+            "listener": exchange.listener,
+        }
+        if principal is not None:
+            _tell_principal(fields, principal)
+        if decision is not None:
+            fields["decision"] = "allow" if decision.allowed else "deny"
+            fields["rule"] = decision.rule
+            if decision.shadow is not None:
+                fields["shadow"] = {"rule": decision.shadow[0], "decision": "allow" if decision.shadow[1] else "deny"}
+            if decision.errors:
+                fields["condition_errors"] = decision.errors
+        if exchange.detail:
+            fields["detail"] = scrub(exchange.detail[:TEXT])
+        if exchange.error is not None:
+            fields["error"] = scrub(exchange.error[:TEXT])
+        self._mask(fields)
+        return render(fields)
+
+    def named(self, name: str, time: float, given: Mapping[str, Any]) -> bytes | None:
+        """The line of another event, None when the catalogue does not know it. Fields it does not know are left out."""
+        kind = CATALOGUE.get(name)
+        if kind is None or name == "request":
+            return None
+        fields: dict[str, Any] = {"ts": self._stamp(time), "event": name, "level": kind.level}
+        for field in (*WHO, *kind.fields):
+            value = given.get(field)
+            fields[field] = scrub(value[:PATH]) if isinstance(value, str) else value
+        self._mask(fields)
+        return render(fields)
+
+    def _mask(self, fields: dict[str, Any]) -> None:
+        """Replace subject and client, also where a refusal's detail repeats them."""
+        if self._masks.subject is not None and (subject := fields["subject"]):
+            realm = str(fields["issuer"])
+            self._replace(fields, "subject", str(subject), self._masks.subject(str(subject), realm))
+        if self._masks.client is not None and (client := fields["client"]):
+            self._replace(fields, "client", str(client), self._masks.client(str(client), "client"))
+
+    @staticmethod
+    def _replace(fields: dict[str, Any], name: str, value: str, masked: str) -> None:
+        fields[name] = masked
+        for told in ("detail", "error"):
+            if isinstance(text := fields.get(told), str):
+                fields[told] = text.replace(value, masked)
+
+
+def _tell_principal(fields: dict[str, Any], principal: Principal) -> None:
+    fields["issuer"] = principal.issuer
+    fields["subject"] = principal.id
+    fields["scheme"] = principal.scheme
+    fields["credential_id"] = principal.credential_id
+    fields["roles"] = principal.roles
+
+
+def render(fields: dict[str, Any]) -> bytes:
+    """Fields as one line. A line that is too long, or not sayable in UTF-8, is made of cut and escaped texts instead."""
+    try:
+        line = orjson.dumps(fields, default=_foreign)
+    except (TypeError, ValueError):
+        line = b""
+    if not line or len(line) > LINE:
+        line = orjson.dumps({name: _cut(value, PATH if name == "path" else TEXT) for name, value in fields.items()})
+    return sealed(line) + b"\n"
+
+
+def _foreign(value: Any) -> str:
+    """What JSON has no word for. Bytes are told by their length: nothing raw belongs here."""
+    return f"<{len(value)} bytes>" if isinstance(value, bytes | bytearray) else str(value)
+
+
+def _cut(value: Any, limit: int, depth: int = 3) -> Any:
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 53 else str(value)
+    if isinstance(value, Mapping) and depth:
+        shown = list(value.items())[:ITEMS]
+        return {_cut(str(name), ITEM): _cut(item, ITEM, depth - 1) for name, item in shown}
+    if isinstance(value, list | tuple | set | frozenset) and depth:
+        return [_cut(item, ITEM, depth - 1) for item in list(value)[:ITEMS]]
+    text = visible(_foreign(value)[: limit + 1])
+    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS

@@ -1,0 +1,129 @@
+"""The disk under the audit trail: an append-only file of whole lines, mode 0600, rotated by size. Used by one thread.
+
+One process writes one file. Nothing is synced line by line: lines survive a crash of the gateway once written, a crash of
+the machine only once the file was closed or rotated (both sync it).
+"""
+
+import contextlib
+import logging
+import os
+import select
+import stat
+from pathlib import Path
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+STDOUT: Final = 1
+MODE: Final = 0o600
+STALL: Final = 1.0
+"""Seconds a descriptor that would block is waited for before the write counts as failed."""
+
+
+class AuditFile:
+    """Where lines go: a file, or standard output. Methods raise OSError; a failed write left only whole lines."""
+
+    def __init__(self, path: Path | None, *, size: int, keep: int) -> None:
+        """`path` None is standard output, which is neither rotated nor closed. `size` 0 never rotates."""
+        self._path = path
+        self._size = size
+        self._limit = size
+        self._keep = keep
+        self._descriptor: int | None = None
+        self._regular = False
+
+    def open(self) -> None:
+        """Open or create the file, once. A torn last line of a crashed predecessor is ended, never removed."""
+        if self._descriptor is not None:
+            return
+        if self._path is None:
+            self._descriptor = STDOUT
+            return
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
+        found = os.fstat(descriptor)
+        self._regular = stat.S_ISREG(found.st_mode)
+        self._descriptor = descriptor
+        if self._regular and found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+
+    def append(self, lines: bytes) -> int:
+        """Write whole lines; rotates first when they would make the file too large.
+
+        Returns the number of bytes that stand whole: less than all only beside a failure, which the next call raises.
+        """
+        self.open()
+        if self._regular and self._size:
+            self._make_room(len(lines))
+        written = self._write(lines)
+        return written if written == len(lines) else self._mend(lines, written)
+
+    def _make_room(self, size: int) -> None:
+        """Rotate if `size` more bytes are too many. Where that fails the file grows on: evidence before tidiness."""
+        assert self._descriptor is not None  # noqa: S101  opened by append
+        length = os.fstat(self._descriptor).st_size
+        if not length or length + size <= self._limit:
+            return
+        try:
+            self.rotate()
+            self._limit = self._size
+        except OSError as error:
+            self._limit = length + self._size
+            log.error("audit file does not rotate", extra={"file": str(self._path), "failure": error.strerror})
+        self.open()
+
+    def _write(self, lines: bytes) -> int:
+        """Bytes written before all were or the descriptor took no more. Raises OSError if it took none at all."""
+        assert self._descriptor is not None  # noqa: S101  opened by append
+        written = 0
+        view = memoryview(lines)
+        while written < len(lines):
+            try:
+                written += os.write(self._descriptor, view[written:])
+            except BlockingIOError:
+                if not select.select([], [self._descriptor], [], STALL)[1]:
+                    break
+            except OSError:
+                if written == 0:
+                    raise
+                break
+        if written == 0 and lines:
+            raise BlockingIOError("the audit output takes nothing")
+        return written
+
+    def _mend(self, lines: bytes, written: int) -> int:
+        """Cut a line that was written in part off a regular file again; the bytes that stand whole.
+
+        What is no file cannot be mended: there the rest of the line must follow, so the part counts as written.
+        """
+        assert self._descriptor is not None  # noqa: S101  opened by append
+        whole = lines.rfind(b"\n", 0, written) + 1
+        if not self._regular or whole == written:
+            return written
+        with contextlib.suppress(OSError):  # then `open` ends the torn line with a newline
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - (written - whole))
+        return whole
+
+    def rotate(self) -> None:
+        """`audit.jsonl` becomes `audit.jsonl.1`, that one `.2` and so on; beyond `keep` the oldest goes."""
+        assert self._path is not None  # noqa: S101  only files are rotated
+        self.close()
+        for number in range(self._keep, 0, -1):
+            older = self._numbered(number)
+            younger = self._numbered(number - 1) if number > 1 else self._path
+            with contextlib.suppress(FileNotFoundError):
+                younger.replace(older)
+
+    def _numbered(self, number: int) -> Path:
+        assert self._path is not None  # noqa: S101  only files are rotated
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+    def close(self) -> None:
+        """Sync and close; the next `append` opens the path anew (which may be another file by then)."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None or self._path is None:
+            return
+        try:
+            if self._regular:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
