@@ -28,7 +28,7 @@ class Access:
             return BadRequest("Host", reason=Reason.MISDIRECTED)
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return Forbidden("a browser's cross-origin request", reason=Reason.ORIGIN_DENIED)
-        if path in OPEN or self._local and self._token is None:
+        if path in OPEN or (self._local and self._token is None):
             return None
         return self._token_refusal(headers.getlist("authorization"))
 
@@ -39,7 +39,7 @@ class Access:
         try:
             ipaddress.ip_address(name)
         except ValueError:
-            return name in self._hosts or self._local and not name
+            return name in self._hosts or (self._local and not name)
         return True
 
     def _token_refusal(self, authorization: list[str]) -> GatewayError | None:

@@ -52,7 +52,7 @@ def build(operations: Operations, access: Access) -> Starlette:
 
         return answered
 
-    async def missing(request: Request) -> Response:  # noqa: RUF029  starlette awaits every endpoint
+    async def missing(request: Request) -> Response:
         raise NoRouteError(request.scope["path"])
 
     answers = Answers(operations)

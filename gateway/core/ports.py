@@ -85,6 +85,8 @@ class Injector(Protocol):
     """Adds an upstream credential to an outbound request; the last stage before sending."""
 
     name: str | None
+    sets: frozenset[bytes]
+    """Header fields it sets, lower case: removed from every request before, in any spelling."""
 
     async def inject(self, outbound: Outbound, permit: Permit) -> None:
         """Raises DependencyDown when the credential cannot be had: never an unauthenticated forward."""

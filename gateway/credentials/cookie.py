@@ -24,6 +24,7 @@ class CookieInjector:
 
     def __init__(self, name: str, cookie: str, source: SecretSource) -> None:
         self.name: str | None = name
+        self.sets: frozenset[bytes] = frozenset()
         self._cookie = cookie
         self._placed = Placed(source, cookie_value)
 

@@ -1,38 +1,25 @@
 """Secrets in header fields: bearer (RFC 6750 2.1), basic (RFC 7617), and any named field."""
 
 import base64
-from typing import Final
 
 from gateway.core.decision import Permit
 from gateway.core.message import Outbound
 from gateway.core.ports import SecretSource
 from gateway.credentials.placed import Form, Placed, field_value
 
-KEPT: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
-
-
-def folded(name: bytes) -> bytes:
-    """A field name as lax servers compare it: letters and digits only."""
-    return bytes(octet for octet in name.lower() if octet in KEPT)
-
 
 class HeaderInjector:
-    """Sets one header field to the secret; whatever the client sent under that name is gone."""
+    """Sets one header field to the secret. Whatever a client sends under that name, in any spelling, is already gone:
+    `sets` is part of the list of fields that `upstream.fields` never lets through."""
 
     def __init__(self, name: str, field: str, source: SecretSource, form: Form = field_value) -> None:
         self.name: str | None = name
         self._field = field.lower().encode("ascii")
-        self._folded = folded(self._field)
+        self.sets: frozenset[bytes] = frozenset((self._field,))
         self._placed = Placed(source, form)
 
     async def inject(self, outbound: Outbound, permit: Permit) -> None:
-        value = self._placed.refresh()
-        headers = outbound.headers
-        for field, _ in headers:
-            if field == self._field or (len(field) >= len(self._folded) and folded(field) == self._folded):
-                outbound.headers = headers = [other for other in headers if folded(other[0]) != self._folded]
-                break
-        headers.append((self._field, value))
+        outbound.headers.append((self._field, self._placed.refresh()))
         outbound.secrets += self._placed.echoes
 
 

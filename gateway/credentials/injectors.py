@@ -17,6 +17,7 @@ class NoCredential:
     """A route whose upstream takes none."""
 
     name: str | None = None
+    sets: frozenset[bytes] = frozenset()
 
     async def inject(self, outbound: Outbound, permit: Permit) -> None:
         return

@@ -24,6 +24,7 @@ class QueryInjector:
 
     def __init__(self, name: str, parameter: str, source: SecretSource) -> None:
         self.name: str | None = name
+        self.sets: frozenset[bytes] = frozenset()
         self._parameter = parameter
         self._written = quote(parameter, safe="").encode("ascii")
         self._placed = Placed(source, escaped)

@@ -13,7 +13,9 @@ from gateway.core.reason import Reason
 from gateway.routing import ConflictError, Entry, Parameters, Table, parse
 
 
-def table(*rows: tuple[str, str] | tuple[str, str, tuple[str, ...] | None] | tuple[str, str, tuple[str, ...] | None, str | None]) -> Table[str]:
+def table(
+    *rows: tuple[str, str] | tuple[str, str, tuple[str, ...] | None] | tuple[str, str, tuple[str, ...] | None, str | None],
+) -> Table[str]:
     entries = []
     for row in rows:
         name, path, methods, host = (*row, None, None)[:4]
@@ -94,13 +96,19 @@ def test_a_host_of_its_own_beats_every_host() -> None:
     assert match(routes, "/a", host="example.org")[0] == "any"
 
 
-@pytest.mark.parametrize("text", ["a", "", "/{x}/{x}", "/a{x}", "/**/a", "/a*", "/{1x}", "/a//b", "/a/../b", "/%41", "/a b", "/a%2Fb/..", "/{}"], ids=repr)
+@pytest.mark.parametrize(
+    "text",
+    ["a", "", "/{x}/{x}", "/a{x}", "/**/a", "/a*", "/{1x}", "/a//b", "/a/../b", "/%41", "/a b", "/a%2Fb/..", "/{}"],
+    ids=repr,
+)
 def test_a_pattern_that_could_surprise_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse(text)
 
 
-def values(pattern: str, captured: tuple[str, ...], expressions: dict[str, str] | None = None, slashes: tuple[str, ...] = ()) -> dict[str, str]:
+def values(
+    pattern: str, captured: tuple[str, ...], expressions: dict[str, str] | None = None, slashes: tuple[str, ...] = ()
+) -> dict[str, str]:
     return Parameters(parse(pattern), expressions or {}, slashes)(captured)
 
 
@@ -142,18 +150,25 @@ def test_an_encoded_slash_is_kept_where_a_route_asked_for_it() -> None:
 SEGMENT = st.sampled_from(["a", "b", "c", "{p}", "*", "**"])
 
 
-@given(st.lists(st.lists(SEGMENT, min_size=1, max_size=4), min_size=1, max_size=8), st.lists(st.sampled_from("abcd"), min_size=1, max_size=5))
+@given(
+    st.lists(st.lists(SEGMENT, min_size=1, max_size=4), min_size=1, max_size=8),
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=5),
+)
 def test_the_tree_agrees_with_trying_every_pattern_in_order_of_precedence(patterns: list[list[str]], path: list[str]) -> None:
-    texts = {"/" + "/".join(f"{{p{i}}}" if part == "{p}" else part for i, part in enumerate(parts)) for parts in patterns if "**" not in parts[:-1]}
+    texts = {
+        "/" + "/".join(f"{{p{i}}}" if part == "{p}" else part for i, part in enumerate(parts))
+        for parts in patterns
+        if "**" not in parts[:-1]
+    }
     routes = table(*((text, text) for text in sorted(texts)))
 
     def rank(text: str) -> list[int] | None:
-        ranks = []
+        ranks: list[int] = []
         parts = text[1:].split("/")
         for index, part in enumerate(parts):
             if part == "**":
                 return [*ranks, 3]
-            if index >= len(path) or part not in (path[index], "*") and not part.startswith("{"):
+            if index >= len(path) or (part not in (path[index], "*") and not part.startswith("{")):
                 return None
             ranks.append(0 if part == path[index] else 1 if part.startswith("{") else 2)
         return ranks if len(parts) == len(path) else None
