@@ -25,7 +25,7 @@ from gateway.config.node import Document, Mark, Steps, dotted
 from gateway.config.scalar import Scalar, resolve
 from gateway.core.errors import Problem
 
-__all__ = ["Document", "Steps", "dotted", "read"]
+__all__ = ["Document", "Steps", "dotted", "read", "read_text"]
 
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -49,32 +49,29 @@ HINTS: Final = {
 
 def read(path: Path | str, text: str | bytes | None = None) -> Document:
     """Read a file, or `text` in its name. Never raises for what the file contains or for a file that cannot be read."""
-    file = str(path)
     try:
-        content = _load(Path(path)) if text is None else text
-        source = _decode(content)
-    except OSError as error:
-        return _failed(file, f"cannot be read: {error.strerror or 'input error'}")
+        return parse(str(path), read_text(Path(path)) if text is None else _decoded(text))
     except ValueError as error:
-        return _failed(file, str(error))
-    return parse(file, source)
+        return _failed(str(path), str(error))
 
 
-def _load(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(MAX_BYTES + 1)
+def read_text(path: Path) -> str:
+    """A whole file of bounded size as text, without byte order mark. Raises ValueError that does not name the file."""
+    try:
+        with path.open("rb") as stream:
+            return _decoded(stream.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or 'input error'}") from error
 
 
-def _decode(content: str | bytes) -> str:
-    """Text without byte order mark. Raises ValueError."""
+def _decoded(content: str | bytes) -> str:
     try:
         raw = content.encode() if isinstance(content, str) else content
-        text = raw.decode("utf-8-sig")
+        if len(raw) > MAX_BYTES:
+            raise ValueError(f"is larger than {MAX_BYTES // 1024**2} MiB")
+        return raw.decode("utf-8-sig")
     except UnicodeError as error:
         raise ValueError("is not UTF-8 text") from error
-    if len(raw) > MAX_BYTES:
-        raise ValueError(f"is larger than {MAX_BYTES // 1024**2} MiB")
-    return text
 
 
 def _failed(file: str, message: str) -> Document:

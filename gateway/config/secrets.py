@@ -1,0 +1,149 @@
+"""Secret references -> their values: from the environment once, from files again whenever they change."""
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.config.values import EnvSecret, FileSecret
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import Metrics, SecretSource
+from gateway.core.secret import Secret
+
+MAX_BYTES: Final = 64 * 1024
+# A reference names one secret. What another store would expand to many is refused (docker/mcp-gateway #467).
+PATTERNED: Final = re.compile(r"[*?\[\x00-\x1f\x7f]|(?:^|/)\.\.(?:/|$)")
+
+log = logging.getLogger(__name__)
+
+
+class EnvSource:
+    """A secret from an environment variable, read at load."""
+
+    def __init__(self, name: str, secret: Secret) -> None:
+        self.name = name
+        self._secret = secret
+
+    def current(self) -> Secret:
+        return self._secret
+
+
+class FileSource:
+    """A secret from a file. `refresh` takes notice of a replaced file and keeps the last good value of a vanished one."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = f"file:{path}"
+        self._seen: tuple[int, ...] = ()
+        self._secret: Secret | None = None
+
+    def current(self) -> Secret:
+        """Raises DependencyDown before the first value was read."""
+        if self._secret is None:
+            raise DependencyDown(f"{self.name}: not read yet")
+        return self._secret
+
+    def refresh(self) -> bool:
+        """Read the file if it is another than last time; True when the value changed. Raises ValueError without its content."""
+        try:
+            seen, content = _read(self.path, self._seen)
+            secret = self._secret if content is None else _secret(self.path, content)
+        except OSError as error:
+            self._seen = ()
+            raise ValueError(f"{self.path} cannot be read: {error.strerror or 'input error'}") from error
+        changed = secret != self._secret
+        self._seen, self._secret = seen, secret if changed else self._secret
+        return changed
+
+    def is_exposed(self) -> bool:
+        """Whether every account of the machine may read the file."""
+        try:
+            return bool(os.stat(self.path).st_mode & stat.S_IROTH)  # noqa: PTH116 -- the path stays the operator's text
+        except OSError:
+            return False
+
+
+class Secrets:
+    """Every secret a configuration refers to: one source per reference, shared by whoever asks for it."""
+
+    def __init__(self, variables: Mapping[str, str], metrics: Metrics | None = None) -> None:
+        self._variables = variables
+        self._sources: dict[EnvSecret | FileSecret, EnvSource | FileSource] = {}
+        self._failing: set[str] = set()
+        self.metrics = metrics
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._sources)})"
+
+    def __call__(self, reference: EnvSecret | FileSecret) -> SecretSource:
+        """The source of a reference, its value read. Raises ValueError when there is none."""
+        known = self._sources.get(reference)
+        if known is None:
+            known = self._env(reference.env) if isinstance(reference, EnvSecret) else self._file(str(reference.file))
+            self._sources[reference] = known
+        return known
+
+    def exposed(self, reference: EnvSecret | FileSecret) -> bool:
+        """Whether a referenced file is readable by everybody."""
+        source = self._sources.get(reference)
+        return isinstance(source, FileSource) and source.is_exposed()
+
+    def refresh(self) -> int:
+        """Look at every file again; how many values changed. Blocks on the file system: call it on a thread, now and then."""
+        return sum(self._refreshed(source) for source in self._sources.values() if isinstance(source, FileSource))
+
+    def _refreshed(self, source: FileSource) -> bool:
+        try:
+            changed = source.refresh()
+        except ValueError as error:
+            if self.metrics is not None:
+                self.metrics.count("gateway.secret.refresh_failures", source=source.name)
+            if source.name not in self._failing:
+                log.warning("secret not refreshed, the last value stays", extra={"source": source.name, "error": str(error)})
+            self._failing.add(source.name)
+            return False
+        self._failing.discard(source.name)
+        if changed:
+            log.info("secret replaced", extra={"source": source.name})
+        return changed
+
+    def _env(self, name: str) -> EnvSource:
+        value = self._variables.get(name)
+        if value is None:
+            raise ValueError(f"the variable {name} is not set")
+        if not value:
+            raise ValueError(f"the variable {name} is empty")
+        return EnvSource(f"env:{name}", Secret(value.encode("utf-8", "surrogateescape")))
+
+    def _file(self, path: str) -> FileSource:
+        if PATTERNED.search(path):
+            raise ValueError("a secret's file is one plain path: no wildcards, no '..', no control characters")
+        source = FileSource(path)
+        source.refresh()
+        return source
+
+
+def _read(path: str, seen: tuple[int, ...]) -> tuple[tuple[int, ...], bytes | None]:
+    """What identifies the file's content, and the content unless that is `seen`. Raises OSError, ValueError."""
+    # Not blocking: opening a pipe nobody writes to would wait for ever.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return now, None if now == seen else os.read(number, MAX_BYTES + 1)
+    finally:
+        os.close(number)
+
+
+def _secret(path: str, content: bytes) -> Secret:
+    """The content without one line break at its end. Raises ValueError."""
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES // 1024} KiB")
+    value = content[:-2] if content.endswith(b"\r\n") else content.removesuffix(b"\n")
+    if not value:
+        raise ValueError(f"{path} is empty")
+    return Secret(value)
