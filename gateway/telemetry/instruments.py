@@ -1,0 +1,141 @@
+"""The closed list of what is measured. docs/reference/metrics.md shows it to operators; a test keeps the two equal.
+
+Names and buckets of `http.*` are OpenTelemetry's HTTP conventions (stable, v1.44); `gateway.*` are ours; `process.*` are named
+so that their Prometheus form is the one every dashboard knows (process_cpu_seconds_total ...).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Type = Literal["counter", "gauge", "updown", "histogram"]
+
+BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+FINE_BOUNDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+"""For what the gateway itself takes: fifty microseconds to five seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One thing that is measured. `unit` is UCUM: `s`, `By`, `{request}`; `bounds` are a histogram's bucket ends."""
+
+    name: str
+    type: Type
+    unit: str
+    about: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+OVERFLOW: Final = "otel.metric.overflow"
+"""The label of the series that takes what is beyond a cardinality limit (OpenTelemetry metrics SDK, cardinality limits)."""
+
+SERVER_DURATION: Final = Instrument(
+    "http.server.request.duration",
+    "histogram",
+    "s",
+    "Time from a request's head to the last byte of its answer.",
+    (
+        "http.request.method",
+        "url.scheme",
+        "network.protocol.version",
+        "http.response.status_code",
+        "http.route",
+        "gateway.route",
+        "error.type",
+    ),
+    BOUNDS,
+)
+CLIENT_DURATION: Final = Instrument(
+    "http.client.request.duration",
+    "histogram",
+    "s",
+    "Time from sending a request to an upstream to the head of its answer.",
+    ("http.request.method", "gateway.upstream", "server.address", "server.port", "http.response.status_code", "error.type"),
+    BOUNDS,
+)
+OVERHEAD: Final = Instrument(
+    "gateway.overhead.duration",
+    "histogram",
+    "s",
+    "Time the gateway itself adds before it sends a request to its upstream.",
+    (),
+    FINE_BOUNDS,
+)
+ACTIVE: Final = Instrument("http.server.active_requests", "updown", "{request}", "Requests being answered now.")
+REQUESTS: Final = Instrument(
+    "gateway.requests",
+    "counter",
+    "{request}",
+    "Requests by who made the status, and why where the gateway did.",
+    ("gateway.route", "status_source", "reason", "http.response.status_code"),
+)
+AUTHN: Final = Instrument(
+    "gateway.authn.attempts",
+    "counter",
+    "{attempt}",
+    "Authentications: success, failure or anonymous.",
+    ("scheme", "outcome", "reason"),
+)
+AUTHZ: Final = Instrument(
+    "gateway.authz.decisions",
+    "counter",
+    "{decision}",
+    "Policy decisions; mode shadow counts what shadow rules would have decided.",
+    ("effect", "policy", "mode"),
+)
+VALIDATION: Final = Instrument(
+    "gateway.validation.rejections", "counter", "{request}", "Requests refused by validation, by reason.", ("rule",)
+)
+BUILD: Final = Instrument("target", "gauge", "", "Which gateway this is.", ("service.name", "service.version"))
+
+COUNTED: Final = (
+    Instrument("gateway.ratelimit.decisions", "counter", "{decision}", "Rate limit decisions.", ("policy", "outcome", "backend")),
+    Instrument("gateway.ratelimit.store.failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
+    Instrument("gateway.jwks.fetches", "counter", "{fetch}", "Key set fetches.", ("issuer", "outcome")),
+    Instrument("gateway.audit.queued", "gauge", "{event}", "Audit events not yet written."),
+    Instrument("gateway.audit.written", "counter", "{event}", "Audit events written."),
+    Instrument("gateway.audit.dropped", "counter", "{event}", "Audit events lost."),
+    Instrument("gateway.audit.failures", "counter", "{failure}", "Failed attempts to write audit events."),
+    Instrument("gateway.log.dropped", "counter", "{line}", "Log lines lost because standard error took none."),
+    Instrument("gateway.spans.dropped", "counter", "{span}", "Spans lost because the queue was full or the collector failed."),
+    Instrument("gateway.config.reloads", "counter", "{reload}", "Reloads of the configuration.", ("outcome",)),
+    Instrument("gateway.config.last_success", "gauge", "", "1 if the last reload was taken over, 0 if it was refused."),
+    Instrument("gateway.credential.errors", "counter", "{error}", "Upstream credentials that could not be had.", ("credential",)),
+    Instrument("gateway.credential.not_after", "gauge", "s", "Unix time an upstream credential expires at.", ("credential",)),
+    Instrument("gateway.certificate.not_after", "gauge", "s", "Unix time a certificate expires at.", ("certificate",)),
+)
+"""What rooms count and set by name."""
+
+PROCESS: Final = (
+    Instrument("process.cpu", "counter", "s", "Processor time used, user and system."),
+    Instrument("process.resident.memory", "gauge", "By", "Resident memory."),
+    Instrument("process.open_fds", "gauge", "", "Open file descriptors."),
+    Instrument("process.start_time", "gauge", "s", "Unix time the process started at."),
+)
+
+INSTRUMENTS: Final = (
+    SERVER_DURATION,
+    CLIENT_DURATION,
+    OVERHEAD,
+    ACTIVE,
+    REQUESTS,
+    AUTHN,
+    AUTHZ,
+    VALIDATION,
+    *COUNTED,
+    *PROCESS,
+    BUILD,
+)
+
+UNITS: Final = {"s": "seconds", "By": "bytes"}
+
+
+def prometheus_name(instrument: Instrument) -> str:
+    """The Prometheus form of a name (OpenTelemetry specification, Prometheus compatibility): underscores, unit, `_total`."""
+    name = instrument.name.replace(".", "_")
+    unit = UNITS.get(instrument.unit, "")
+    if unit and not name.endswith(unit):
+        name = f"{name}_{unit}"
+    if instrument is BUILD:
+        return f"{name}_info"
+    return f"{name}_total" if instrument.type == "counter" else name
