@@ -1,0 +1,210 @@
+"""Counters that all replicas share, in one Redis (or Valkey) server, 5.0 or newer.
+
+One atomic script for each stage of a request. All keys carry the hash tag `{latchgate}`, so in a cluster they share a slot; the
+address must then be the node that owns it, or a proxy. Imported only where the configuration names a Redis.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b, sha1
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import SecretSource
+from gateway.store.quota import Quota, Taken
+from gateway.store.resp import Command, Connection, ScriptUnknown, StoreError, greet
+from gateway.store.script import SPEND
+
+SHA: Final = sha1(SPEND.encode(), usedforsecurity=False).hexdigest()
+
+FIRST_PAUSE: Final = 0.05
+LAST_PAUSE: Final = 2.0
+CONNECT_TIMEOUT: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server listens: a path of a unix socket, or host and port."""
+
+    host: str
+    port: int
+    path: str
+    tls: bool
+    database: int
+
+
+def parse(url: str) -> Address:
+    """`redis://host:port/db`, `rediss://…` (TLS) or `unix:///path?db=0`. Raises ValueError, which never quotes the URL."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("a URL holds no user or password: use `username` and `password`")
+    if parts.scheme == "unix" and not parts.netloc and parts.path:
+        return Address("", 0, parts.path, False, number(parse_qs(parts.query).get("db", ["0"])[0]))
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("a Redis URL is written like redis://host:6379/0, rediss://host:6379/0 or unix:///run/redis.sock")
+    return Address(parts.hostname, parts.port or 6379, "", parts.scheme == "rediss", number(parts.path.strip("/") or "0"))
+
+
+def number(text: str) -> int:
+    """A database number."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4):
+        raise ValueError("a Redis database is a number")
+    return int(text)
+
+
+def tls_context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """Verifies the server against `ca` (else the system's), shows our certificate. Raises ValueError for unusable files."""
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ValueError(f"unusable TLS files for Redis: {error.strerror or type(error).__name__}") from error
+    return context
+
+
+class RedisCounters:
+    """The shared counters. One connection, opened at the first use and again after a failure, by one caller at a time.
+
+    While the server is away, callers are refused at once; after a pause that grows to two seconds one of them tries again.
+    The password is read at each connection, so that a replaced secret is picked up.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        username: str | None = None,
+        password: SecretSource | None = None,
+        tls: ssl.SSLContext | None = None,
+        timeout: float = 0.05,
+    ) -> None:
+        """`timeout` is the longest a caller waits, in seconds. Raises ValueError for a URL that is none of ours."""
+        self._address = parse(url)
+        self._tls = tls if tls is not None or not self._address.tls else tls_context(None, None, None)
+        self._username = username
+        self._password = password
+        self._timeout = timeout
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._pause = FIRST_PAUSE
+        self._retry_at = 0.0
+
+    async def spend(self, quotas: Sequence[Quota], keys: Sequence[str]) -> list[Taken]:
+        """Take one unit of every quota for its key, or of none. Raises DependencyDown, at the latest after the timeout."""
+        arguments = (len(keys), *map(name, quotas, keys), *describe(quotas))
+        try:
+            connection = await self._connected()
+        except StoreError as error:
+            raise DependencyDown(f"redis: {error}") from error
+        try:
+            numbers = [int(each) for each in await self._run(connection, arguments)]
+            taken = list(zip(numbers[::2], numbers[1::2], strict=True))
+        except (StoreError, TypeError, ValueError) as error:
+            self._give_up(connection)
+            raise DependencyDown(f"redis: {error if isinstance(error, StoreError) else 'unexpected answer'}") from error
+        self._pause = FIRST_PAUSE
+        return taken
+
+    async def _run(self, connection: Connection, arguments: Command) -> Any:
+        try:
+            return await connection.send(("EVALSHA", SHA, *arguments))
+        except ScriptUnknown:
+            return await connection.send(("EVAL", SPEND, *arguments))
+
+    async def _connected(self) -> Connection:
+        """The connection, opened by whoever comes first. Raises StoreError when it is not there within the timeout."""
+        if self._connection is not None and self._connection.alive:
+            return self._connection
+        if self._connecting is None:
+            loop = asyncio.get_running_loop()
+            if loop.time() < self._retry_at:
+                raise StoreError("unavailable")
+            self._connecting = loop.create_task(self._open())
+            self._connecting.add_done_callback(self._opened)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.shield(self._connecting)
+        except TimeoutError as error:
+            raise StoreError("no connection in time") from error
+
+    def _opened(self, task: "asyncio.Task[Connection]") -> None:
+        self._connecting = None
+        if task.cancelled():
+            return
+        if task.exception() is None:
+            self._connection = task.result()
+        else:
+            self._wait_longer()
+
+    def _give_up(self, connection: Connection) -> None:
+        """After a failure start anew: what is left of the connection may answer out of step. Once, though many waited."""
+        if connection is self._connection:
+            connection.fail("connection given up")
+            self._connection = None
+            self._wait_longer()
+
+    def _wait_longer(self) -> None:
+        self._retry_at = asyncio.get_running_loop().time() + self._pause
+        self._pause = min(self._pause * 2, LAST_PAUSE)
+
+    async def _open(self) -> Connection:
+        """Connect, authenticate, choose the database, load the script. Raises StoreError."""
+        address = self._address
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> Connection:
+            return Connection(CONNECT_TIMEOUT)
+
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                if address.path:
+                    _, connection = await loop.create_unix_connection(protocol, address.path)
+                else:
+                    _, connection = await loop.create_connection(protocol, address.host, address.port, ssl=self._tls)
+        except (OSError, TimeoutError) as error:
+            raise StoreError(f"cannot connect: {type(error).__name__}") from error
+        try:
+            await greet(connection, self._greeting())
+        except BaseException:
+            connection.fail("refused")
+            raise
+        connection.timeout = self._timeout
+        return connection
+
+    def _greeting(self) -> list[Command]:
+        commands: list[Command] = []
+        if self._password is not None:
+            try:
+                password = self._password.current().reveal()
+            except DependencyDown as error:
+                raise StoreError("no password") from error
+            commands.append(("AUTH", self._username, password) if self._username else ("AUTH", password))
+        if self._address.database:
+            commands.append(("SELECT", self._address.database))
+        commands.append(("SCRIPT", "LOAD", SPEND))
+        return commands
+
+    async def close(self) -> None:
+        """Let go of the server."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.fail("closed")
+            self._connection = None
+
+
+def name(quota: Quota, key: str) -> str:
+    """The key of a counter: what is counted, how, and a digest of whose it is, so that keys are short and tell no address."""
+    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{{latchgate}}:{quota.name}:{quota.algorithm}:{quota.window}:{digest}"
+
+
+def describe(quotas: Sequence[Quota]) -> list[str | int]:
+    """The script's arguments."""
+    return [argument for quota in quotas for argument in (quota.algorithm, quota.count, quota.window)]
