@@ -1,14 +1,19 @@
 """The configuration of authentication (CONTRACT 2, `authentication:`)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.config.values import Duration, FilePath, Model, Name, SecretRef, Size, Token
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
 ]
+RESERVED: Final = frozenset({"api_keys", "mtls", "anonymous"})
+"""Issuers of principals that no token issuer may be named after."""
+WAIVED: Final = "none"
+"""`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""
 
 
 class Jwks(Model):
@@ -21,6 +26,14 @@ class Jwks(Model):
     allow_private: bool = False
     ca: FilePath | None = None
 
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum((self.url is not None, self.file is not None, self.discovery)) != 1:
+            raise ValueError("exactly one of `url`, `file` and `discovery: true` says where the keys are")
+        if self.url is not None:
+            check_url(self.url, self.allow_plaintext)
+        return self
+
 
 class CookieSource(Model):
     """A token carried in a cookie."""
@@ -31,8 +44,8 @@ class CookieSource(Model):
 class JwtIssuer(Model):
     """One issuer whose tokens are accepted."""
 
-    issuer: str
-    audience: list[str] | Literal["none"]
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | Literal["none"]
     jwks: Jwks | None = None
     secret: SecretRef | None = None
     algorithms: Annotated[list[Algorithm], Field(min_length=1)]
@@ -41,10 +54,29 @@ class JwtIssuer(Model):
     groups: str = "groups"
     scopes: str = "scope"
     scope_ceiling: bool = False
-    types: list[str] = ["JWT", "at+jwt"]
-    leeway: Duration = 30.0
+    types: Annotated[list[str], Field(min_length=1)] = ["JWT", "at+jwt"]
+    leeway: Annotated[Duration, Field(le=300)] = 30.0
     required_claims: list[str] = ["exp"]
-    max_bytes: Size = 8192
+    max_bytes: Annotated[Size, Field(ge=64, le=65536)] = 8192
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        """RFC 8725 3.1: an issuer's keys are public ones or a shared secret, never both, and the algorithms say which."""
+        if (self.jwks is None) == (self.secret is None):
+            raise ValueError("exactly one of `jwks` and `secret` says how its tokens are verified")
+        shared = [name for name in self.algorithms if name.startswith("HS")]
+        if self.secret is None and shared:
+            raise ValueError(f"{shared[0]} needs `secret`: a public key must never be used as a shared secret")
+        if self.secret is not None and len(shared) != len(self.algorithms):
+            raise ValueError("with `secret` only HS256, HS384 and HS512 are possible")
+        if self.jwks is not None and self.jwks.discovery:
+            self._discoverable(self.jwks)
+        return self
+
+    def _discoverable(self, jwks: Jwks) -> None:
+        if self.issuer == WAIVED:
+            raise ValueError("discovery needs an issuer")
+        check_url(self.issuer, jwks.allow_plaintext)
 
 
 class ApiKeys(Model):
@@ -72,3 +104,21 @@ class Authentication(Model):
     jwt: dict[Name, JwtIssuer] = {}
     api_keys: ApiKeys | None = None
     mtls: Mtls | None = None
+
+    @model_validator(mode="after")
+    def _distinct_issuers(self) -> Self:
+        if taken := sorted(RESERVED & self.jwt.keys()):
+            raise ValueError(f"`{taken[0]}` is the issuer of another scheme's principals: name the token issuer otherwise")
+        return self
+
+
+def check_url(url: str, allow_plaintext: bool) -> None:
+    """A URL the gateway will call. Raises ValueError for another scheme than https, for userinfo and for what is no URL."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and allow_plaintext):
+        raise ValueError(f"`{url.partition(':')[0]}:` is refused: https is needed, or `allow_plaintext: true` for http")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL must not contain userinfo")
+    if not parts.hostname or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("a URL is written like https://idp.example.com/path")
+    _ = parts.port

@@ -1,0 +1,234 @@
+"""Who is asking, route by route: which presented credential counts, and the scheme that decides it (CONTRACT 3).
+
+`Authentication` holds what lives as long as its configuration; a `Gate` is the way in of all routes that accept the same.
+"""
+
+import secrets as random
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, final
+
+from gateway.authn.api_keys import KeyHolders, KeyStore
+from gateway.authn.issuers import Secrets, published_keys, shared_keys, strong_secret
+from gateway.authn.jwks import Keys, PublishedKeys
+from gateway.authn.jwt import Verifier
+from gateway.authn.model import ApiKeys, CookieSource, JwtIssuer
+from gateway.authn.model import Authentication as Model
+from gateway.authn.mtls import Certificates
+from gateway.authn.presented import AUTHORIZATION, Places, Presented, check_origin
+from gateway.authn.strength import SHORTEST
+from gateway.authn.tokens import Tokens
+from gateway.core.errors import ConfigError, Problem, Unauthenticated
+from gateway.core.message import Request
+from gateway.core.ports import Clock, Fetch, Grant, Metrics
+from gateway.core.principal import Identity, Principal
+from gateway.core.reason import Reason
+
+# RFC 6750 3: a Bearer challenge has at least one parameter, and no `error` where no credential was presented.
+MISSING: Final = ((b"www-authenticate", b'Bearer realm="gateway"'),)
+INVALID: Final = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
+BEARER: Final = b"bearer "
+ANONYMOUS: Final = "anonymous"
+
+
+@final
+class Gate:
+    """Authenticates the requests of routes that accept the same credentials, under one policy."""
+
+    __slots__ = ("_anonymous", "_bearer", "_certificates", "_cookies", "_holders", "_key_prefix", "_places")
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        key_prefix: bytes | None = None,
+        anonymous: Principal | None = None,
+        bearer: Tokens | None = None,
+        cookies: Mapping[bytes, Tokens] | None = None,
+        holders: KeyHolders | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
+        """`key_prefix` marks API keys among bearer values wherever keys are configured; the rest is what is accepted here."""
+        self._places = places
+        self._key_prefix = key_prefix
+        self._anonymous = anonymous
+        self._bearer = bearer
+        self._cookies = cookies or {}
+        self._holders = holders
+        self._certificates = certificates
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Who is asking. Raises Unauthenticated with a challenge, BadRequest for several credentials, Forbidden for a
+        cookie-borne write from elsewhere, DependencyDown when it cannot be decided.
+        """
+        if self._anonymous is not None:
+            return self._anonymous
+        presented = self._places.find(request)
+        try:
+            if presented is None:
+                return self._by_certificate(request)
+            if presented.in_cookie:
+                return await self._by_cookie(request, presented)
+            if presented.place == AUTHORIZATION:
+                return await self._by_authorization(presented.value)
+            return self._by_key(presented.value)
+        except Unauthenticated as error:
+            error.headers = error.headers or INVALID
+            raise
+
+    async def _by_authorization(self, value: bytes) -> Principal:
+        """RFC 6750 2.1: the scheme without regard to case, spaces, one token."""
+        if value[:7].lower() != BEARER:
+            raise Unauthenticated("authorization: not a Bearer credential")
+        token = value[7:].strip(b" ")
+        if self._key_prefix is not None and token.startswith(self._key_prefix):
+            return self._by_key(token)
+        if self._bearer is None:
+            raise Unauthenticated("bearer: tokens are not accepted here")
+        return await self._bearer.authenticate(token)
+
+    def _by_key(self, key: bytes) -> Principal:
+        if self._holders is None:
+            raise Unauthenticated("api key: not accepted here")
+        return self._holders.authenticate(key)
+
+    async def _by_cookie(self, request: Request, presented: Presented) -> Principal:
+        tokens = self._cookies.get(presented.place)
+        if tokens is None:
+            raise Unauthenticated("cookie: not accepted here")
+        principal = await tokens.authenticate(presented.value)
+        check_origin(request)
+        return principal
+
+    def _by_certificate(self, request: Request) -> Principal:
+        """The client certificate decides only where nothing else is presented and certificates are accepted."""
+        if self._certificates is None or request.certificate is None:
+            raise Unauthenticated("nothing presented", reason=Reason.CREDENTIAL_MISSING, headers=MISSING)
+        return self._certificates.authenticate(request.certificate)
+
+
+@final
+class Authentication:
+    """What lives long: key sets, the key file, secrets. Reusable across reloads while its configuration is the same."""
+
+    def __init__(self, model: Model, *, fetch: Fetch, clock: Clock, metrics: Metrics, secrets: Secrets) -> None:
+        """Reads files and judges secrets, fetches nothing. Raises ConfigError with every problem found."""
+        self._model = model
+        self._clock = clock
+        self._fingerprint_key = random.token_bytes(32)
+        self._published: dict[str, PublishedKeys] = {}
+        self._verifiers: dict[str, Verifier] = {}
+        self._store: KeyStore | None = None
+        problems: list[Problem] = []
+        for name, issuer in model.jwt.items():
+            try:
+                self._verifiers[name] = self._verifier(name, issuer, fetch, metrics, secrets)
+            except ConfigError as error:
+                problems += error.problems
+        try:
+            self._store = _key_store(model.api_keys, clock, metrics, secrets) if model.api_keys else None
+        except ConfigError as error:
+            problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+        self._places = Places(model.api_keys.header if model.api_keys else None, _all_cookies(model))
+        self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
+        self._grant: Grant | None = None
+        self._gates: dict[tuple[str, ...], Gate] = {}
+
+    def gate(self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant) -> Gate:
+        """The way in of routes that accept `jwt.NAME`, `api_keys` or `mtls`, any of these; or of anonymous ones.
+
+        Routes that accept the same under the same grant share a gate and what it remembers. Raises ConfigError.
+        """
+        if self._grant is not grant:
+            self._grant, self._gates = grant, {}
+        wanted = () if anonymous else tuple(sorted(set(accepted)))
+        if wanted not in self._gates:
+            self._gates[wanted] = self._open(grant) if anonymous else self._guarded(wanted, grant)
+        return self._gates[wanted]
+
+    def credential_headers(self) -> frozenset[bytes]:
+        """Every header that a client's credential may be carried in, lower case: exactly these are not passed upstream."""
+        return self._places.headers
+
+    def credential_cookies(self) -> frozenset[bytes]:
+        """Every cookie that a client's credential may be carried in, names as configured."""
+        return self._places.cookies
+
+    async def start(self) -> None:
+        """Begin to keep keys fresh. Waits for nothing: an issuer that is down does not keep the gateway from starting."""
+        for keys in self._published.values():
+            keys.start()
+        if self._store is not None:
+            self._store.start()
+
+    async def close(self) -> None:
+        """End all background work."""
+        for keys in self._published.values():
+            await keys.close()
+        if self._store is not None:
+            await self._store.close()
+
+    def status(self) -> dict[str, Any]:
+        """For the operators' page: each issuer's key set, and the key file."""
+        status: dict[str, Any] = {f"jwt.{name}": keys.status() for name, keys in self._published.items()}
+        if self._store is not None:
+            status["api_keys"] = self._store.status()
+        return status
+
+    def _verifier(self, name: str, issuer: JwtIssuer, fetch: Fetch, metrics: Metrics, secrets: Secrets) -> Verifier:
+        keys: Keys
+        if issuer.jwks is not None:
+            keys = self._published[name] = published_keys(name, issuer.issuer, issuer.jwks, fetch, self._clock, metrics)
+        else:
+            keys = shared_keys(name, issuer, secrets)
+        return Verifier(name, issuer, keys, self._clock, self._fingerprint_key)
+
+    def _open(self, grant: Grant) -> Gate:
+        identity = Identity(id=ANONYMOUS, issuer=ANONYMOUS, scheme=ANONYMOUS)
+        return Gate(self._places, anonymous=grant(identity))
+
+    def _guarded(self, accepted: Sequence[str], grant: Grant) -> Gate:
+        self._check_configured(accepted)
+        mtls, store = self._model.mtls, self._store
+        issuers = [name.removeprefix("jwt.") for name in accepted if name.startswith("jwt.")]
+        cookies = {cookie: self._tokens(issuers, CookieSource(cookie=cookie.decode()), grant) for cookie in self._places.cookies}
+        return Gate(
+            self._places,
+            key_prefix=store.prefix if store is not None else None,
+            bearer=self._tokens(issuers, "bearer", grant),
+            cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None},
+            holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
+            certificates=Certificates(mtls.identity, grant, self._clock) if mtls is not None and "mtls" in accepted else None,
+        )
+
+    def _tokens(self, names: Sequence[str], source: str | CookieSource, grant: Grant) -> Tokens | None:
+        """What decides tokens from one place; None when no accepted issuer's tokens come from there."""
+        accepted = [self._verifiers[name] for name in names if source in self._model.jwt[name].from_]
+        issuers = [verifier.issuer for verifier in accepted]
+        if len(set(issuers)) < len(issuers):
+            raise refused(f"accepts two entries of the same issuer from one place: {', '.join(sorted(names))}")
+        return Tokens(accepted, self._configured, grant, self._clock) if accepted else None
+
+    def _check_configured(self, accepted: Sequence[str]) -> None:
+        known = {f"jwt.{name}" for name in self._verifiers}
+        known |= {"api_keys"} if self._store is not None else set()
+        known |= {"mtls"} if self._model.mtls is not None else set()
+        unknown = sorted(set(accepted) - known)
+        if unknown or not accepted:
+            raise refused(f"{unknown[0]} is not configured under `authentication`" if unknown else "accepts no credential at all")
+
+
+def refused(message: str) -> ConfigError:
+    """A route's `authenticate` that cannot be built. The builder knows the route's place."""
+    return ConfigError([Problem("", 0, 0, "authenticate", message)])
+
+
+def _key_store(model: ApiKeys, clock: Clock, metrics: Metrics, secrets: Secrets) -> KeyStore:
+    pepper = strong_secret(secrets, model.pepper, "authentication.api_keys.pepper", SHORTEST)
+    return KeyStore(model.file, model.prefix, pepper, clock, metrics)
+
+
+def _all_cookies(model: Model) -> list[str]:
+    sources = [source for issuer in model.jwt.values() for source in issuer.from_]
+    return [source.cookie for source in sources if isinstance(source, CookieSource)]

@@ -1,0 +1,53 @@
+"""Each configured token issuer's keys: a shared secret that is strong enough, or a published key set."""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.authn import key_sources
+from gateway.authn.jwks import PublishedKeys, SharedKeys
+from gateway.authn.model import Jwks, JwtIssuer
+from gateway.authn.strength import StrongSecret
+from gateway.config.values import SecretRef
+from gateway.core.errors import ConfigError, DependencyDown, Problem
+from gateway.core.ports import Clock, Fetch, Metrics, SecretSource
+
+HMAC_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""RFC 7518 3.2: a key is at least as long as the hash."""
+GENERATE: Final = "generate one with: openssl rand -base64 48"
+
+Secrets = Callable[[SecretRef], SecretSource]
+
+
+def shared_keys(name: str, issuer: JwtIssuer, secrets: Secrets) -> SharedKeys:
+    """The key of an issuer with a shared secret. Raises ConfigError when it is missing or weak."""
+    place = f"authentication.jwt.{name}.secret"
+    if issuer.secret is None:
+        raise ConfigError([Problem("", 0, 0, place, "is missing")])
+    shortest = max(HMAC_BYTES[algorithm] for algorithm in issuer.algorithms)
+    secret = strong_secret(secrets, issuer.secret, place, shortest)
+    return SharedKeys(secret, frozenset(issuer.algorithms))
+
+
+def published_keys(name: str, issuer: str, jwks: Jwks, fetch: Fetch, clock: Clock, metrics: Metrics) -> PublishedKeys:
+    """The key set of an issuer. A file is read now, what is fetched is fetched later. Raises ConfigError for a bad file."""
+    source = key_sources.build(issuer, jwks, fetch)
+    keys = PublishedKeys(name, source, clock, metrics)
+    if isinstance(source, key_sources.FileSource):
+        try:
+            keys.accept(source.read(), key_sources.FILE_SECONDS)
+        except (DependencyDown, ValueError) as error:
+            place = f"authentication.jwt.{name}.jwks.file"
+            raise ConfigError([Problem(str(jwks.file), 0, 0, place, str(error))]) from error
+    return keys
+
+
+def strong_secret(secrets: Secrets, reference: SecretRef, place: str, shortest: int) -> StrongSecret:
+    """A referenced secret that is fit to be a key. Raises ConfigError naming the place in the configuration and the cure."""
+    try:
+        secret = StrongSecret(secrets(reference), shortest)
+        weakness = secret.weakness()
+    except (DependencyDown, ValueError) as error:
+        raise ConfigError([Problem("", 0, 0, place, str(error))]) from error
+    if weakness:
+        raise ConfigError([Problem("", 0, 0, place, f"{secret.name} {weakness}", GENERATE)])
+    return secret

@@ -1,0 +1,94 @@
+"""Which credential a request presents: the one list of places a client's credential may be carried in (CONTRACT 3)."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple, final
+
+from gateway.core.errors import BadRequest, Forbidden
+from gateway.core.message import Request
+from gateway.core.reason import Reason
+
+AUTHORIZATION: Final = b"authorization"
+COOKIE: Final = b"cookie"
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""RFC 9110 9.2.1, without TRACE, which is not served."""
+DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
+
+
+class Presented(NamedTuple):
+    """A credential as it was presented: `place` is the header's or cookie's name."""
+
+    place: bytes
+    value: bytes
+    in_cookie: bool
+
+
+@final
+class Places:
+    """The headers and cookies in which credentials are looked for. The upstream is told none of them."""
+
+    def __init__(self, key_header: str | None, cookies: Iterable[str]) -> None:
+        self.key_header = key_header.lower().encode() if key_header is not None else None
+        self.cookies = frozenset(cookie.encode() for cookie in cookies)
+        self.headers = frozenset({AUTHORIZATION, self.key_header or AUTHORIZATION})
+
+    def find(self, request: Request) -> Presented | None:
+        """The one credential in headers and cookies, None when there is none. Raises BadRequest when there are several."""
+        fields, found = request.fields, None
+        value = fields.get(AUTHORIZATION)
+        if value is not None:
+            found = Presented(AUTHORIZATION, value, False)
+        if self.key_header is not None and self.key_header in fields and self.key_header != AUTHORIZATION:
+            if found is not None:
+                raise ambiguous()
+            found = Presented(self.key_header, fields[self.key_header], False)
+        if request.repeated and not request.repeated.isdisjoint(self.headers):
+            raise ambiguous()
+        if self.cookies and COOKIE in fields:
+            found = self._with_cookies(request, found)
+        return found
+
+    def _with_cookies(self, request: Request, found: Presented | None) -> Presented | None:
+        for name, value in _cookies(request):
+            if name in self.cookies:
+                if found is not None:
+                    raise ambiguous()
+                found = Presented(name, value, True)
+        return found
+
+
+def ambiguous() -> BadRequest:
+    return BadRequest("more than one credential", reason=Reason.CREDENTIAL_AMBIGUOUS)
+
+
+def check_origin(request: Request) -> None:
+    """A cookie is sent by the browser, whoever asked it to: a write must come from this very origin.
+
+    What `Origin` and `Sec-Fetch-Site` say must agree where both are sent; without either nothing is proved. Raises Forbidden.
+    """
+    if request.method in SAFE:
+        return
+    origin, site = request.fields.get(b"origin"), request.fields.get(b"sec-fetch-site")
+    if origin is None and site is None:
+        raise Forbidden("a write with a cookie needs Origin or Sec-Fetch-Site", reason=Reason.ORIGIN_DENIED)
+    if b"origin" in request.repeated or b"sec-fetch-site" in request.repeated:
+        raise Forbidden("Origin or Sec-Fetch-Site repeated", reason=Reason.ORIGIN_DENIED)
+    if site is not None and site != b"same-origin":
+        raise Forbidden("cross-site write with a cookie", reason=Reason.ORIGIN_DENIED)
+    if origin is not None and origin.decode("latin-1").lower() != _own_origin(request):
+        raise Forbidden("write with a cookie from another origin", reason=Reason.ORIGIN_DENIED)
+
+
+def _own_origin(request: Request) -> str:
+    """RFC 6454 6.2: the default port is left out."""
+    scheme = "https" if request.secure else "http"
+    return f"{scheme}://{request.authority.removesuffix(DEFAULT_PORTS[scheme])}"
+
+
+def _cookies(request: Request) -> Iterable[tuple[bytes, bytes]]:
+    """All cookies of all Cookie fields, names as sent (RFC 6265 5.4; names are case-sensitive)."""
+    for field, value in request.headers:
+        if field == COOKIE:
+            for pair in value.split(b";"):
+                name, separator, content = pair.partition(b"=")
+                if separator:
+                    yield name.strip(b" \t"), content.strip(b" \t")

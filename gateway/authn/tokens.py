@@ -1,0 +1,72 @@
+"""Tokens presented in one place, for the issuers a route accepts there; what was verified is remembered for a while."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, final
+
+from gateway.authn.jwt import Verifier, malformed
+from gateway.authn.model import WAIVED
+from gateway.authn.recent import Recent
+from gateway.authn.token import Malformed, Token
+from gateway.core.errors import Unauthenticated
+from gateway.core.ports import Clock, Grant
+from gateway.core.principal import Principal
+
+REMEMBERED: Final = 10_000
+LONGEST: Final = 300.0
+"""Seconds after which even a long-lived token is verified again."""
+
+Verified = tuple[Principal, float, Verifier, int]
+"""Who, until when, by whom, with which revision of the keys."""
+
+
+@final
+class Tokens:
+    """Decides tokens for one set of accepted issuers, one place (bearer or a cookie) and one policy.
+
+    What is remembered is keyed by the token's SHA-256 and good only here: never for another set of issuers, place or policy,
+    never past `exp`, never after the issuer's keys changed.
+    """
+
+    def __init__(self, accepted: Sequence[Verifier], configured: frozenset[str], grant: Grant, clock: Clock) -> None:
+        """`configured` are all issuers anywhere in the configuration: a token of one of them is never anybody else's."""
+        self._by_issuer = {verifier.issuer: verifier for verifier in accepted}
+        self._any = self._by_issuer.pop(WAIVED, None)
+        self._configured = configured
+        self._grant = grant
+        self._clock = clock
+        self._limit = max((verifier.limit for verifier in accepted), default=0)
+        self._verified: Recent[bytes, Verified] = Recent(REMEMBERED)
+
+    async def authenticate(self, raw: bytes) -> Principal:
+        """Who presents this token. Raises Unauthenticated or DependencyDown."""
+        if len(raw) > self._limit:
+            raise Unauthenticated("jwt: too long")
+        digest = hashlib.sha256(raw).digest()
+        known = self._verified.get(digest)
+        if known is not None and known[1] > self._clock.now() and known[2].keys.revision == known[3]:
+            return known[0]
+        return await self._verify(raw, digest)
+
+    async def _verify(self, raw: bytes, digest: bytes) -> Principal:
+        try:
+            token = Token(raw, self._limit)
+        except Malformed as error:
+            raise malformed(error) from error
+        verifier = self._verifier(token.issuer)
+        revision = verifier.keys.revision
+        identity = await verifier.verify(token)
+        principal = self._grant(identity)
+        until = self._clock.now() + LONGEST
+        if identity.expires is not None:
+            until = min(until, identity.expires)
+        self._verified.put(digest, (principal, until, verifier, revision))
+        return principal
+
+    def _verifier(self, issuer: str | None) -> Verifier:
+        verifier = self._by_issuer.get(issuer) if issuer is not None else None
+        if verifier is None and issuer not in self._configured:
+            verifier = self._any
+        if verifier is None:
+            raise Unauthenticated("jwt: no accepted issuer")
+        return verifier

@@ -1,0 +1,165 @@
+"""The control plane's HTTP client: key sets and discovery documents. The only file that knows httpx.
+
+Each request is its own connection, to an address that was vetted a moment before: the name is resolved once, and what was
+judged is what is dialled, while TLS keeps checking the name. Nothing is followed, decompressed or read beyond its cap.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, final
+
+from gateway.core.addresses import is_metadata, is_public
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import Fetched
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECTIONS: Final = 16
+CONNECT_SECONDS: Final = 5.0
+ADDRESSES: Final = 4
+"""How many of a name's addresses are tried, one after the other."""
+PORTS: Final = {"https": 443, "http": 80}
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name, in the system's order. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@final
+class HttpFetch:
+    """Implements `core.ports.Fetch`. httpx is imported when the first request is made."""
+
+    def __init__(self, *, user_agent: str, resolve: Resolve = resolve) -> None:
+        self._user_agent = user_agent
+        self._resolve = resolve
+        self._clients: dict[str | None, tuple[int, httpx.AsyncClient]] = {}
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        limit: int,
+        timeout: float,
+        allow_plaintext: bool = False,
+        allow_private: bool = False,
+        ca: str | None = None,
+    ) -> Fetched:
+        """GET `url`, at most `limit` bytes in `timeout` seconds in all. A redirect is an answer like any other.
+
+        Raises DependencyDown for everything that is not a complete answer; its detail names host and cause only.
+        """
+        import httpx
+
+        try:
+            target = _target(httpx.URL(url), allow_plaintext)
+            async with asyncio.timeout(timeout), self._slots:
+                addresses = await self._vetted(target, allow_private)
+                return await self._first(await self._client(ca), target, addresses, limit)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise DependencyDown(f"{_host(url)}: {type(error).__name__}") from error
+        except TimeoutError as error:
+            raise DependencyDown(f"{_host(url)}: no complete answer within {timeout:g} s") from error
+        except OSError as error:
+            raise DependencyDown(f"{_host(url)}: {error.strerror or type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Close what is left open; requests under way fail."""
+        clients, self._clients = self._clients, {}
+        for _, client in clients.values():
+            await client.aclose()
+
+    async def _vetted(self, target: "httpx.URL", allow_private: bool) -> list[str]:
+        host = target.raw_host.decode("ascii")
+        addresses = await self._resolve(host, target.port or PORTS[target.scheme])
+        dialled = [address for address in addresses if _may_dial(address, allow_private)][:ADDRESSES]
+        if not dialled:
+            hint = "" if allow_private else "; `allow_private: true` allows private ones"
+            raise DependencyDown(f"{host}: no address that may be dialled{hint}")
+        return dialled
+
+    async def _first(self, client: "httpx.AsyncClient", target: "httpx.URL", addresses: list[str], limit: int) -> Fetched:
+        """The answer of the first address that takes the connection."""
+        import httpx
+
+        for address in addresses[:-1]:
+            try:
+                return await self._ask(client, target, address, limit)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return await self._ask(client, target, addresses[-1], limit)
+
+    async def _ask(self, client: "httpx.AsyncClient", target: "httpx.URL", address: str, limit: int) -> Fetched:
+        """One exchange with one address. The certificate must be the name's, not the address's."""
+        headers = {"host": target.netloc.decode("ascii"), "user-agent": self._user_agent, "accept": "application/json"}
+        headers |= {"accept-encoding": "identity", "connection": "close"}
+        name = target.raw_host.decode("ascii")
+        request = client.build_request(
+            "GET", target.copy_with(host=address.partition("%")[0]), headers=headers, extensions={"sni_hostname": name}
+        )
+        request.extensions["timeout"] = {"connect": CONNECT_SECONDS, "read": None, "write": None, "pool": None}
+        answer = await client.send(request, stream=True)
+        try:
+            return Fetched(answer.status_code, dict(answer.headers), await _read(answer, name, limit))
+        finally:
+            await answer.aclose()
+
+    async def _client(self, ca: str | None) -> "httpx.AsyncClient":
+        """The client that trusts `ca`, or the system's authorities; a replaced file makes a new one."""
+        version = await asyncio.to_thread(_version, ca)
+        known = self._clients.get(ca)
+        if known is not None and known[0] == version:
+            return known[1]
+        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca)
+        client = self._clients[ca] = (version, _build(context))
+        return client[1]
+
+
+def _version(ca: str | None) -> int:
+    return Path(ca).stat().st_mtime_ns if ca is not None else 0
+
+
+def _build(context: ssl.SSLContext) -> "httpx.AsyncClient":
+    # A connection to an address is never reused: the next request to it may be for another name.
+    import httpx
+
+    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=0)
+    return httpx.AsyncClient(verify=context, limits=limits, trust_env=False, follow_redirects=False, http2=False)
+
+
+def _target(url: "httpx.URL", allow_plaintext: bool) -> "httpx.URL":
+    if url.scheme != "https" and not (url.scheme == "http" and allow_plaintext):
+        raise DependencyDown(f"{url.host}: the scheme must be https")
+    if not url.host or url.userinfo:
+        raise DependencyDown(f"{url.host}: a URL with a host and without userinfo is needed")
+    return url.copy_with(fragment=None)
+
+
+def _host(url: str) -> str:
+    """What may be told of a URL that could not be fetched."""
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2][:200]
+
+
+def _may_dial(address: str, allow_private: bool) -> bool:
+    if is_metadata(address):
+        return False
+    return allow_private or is_public(address)
+
+
+async def _read(answer: "httpx.Response", host: str, limit: int) -> bytes:
+    """The body as it stands on the wire, at most `limit` bytes."""
+    if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise DependencyDown(f"{host}: a compressed answer was not asked for")
+    body = bytearray()
+    async for chunk in answer.aiter_raw(16384):
+        body += chunk
+        if len(body) > limit:
+            raise DependencyDown(f"{host}: the answer is larger than {limit} bytes")
+    return bytes(body)
