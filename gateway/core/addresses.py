@@ -76,6 +76,22 @@ def is_link_local(address: str) -> bool:
     return found.is_link_local or any(inner.is_link_local for inner in _inside(found))
 
 
+def vet(address: str, *, private: bool, literal: bool = False) -> None:
+    """Raise ValueError with the reason when the gateway must not dial `address`.
+
+    `private` lifts the ban on private and loopback addresses. Link-local and metadata addresses need more: `literal`, that
+    the configuration itself names this very address and allows it, so that no DNS answer can lead there.
+    """
+    found = _parse(address)
+    if found.is_multicast or found.is_unspecified or str(found) == "255.255.255.255":
+        raise ValueError(f"{address} is no host's address")
+    if is_metadata(address) or is_link_local(address):
+        if not (private and literal):
+            raise ValueError(f"{address} is a link-local or metadata address")
+    elif not private and not is_public(address):
+        raise ValueError(f"{address} is not a public address")
+
+
 def _parse(address: str) -> IPv4 | IPv6:
     found = ipaddress.ip_address(address.partition("%")[0])
     return found.ipv4_mapped or found if isinstance(found, IPv6) else found

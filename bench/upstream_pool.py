@@ -1,0 +1,90 @@
+"""What one request through the upstream client costs, in microseconds, against an echo on loopback in its own process.
+
+    python bench/upstream_pool.py [requests] [connections]
+
+Wall time holds both processes' work when they share a core; CPU time is this process's alone.
+"""
+
+import asyncio
+import multiprocessing
+import sys
+import time
+
+import uvloop
+
+from gateway.core.message import NO_BODY, Outbound
+from gateway.upstream.model import RouteTimeouts
+from gateway.upstream.model import Upstream as Model
+from gateway.upstream.pool import Upstream
+
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1024\r\nserver: bench\r\ndate: x\r\n\r\n" + b"x" * 1024
+)
+HEADERS = [
+    (b"host", b"upstream.example"),
+    (b"user-agent", b"bench/1.0"),
+    (b"accept", b"*/*"),
+    (b"accept-encoding", b"gzip, deflate"),
+    (b"via", b"1.1 gateway"),
+    (b"x-request-id", b"01920000-0000-7000-8000-000000000000"),
+    (b"authorization", b"Bearer 0123456789abcdef0123456789abcdef"),
+]
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
+
+
+class NoMetrics:
+    def count(self, name, amount=1, /, **labels):
+        pass
+
+    def gauge(self, name, value, /, **labels):
+        pass
+
+
+def serve(queue):
+    async def main():
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+        queue.put(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    uvloop.run(main())
+
+
+async def measure(port, requests, connections):
+    model = Model(url=f"http://127.0.0.1:{port}", internal=True, allow_plaintext=True, connections=connections)
+    upstream = Upstream("bench", model, metrics=NoMetrics())
+    transport = upstream.transport(RouteTimeouts(), drop_cookies=True)
+
+    async def client(count):
+        for _ in range(count):
+            outbound = Outbound(method="GET", target=b"/a", headers=HEADERS, body=NO_BODY, request=None)
+            outbound.secrets = (b"0123456789abcdef0123456789abcdef", b"Bearer 0123456789abcdef0123456789abcdef")
+            response = await transport.send(outbound)
+            assert len(response.body) == 1024
+
+    await asyncio.gather(*(client(20) for _ in range(connections)))
+    wall, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(client(requests // connections) for _ in range(connections)))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(f"{connections} connections: {wall / requests * 1e6:.1f} us wall, {cpu / requests * 1e6:.1f} us CPU a request")
+    await upstream.close()
+
+
+def main():
+    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 64000
+    connections = int(sys.argv[2]) if len(sys.argv) > 2 else 64
+    queue = multiprocessing.Queue()
+    echo = multiprocessing.Process(target=serve, args=(queue,), daemon=True)
+    echo.start()
+    uvloop.run(measure(queue.get(), requests, connections))
+    echo.terminate()
+
+
+if __name__ == "__main__":
+    main()

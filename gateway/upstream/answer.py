@@ -1,0 +1,126 @@
+"""Header duties on the way back (CONTRACT 6): what an upstream may tell the client, and in whose words."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.core.message import Field, Outbound
+from gateway.upstream.owned import HOP_BY_HOP
+from gateway.upstream.target import PORTS, Target
+
+LOCATIONS: Final = frozenset({b"location", b"content-location"})
+SPECIAL: Final = HOP_BY_HOP | LOCATIONS | {b"set-cookie", b"alt-svc"}
+NO_BODY: Final = 204
+REWRITTEN: Final = frozenset({b"domain", b"secure", b"httponly", b"samesite"})
+MASK: Final = b"REDACTED"
+FRAMING: Final = b"content-length"
+
+
+class ResponseFields:
+    """One upstream's header duties on the way back, for one route.
+
+    `reserved_cookies` are the gateway's own cookie names, which no upstream may set. `preserve_host` tells that the upstream
+    believes to be called by the gateway's own name.
+    """
+
+    def __init__(
+        self, targets: Sequence[Target], *, drop_cookies: bool, reserved_cookies: frozenset[bytes], preserve_host: bool
+    ) -> None:
+        self._drop_cookies = drop_cookies
+        self._reserved = reserved_cookies
+        self._preserve_host = preserve_host
+        self._base = targets[0].base.encode("ascii")
+        self._scheme = targets[0].scheme.encode("ascii")
+        self._origins = frozenset(canonical_origin(target.origin.encode("ascii")) for target in targets)
+
+    def __call__(self, status: int, fields: list[Field], names: dict[bytes, bytes], outbound: Outbound) -> list[Field]:
+        """The fields for the client. `names` maps the names in `fields` to any one of their values."""
+        if not SPECIAL.isdisjoint(names) or status == NO_BODY:
+            fields = self._filtered(status, fields, names, outbound)
+        return scrubbed(fields, outbound.secrets) if outbound.secrets else fields
+
+    def _filtered(self, status: int, fields: list[Field], names: dict[bytes, bytes], outbound: Outbound) -> list[Field]:
+        named = connection_options(fields) if b"connection" in names else frozenset()
+        kept: list[Field] = []
+        for field in fields:
+            name, value = field
+            if name not in SPECIAL:
+                # RFC 9110 8.6: a 204 has no Content-Length; ours must not either.
+                if name not in named and not (status == NO_BODY and name == FRAMING):
+                    kept.append(field)
+            elif name in LOCATIONS:
+                kept.append((name, self.mapped(value, outbound)))
+            elif name == b"set-cookie" and not self._drop_cookies and (cookie := self._cookie(value)) is not None:
+                kept.append((name, cookie))
+        return kept
+
+    def _cookie(self, value: bytes) -> bytes | None:
+        """A cookie that stays with this host, on secure ways, out of scripts' and other sites' reach; None to drop it."""
+        pair, *attributes = [part.strip() for part in value.split(b";")]
+        name = pair.partition(b"=")[0].strip()
+        if not name or b"=" not in pair or name in self._reserved:
+            return None
+        kept = [part for part in attributes if part and part.partition(b"=")[0].strip().lower() not in REWRITTEN]
+        return b"; ".join([pair, *kept, b"Secure", b"HttpOnly", b"SameSite=Lax"])
+
+    def mapped(self, location: bytes, outbound: Outbound) -> bytes:
+        """A reference to the upstream's own origin as a path of the gateway; any other reference as it is."""
+        path = self._own_path(location, outbound)
+        if path is None:
+            return location
+        if self._base:
+            if not (path == self._base or path.startswith((self._base + b"/", self._base + b"?", self._base + b"#"))):
+                return location
+            path = path[len(self._base) :]
+        if not path.startswith(b"/"):
+            path = b"/" + path
+        path = stripped_prefix(outbound, self._base) + path
+        # `//host` and `/\host` would be read as another origin: an open redirect made of our own name.
+        return b"/" + path.lstrip(b"/\\")
+
+    def _own_path(self, location: bytes, outbound: Outbound) -> bytes | None:
+        """Path, query and fragment of a reference to the upstream's own origin, else None."""
+        if location.startswith(b"/") and not location.startswith((b"//", b"/\\")):
+            return location
+        scheme, mark, rest = location.partition(b"://") if not location.startswith(b"//") else (self._scheme, b"//", location[2:])
+        if not mark or scheme.lower() not in (b"http", b"https"):
+            return None
+        end = min((found for sign in b"/?#\\" if (found := rest.find(sign)) >= 0), default=len(rest))
+        authority = rest[:end].lower()
+        if self._preserve_host and authority == outbound.request.authority.encode("ascii"):
+            return rest[end:]
+        return rest[end:] if canonical_origin(scheme + b"://" + authority) in self._origins else None
+
+
+def canonical_origin(origin: bytes) -> bytes:
+    """An origin in lower case without its scheme's default port."""
+    scheme, _, authority = origin.lower().partition(b"://")
+    return scheme + b"://" + authority.removesuffix(b":%d" % PORTS.get(scheme.decode("latin-1"), 0))
+
+
+def connection_options(fields: list[Field]) -> frozenset[bytes]:
+    """What the Connection fields of a message name, lower case (RFC 9110 7.6.1)."""
+    lines = [value for name, value in fields if name == b"connection"]
+    return frozenset(option.strip(b" \t").lower() for option in b",".join(lines).split(b",")) - {FRAMING}
+
+
+def stripped_prefix(outbound: Outbound, base: bytes) -> bytes:
+    """What the route took off the path, read from the two paths themselves so that it cannot differ from what was done."""
+    asked = outbound.request.path.encode("ascii")
+    sent = outbound.target.partition(b"?")[0][len(base) :]
+    return asked[: len(asked) - len(sent)] if asked.endswith(sent) else asked
+
+
+def scrubbed(fields: list[Field], secrets: Sequence[bytes]) -> list[Field]:
+    """The fields with every injected secret replaced; the framing's digits are left alone."""
+    spellings = {spelling for secret in secrets for spelling in (secret, secret.removeprefix(b"Basic ")) if spelling}
+    joined = b"\n".join([value for _, value in fields])
+    found = sorted((spelling for spelling in spellings if spelling in joined), key=len, reverse=True)
+    if not found:
+        return fields
+    return [(name, value if name == FRAMING else masked(value, found)) for name, value in fields]
+
+
+def masked(value: bytes, secrets: list[bytes]) -> bytes:
+    for secret in secrets:
+        value = value.replace(secret, MASK)
+    return value

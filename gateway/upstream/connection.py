@@ -1,0 +1,326 @@
+"""One HTTP/1.1 connection to an upstream: a request at a time, its answer parsed by httptools (only here).
+
+What an upstream may send is bounded and judged before anybody sees it (RFC 9112); whatever is ambiguous ends the connection,
+so that no byte of one answer can become part of another.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import httptools
+
+from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
+from gateway.core.message import Field
+from gateway.core.reason import Reason
+from gateway.upstream.alarm import Alarm
+from gateway.upstream.head import BODILESS, CHALLENGES, HEAD_LIMIT, binds_identity, fault_of
+from gateway.upstream.stream import HIGH, BodyStream, Reply
+
+if TYPE_CHECKING:
+    from gateway.upstream.lane import Lane
+
+KEPT: Final = 60.0
+"""Seconds an idle connection is kept."""
+
+
+class Pool(Protocol):
+    """Who owns connections between requests."""
+
+    def release(self, connection: "Connection") -> None: ...
+    def gone(self, connection: "Connection") -> None: ...
+    def poisoned(self) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
+
+    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, lane: "Lane", ip: str, address: str) -> None:
+        self._pool = pool
+        self._loop = loop
+        self.lane = lane
+        self.ip = ip
+        self.address = address
+        self.served = 0
+        self.released = 0.0
+        self.seen = 0
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._owner: asyncio.Future[Reply] | None = None
+        self._stream: BodyStream | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._alarm = Alarm(loop, self._ring)
+        self._drained: asyncio.Future[None] | None = None
+        self._full = False
+        self._paused = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.seen = 0
+        self._status = 0
+        self._arriving: list[Field] = []
+        self._fields: list[Field] = []
+        self._names: dict[bytes, bytes] = {}
+        self._pieces: list[bytes] = []
+        self._complete = False
+        self._keep = False
+        self._until_close = False
+        self._poisoned = False
+        self._fault: str | None = None
+        self._quiet = 0
+
+    # What the pool and the transport do with it
+
+    def is_usable(self) -> bool:
+        """Whether the next request may go out here."""
+        return self._transport is not None and self._owner is None and not self._transport.is_closing()
+
+    def begin(self, head: bytes, *, bodiless: bool, response: float, idle: float) -> "asyncio.Future[Reply]":
+        """Send a request's head (and body, where it is whole); the future brings the answer or its error.
+
+        `response` and `idle` are seconds; `bodiless` says that the answer to this method has no body whatever its fields say.
+        """
+        self._reset()
+        owner = self._owner = self._loop.create_future()
+        self._bodiless = bodiless
+        self._response_timeout = response
+        self._idle_timeout = idle
+        self._alarm.within(response)
+        if self._transport is None or self._transport.is_closing():
+            self.fail(UpstreamUnreachable("the connection was closed before the request went out"))
+        else:
+            self._transport.write(head)
+        return owner
+
+    def carry(self, upload: "asyncio.Task[None]") -> None:
+        """The rest of the request comes from this task; the upstream's time to answer starts when it is through."""
+        self._upload = upload
+        self._alarm.never()
+        upload.add_done_callback(self._uploaded)
+
+    async def write(self, data: bytes) -> None:
+        """Send more of the request's body; waits while the upstream reads slowly, as long as it may take to answer."""
+        if self._transport is None or self._transport.is_closing():
+            raise UpstreamUnreachable("the connection was closed while the request's body went out")
+        self._transport.write(data)
+        if self._full:
+            self._alarm.within(self._response_timeout)
+            self._drained = self._loop.create_future()
+            await self._drained
+            self._alarm.never()
+
+    def disown(self, owner: "asyncio.Future[Reply]") -> None:
+        """The exchange of `owner` is given up. Another one that runs here by now is not touched."""
+        if self._owner is owner:
+            self._leave()
+            self.abort()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection when what was written is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def rest(self) -> None:
+        """Wait for the next request, not forever."""
+        self.released = self._loop.time()
+        self._alarm.within(KEPT)
+
+    def resume(self) -> None:
+        """The reader has caught up."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._alarm.within(self._idle_timeout)
+            self._transport.resume_reading()
+
+    def fail(self, error: Exception) -> None:
+        """End exchange and connection with an error."""
+        owner, stream = self._owner, self._stream
+        self._leave()
+        if stream is not None:
+            stream.fail(error)
+        elif owner is not None and not owner.done():
+            owner.set_exception(error)
+        self.abort()
+
+    # What the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._alarm.cancel()
+        self._wake_writer()
+        if self._owner is not None:
+            if self._status and self._until_close and exc is None:
+                self._keep = False
+                self._finish()
+            else:
+                self.fail(UpstreamUnreachable("the upstream closed the connection before its answer was complete"))
+        self._pool.gone(self)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake_writer()
+
+    def data_received(self, data: bytes) -> None:
+        if self._owner is None:
+            # Bytes nobody asked for would be taken for the next request's answer (response queue poisoning).
+            self._pool.poisoned()
+            self.abort()
+            return
+        self.seen += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self._complete:
+                self._poisoned = True
+            else:
+                self._fault = f"the answer is not HTTP/1.1: {error}"
+        if self._fault is not None:
+            self.fail(UpstreamUnreachable(self._fault, reason=Reason.UPSTREAM_PROTOCOL))
+        elif self._complete:
+            self._finish()
+        elif self._status:
+            self._continue(len(data))
+        elif self.seen > HEAD_LIMIT:
+            self.fail(UpstreamUnreachable("the answer's head is too large", reason=Reason.UPSTREAM_PROTOCOL))
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._poisoned = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._arriving.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        # What arrives after the head is a trailer, and dropped: nobody behind us could tell it from a header.
+        fields, self._arriving = self._arriving, []
+        status = self._parser.get_status_code()
+        if self._complete or (100 <= status < 200 and status != 101):
+            return
+        self._status = status
+        self._fields = fields
+        self._names = names = dict(fields)
+        self._keep = self._parser.should_keep_alive()
+        version = "1.1" if self._keep else self._parser.get_http_version()
+        self._fault = fault_of(status, fields, names, version=version, seen=self.seen)
+        if b"content-length" not in names and b"transfer-encoding" not in names:
+            self._until_close = status not in BODILESS and not self._bodiless
+        elif b"transfer-encoding" in names and (self._bodiless or status in BODILESS):
+            self._keep = False
+        if any(name in names for name in CHALLENGES) and binds_identity(fields):
+            self._keep = False
+        # llhttp cannot be told that the answer to HEAD ends with its head; it gets a successor in `_finish`.
+        self._complete = self._bodiless
+
+    def on_body(self, body: bytes) -> None:
+        if self._complete:
+            self._poisoned = True
+        else:
+            self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._status:
+            self._complete = True
+
+    # How an exchange goes on and ends
+
+    def _continue(self, size: int) -> None:
+        """The head is in, the body is not: hand over what there is."""
+        stream = self._stream or self._opened()
+        if self._pieces:
+            pieces, self._pieces = self._pieces, []
+            stream.feed(pieces)
+            self._quiet = 0
+        else:
+            self._quiet += size
+        if self._quiet > HEAD_LIMIT:
+            self.fail(UpstreamUnreachable("the answer's trailers are too large", reason=Reason.UPSTREAM_PROTOCOL))
+        elif stream.size > HIGH and self._transport is not None:
+            self._paused = True
+            self._alarm.never()
+            self._transport.pause_reading()
+        else:
+            self._alarm.within(self._idle_timeout)
+
+    def _opened(self) -> BodyStream:
+        owner = cast("asyncio.Future[Reply]", self._owner)
+        stream = self._stream = BodyStream(self, owner)
+        self._stop_upload()
+        if not owner.done():
+            owner.set_result(Reply(self._status, self._fields, self._names, b"", stream))
+        return stream
+
+    def _finish(self) -> None:
+        """The answer is complete: hand over the rest, and the connection back."""
+        self._stop_upload()
+        owner, stream, pieces = self._owner, self._stream, self._pieces
+        self._leave()
+        if stream is not None:
+            stream.feed(pieces)
+            stream.end()
+        elif owner is not None and not owner.done():
+            owner.set_result(Reply(self._status, self._fields, self._names, b"".join(pieces), None))
+        if self._poisoned:
+            self._pool.poisoned()
+        elif self._keep and self._transport is not None:
+            self._recover()
+            self._pool.release(self)
+            return
+        self.close()
+
+    def _recover(self) -> None:
+        """Make ready for the next exchange."""
+        self.served += 1
+        if self._bodiless:
+            self._parser = httptools.HttpResponseParser(self)
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _leave(self) -> None:
+        self._stop_upload()
+        self._owner = None
+        self._stream = None
+
+    def _stop_upload(self) -> None:
+        """An answer before the end of the request: stop sending, and never use the connection again (RFC 9112 9.3)."""
+        if self._upload is not None:
+            upload, self._upload = self._upload, None
+            upload.cancel()
+            self._keep = False
+
+    def _uploaded(self, upload: "asyncio.Task[None]") -> None:
+        error = None if upload.cancelled() else upload.exception()
+        if self._upload is not upload:
+            return
+        self._upload = None
+        if upload.cancelled():
+            self.fail(UpstreamUnreachable("the request was given up while its body went out"))
+        elif isinstance(error, Exception):
+            self.fail(error)
+        else:
+            self._alarm.within(self._response_timeout)
+
+    def _wake_writer(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _ring(self) -> None:
+        if self._owner is None:
+            self.close()
+        elif self._status:
+            self.fail(UpstreamTimeout("the upstream took too long to go on"))
+        else:
+            self.fail(UpstreamTimeout("the upstream took too long to answer"))

@@ -1,0 +1,179 @@
+"""Header duties on the way to an upstream (CONTRACT 6; RFC 9110 7.6): the one maker of an Outbound.
+
+Everything a client says about itself, its way or its connection is removed first; what the gateway says is added afterwards,
+so that no `Connection` field can take it away again (CVE-2024-45410).
+"""
+
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from gateway.core.errors import BadRequest
+from gateway.core.exchange import Exchange
+from gateway.core.message import Field, Outbound, Request
+from gateway.core.principal import Principal
+from gateway.core.reason import Reason
+from gateway.upstream import forwarding
+from gateway.upstream.model import Upstream
+from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
+from gateway.upstream.target import parse_targets
+
+KEEP: Final = 0
+DROP: Final = 1
+COOKIE: Final = 2
+MAX_FORWARDS: Final = 3
+
+REMEMBERED: Final = 1024
+MOST_HOPS: Final = 20
+USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
+NOTHING: Final[frozenset[bytes]] = frozenset()
+UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED)
+VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
+
+
+class RequestFields:
+    """One route's header duties, compiled: which fields pass, which are added.
+
+    `credential_headers` and `credential_cookies` are all places a client's credential may come in; `strip` is how many
+    characters of the canonical path are dropped. Raises ValueError for `headers` that name what only the gateway may say.
+    """
+
+    def __init__(
+        self,
+        *,
+        upstream: Upstream,
+        credential_headers: frozenset[bytes],
+        credential_cookies: frozenset[bytes],
+        strip: int,
+        pseudonym: bytes = b"gateway",
+        owned: frozenset[bytes] = OWNED,
+    ) -> None:
+        target = parse_targets(upstream)[0]
+        fixed = fixed_fields(upstream)
+        removed = frozenset(name.lower().encode("ascii") for name in upstream.headers.remove)
+        settled = frozenset(name for name, _ in fixed) | removed
+        self._dropped = Names(HOP_BY_HOP | FRAMING | OWNED | owned | credential_headers | settled)
+        self._cookies = credential_cookies
+        self._strip = strip
+        self._base = target.base.encode("ascii")
+        self._host = None if upstream.preserve_host else (b"host", target.authority.encode("ascii"))
+        self._fixed = fixed
+        self._internal = upstream.internal
+        self._pseudonym = pseudonym.lower()
+        self._own_via = b"1.1 " + pseudonym
+        self._verdicts: dict[bytes, int] = {}
+
+    def outbound(self, request: Request, principal: Principal, exchange: Exchange) -> Outbound:
+        """Raises BadRequest: path-refused when nothing sensible is left of the path, loop-detected (RFC 9110 7.6.3)."""
+        headers: list[Field] = [self._host or (b"host", request.authority.encode("ascii"))]
+        verdicts, keep = self._verdicts, headers.append
+        named = self._named(request)
+        via = self._own_via
+        for field in request.headers:
+            verdict = verdicts.get(field[0])
+            if verdict is None:
+                verdict = self._judge(field[0])
+            if verdict == DROP or field[0] in named:
+                continue
+            if verdict == KEEP:
+                keep(field)
+            elif verdict == COOKIE:
+                keep_cookies(field[1], self._cookies, headers)
+            elif verdict == MAX_FORWARDS:
+                keep((b"max-forwards", spent(field[1], request.method)))
+        if b"via" in request.fields:
+            via = self._appended_via(request)
+        keep((b"via", via))
+        keep((b"x-request-id", exchange.id.encode("ascii")))
+        if self._internal:
+            headers += forwarding.fields(request)
+            keep((b"x-gateway-subject", subject(principal)))
+            if exchange.trace_id:
+                keep((b"traceparent", traceparent(exchange)))
+        headers += self._fixed
+        return Outbound(method=request.method, target=self._target(request), headers=headers, body=request.body, request=request)
+
+    def _judge(self, name: bytes) -> int:
+        verdict = self._verdict(name)
+        # Names come from strangers: what is remembered about them is bounded.
+        if len(self._verdicts) >= REMEMBERED:
+            self._verdicts.clear()
+        self._verdicts[name] = verdict
+        return verdict
+
+    def _verdict(self, name: bytes) -> int:
+        if name == b"max-forwards":
+            return MAX_FORWARDS
+        if name in self._dropped:
+            return DROP
+        return COOKIE if name == b"cookie" and self._cookies else KEEP
+
+    def _named(self, request: Request) -> frozenset[bytes]:
+        """The fields a client's Connection names: about its own connection only (RFC 9110 7.6.1)."""
+        value = request.fields.get(b"connection")
+        if value is None or (value in USUAL_CONNECTION and b"connection" not in request.repeated):
+            return NOTHING
+        lines = [line for name, line in request.headers if name == b"connection"]
+        return frozenset(option.strip(b" \t").lower() for option in b",".join(lines).split(b","))
+
+    def _appended_via(self, request: Request) -> bytes:
+        line = b", ".join(value for name, value in request.headers if name == b"via")
+        hops = [hop.split() for hop in line.split(b",") if hop.strip()]
+        seen = any(len(hop) > 1 and hop[1].lower() == self._pseudonym for hop in hops)
+        if seen or len(hops) > MOST_HOPS:
+            raise BadRequest("this request has been here before", reason=Reason.LOOP_DETECTED)
+        return line + b", " + self._own_via if hops else self._own_via
+
+    def _target(self, request: Request) -> bytes:
+        path = request.path[self._strip :].encode("ascii") or b"/"
+        if not path.startswith(b"/"):
+            # A prefix ends where a segment ends, or another path would be served than was decided on (CVE-2026-48020).
+            raise BadRequest("the prefix to strip does not end at a segment", reason=Reason.PATH_REFUSED)
+        if request.query is None:
+            return self._base + path
+        return self._base + path + b"?" + request.query
+
+
+def fixed_fields(upstream: Upstream) -> tuple[Field, ...]:
+    """`headers.set` as it goes on the wire. Raises ValueError naming the header and what is wrong with it."""
+    fields: list[Field] = []
+    for name, value in upstream.headers.set.items():
+        key = name.lower().encode("ascii")
+        if key in UNSETTABLE:
+            raise ValueError(f"headers.set may not name {name}: the gateway writes that field itself")
+        if not value.isascii() or any((ord(sign) < 0x20 and sign != "\t") or ord(sign) == 0x7F for sign in value):
+            raise ValueError(f"headers.set.{name} holds characters that a header field cannot carry: use printable ASCII")
+        fields.append((key, value.strip(" \t").encode("ascii")))
+    return tuple(fields)
+
+
+def keep_cookies(line: bytes, dropped: frozenset[bytes], headers: list[Field]) -> None:
+    """Append the Cookie line without the cookies named in `dropped`, compared as sent and decoded."""
+    pairs = [pair.strip() for pair in line.split(b";")]
+    kept = [pair for pair in pairs if pair and not is_named(pair, dropped)]
+    if kept:
+        headers.append((b"cookie", b"; ".join(kept)))
+
+
+def is_named(pair: bytes, names: frozenset[bytes]) -> bool:
+    """Whether a cookie pair bears one of these names, also when quoted or percent-encoded."""
+    name = pair.partition(b"=")[0].strip()
+    return name in names or unquote_to_bytes(name.strip(b'"')) in names
+
+
+def spent(value: bytes, method: str) -> bytes:
+    """Max-Forwards one hop later (RFC 9110 7.6.2: OPTIONS only, TRACE is never admitted)."""
+    if method != "OPTIONS" or not value.isdigit() or len(value) > 9:
+        return value
+    if int(value) == 0:
+        raise BadRequest("Max-Forwards ends here", reason=Reason.LOOP_DETECTED)
+    return b"%d" % (int(value) - 1)
+
+
+def subject(principal: Principal) -> bytes:
+    """`issuer:id`, percent-encoded outside visible ASCII: a space at an end would be trimmed and name somebody else."""
+    return quote(f"{principal.issuer}:{principal.id}", safe=VISIBLE, errors="strict").encode("ascii")
+
+
+def traceparent(exchange: Exchange) -> bytes:
+    """W3C Trace Context level 1: version, trace, parent, flags."""
+    return f"00-{exchange.trace_id}-{exchange.span_id}-{'01' if exchange.sampled else '00'}".encode("ascii")

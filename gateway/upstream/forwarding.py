@@ -1,0 +1,45 @@
+"""From where: Forwarded (RFC 7239) and X-Forwarded-*, for upstreams of our own.
+
+What a trusted proxy said is continued, what anybody else said never arrives here.
+"""
+
+from gateway.core.message import Field, Request
+
+
+def fields(request: Request) -> list[Field]:
+    """Forwarded, X-Forwarded-For, -Proto and -Host of an admitted request."""
+    scheme = b"https" if request.secure else b"http"
+    host = request.authority.encode("ascii")
+    forwarded, chain = _believed(request)
+    forwarded.append(b"for=" + _node(request.peer) + b";host=" + _quoted(host) + b";proto=" + scheme)
+    chain.append(request.peer.encode("ascii") or b"unknown")
+    return [
+        (b"forwarded", b", ".join(forwarded)),
+        (b"x-forwarded-for", b", ".join(chain)),
+        (b"x-forwarded-proto", scheme),
+        (b"x-forwarded-host", host),
+    ]
+
+
+def _believed(request: Request) -> tuple[list[bytes], list[bytes]]:
+    """The elements of Forwarded and of X-Forwarded-For before ours: the believed family as it came, the other from it."""
+    if not request.trusted or not request.forwarded:
+        return [], []
+    forwarded = [value for name, value in request.forwarded if name == b"forwarded" and value]
+    chain = [value for name, value in request.forwarded if name == b"x-forwarded-for" and value]
+    if request.client != request.peer:
+        forwarded = forwarded or [b"for=" + _node(request.client)]
+        chain = chain or [request.client.encode("ascii")]
+    return forwarded, chain
+
+
+def _node(address: str) -> bytes:
+    """RFC 7239 6: IPv6 in brackets and quotes; no address (a unix socket) is `unknown`."""
+    if not address:
+        return b"unknown"
+    return b'"[' + address.encode("ascii") + b']"' if ":" in address else address.encode("ascii")
+
+
+def _quoted(host: bytes) -> bytes:
+    """A quoted-string where RFC 7239 4 demands one (a port's colon, brackets); intake refuses quotes and backslashes."""
+    return b'"' + host + b'"' if b":" in host else host

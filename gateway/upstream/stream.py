@@ -1,0 +1,91 @@
+"""An answer's body on its way through: bounded, waiting for whoever is slower."""
+
+import asyncio
+from typing import Protocol
+
+HIGH: int = 256 * 1024
+"""Bytes held before the upstream is asked to wait."""
+
+
+class Source(Protocol):
+    """The connection a body comes from, as far as the body needs to know it."""
+
+    def resume(self) -> None: ...
+    def disown(self, owner: "asyncio.Future[Reply]") -> None: ...
+
+
+class Reply:
+    """An answer as the upstream sent it: `names` are its fields by name, the body is `body` or, when not None, `stream`."""
+
+    __slots__ = ("body", "fields", "names", "status", "stream")
+
+    def __init__(
+        self, status: int, fields: list[tuple[bytes, bytes]], names: dict[bytes, bytes], body: bytes, stream: "BodyStream | None"
+    ) -> None:
+        self.status = status
+        self.fields = fields
+        self.names = names
+        self.body = body
+        self.stream = stream
+
+
+class BodyStream:
+    """The rest of an answer's body. Raises what broke it, so that a cut never looks like an end."""
+
+    __slots__ = ("_ended", "_error", "_owner", "_pieces", "_source", "_waiter", "size")
+
+    def __init__(self, source: Source, owner: "asyncio.Future[Reply]") -> None:
+        self._source: Source | None = source
+        self._owner = owner
+        self._pieces: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._ended = False
+        self.size = 0
+
+    def __aiter__(self) -> "BodyStream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        pieces, self._pieces, self.size = self._pieces, [], 0
+        if self._source is not None:
+            self._source.resume()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def feed(self, pieces: list[bytes]) -> None:
+        """Take over pieces that arrived."""
+        self._pieces += pieces
+        self.size += sum(map(len, pieces))
+        self._wake()
+
+    def end(self) -> None:
+        """The body is complete."""
+        self._ended = True
+        self._source = None
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """The body will never be complete."""
+        self._error = error
+        self._source = None
+        self._wake()
+
+    def abandon(self) -> None:
+        """Nobody wants the rest: end the upstream connection it would come on. Harmless after the end."""
+        source, self._source = self._source, None
+        if source is not None:
+            source.disown(self._owner)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,87 @@
+"""One route's way to an upstream: send a request, bring the answer's head back, once more where that is safe."""
+
+import asyncio
+from typing import Final, Protocol
+
+from gateway.core.errors import InternalError, UpstreamUnreachable
+from gateway.core.message import Outbound, Response
+from gateway.upstream.answer import ResponseFields
+from gateway.upstream.connection import Connection
+from gateway.upstream.head import render
+from gateway.upstream.model import Timeouts
+from gateway.upstream.stream import Reply
+from gateway.upstream.upload import upload
+
+IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
+"""RFC 9110 9.2.2, without TRACE, which is never admitted."""
+
+
+class Connections(Protocol):
+    """Where connections come from."""
+
+    def take(self, *, repeatable: bool, now: float) -> Connection | None: ...
+    async def connect(self, seconds: float) -> Connection: ...
+    def count(self, name: str, **labels: str) -> None: ...
+
+
+class UpstreamTransport:
+    """Carries outbound requests of one route."""
+
+    def __init__(self, connections: Connections, timeouts: Timeouts, fields: ResponseFields, *, host_by_target: bool) -> None:
+        self._connections = connections
+        self._connect = timeouts.connect
+        self._response = timeouts.response
+        self._idle = timeouts.idle
+        self._fields = fields
+        self._host_by_target = host_by_target
+
+    async def send(self, outbound: Outbound) -> Response:
+        """The upstream's answer, its body streaming where it did not come in one go.
+
+        Raises UpstreamUnreachable, UpstreamTimeout, UpstreamOverloaded, and what the request's body raises.
+        """
+        body = outbound.body
+        repeatable = (body.length == 0 or body.whole is not None) and outbound.method in IDEMPOTENT
+        now = asyncio.get_running_loop().time()
+        connection = self._connections.take(repeatable=repeatable, now=now)
+        if connection is None:
+            connection = await self._connections.connect(self._connect)
+        retries = 0
+        try:
+            reply = await self._exchange(connection, outbound)
+        except UpstreamUnreachable:
+            # RFC 9110 9.2.2: a kept connection may have been closed while the request was on its way. Once, and only if
+            # nothing of an answer came and doing it twice is the same as once.
+            if not (repeatable and connection.served and not connection.seen):
+                raise
+            retries = 1
+            self._connections.count("gateway.upstream.retries")
+            connection = await self._connections.connect(self._connect)
+            reply = await self._exchange(connection, outbound)
+        return self._response_of(reply, outbound, connection, retries)
+
+    async def _exchange(self, connection: Connection, outbound: Outbound) -> Reply:
+        try:
+            head = render(outbound, connection.lane.authority if self._host_by_target else None)
+        except InternalError:
+            connection.close()
+            raise
+        owner = connection.begin(head, bodiless=outbound.head, response=self._response, idle=self._idle)
+        body = outbound.body
+        if body.length != 0 and body.whole is None:
+            connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
+        try:
+            return await owner
+        except asyncio.CancelledError:
+            connection.disown(owner)
+            raise
+
+    def _response_of(self, reply: Reply, outbound: Outbound, connection: Connection, retries: int) -> Response:
+        headers = self._fields(reply.status, reply.fields, reply.names, outbound)
+        stream = reply.stream
+        response = Response(
+            reply.status, headers, reply.body, stream=stream, abandon=None if stream is None else stream.abandon, own=False
+        )
+        response.address = connection.address
+        response.retries = retries
+        return response
