@@ -91,6 +91,10 @@ STATUS: Final[dict[Reason, int]] = {
 }
 
 
+# RFC 9110's names; the standard library had older ones before Python 3.13, and answers are the same bytes on every version.
+RENAMED: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+
+
 def title(status: int) -> str:
     """The HTTP reason phrase, RFC 9110 section 15."""
-    return HTTPStatus(status).phrase
+    return RENAMED.get(status) or HTTPStatus(status).phrase
