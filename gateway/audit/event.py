@@ -26,6 +26,7 @@ PATH: Final = 2048
 ITEM: Final = 128
 ITEMS: Final = 32
 ELLIPSIS: Final = "…"
+FRACTIONS: Final = tuple(f".{number:03d}Z" for number in range(1000))
 
 WHO: Final = ("request_id", "trace_id", "client", "issuer", "subject", "scheme", "credential_id", "route", "reason", "detail")
 """What any event may tell beside its own fields."""
@@ -92,7 +93,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
 
 
 class Stamp:
-    """Unix seconds as RFC 3339 in UTC with milliseconds. Remembers the last second: most calls format three digits."""
+    """Unix seconds as RFC 3339 in UTC with milliseconds. Remembers the last second, so most calls format nothing."""
 
     __slots__ = ("_prefix", "_second")
 
@@ -101,12 +102,11 @@ class Stamp:
         self._prefix = ""
 
     def __call__(self, time: float) -> str:
-        milliseconds = int(time * 1000)
-        second = milliseconds // 1000
+        second = int(time)
         if second != self._second:
             self._prefix = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
             self._second = second
-        return f"{self._prefix}.{milliseconds % 1000:03d}Z"
+        return self._prefix + FRACTIONS[int((time - second) * 1000)]
 
 
 class Masks:
@@ -248,12 +248,13 @@ def _tell_principal(fields: dict[str, Any], principal: Principal) -> None:
 def render(fields: dict[str, Any]) -> bytes:
     """Fields as one line. A line that is too long, or not sayable in UTF-8, is made of cut and escaped texts instead."""
     try:
-        line = orjson.dumps(fields, default=_foreign)
+        line = orjson.dumps(fields, default=_foreign, option=orjson.OPT_APPEND_NEWLINE)
     except (TypeError, ValueError):
         line = b""
     if not line or len(line) > LINE:
-        line = orjson.dumps({name: _cut(value, PATH if name == "path" else TEXT) for name, value in fields.items()})
-    return sealed(line) + b"\n"
+        cut = {name: _cut(value, PATH if name == "path" else TEXT) for name, value in fields.items()}
+        line = orjson.dumps(cut, option=orjson.OPT_APPEND_NEWLINE)
+    return sealed(line)
 
 
 def _foreign(value: Any) -> str:

@@ -10,22 +10,17 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.core.exchange import Exchange
-from gateway.core.reason import Reason
 from gateway.telemetry.exposition import render
 from gateway.telemetry.instruments import ACTIVE, BOUNDS, BUILD, COUNTED, FINE_BOUNDS, OVERHEAD, Instrument
 from gateway.telemetry.names import Names
 from gateway.telemetry.projection import project
-from gateway.telemetry.series import OVERFLOWN, VALUE, Buckets, Family, Key, Labels, Series
+from gateway.telemetry.series import METHODS, OTHER, OVERFLOWN, VALUE, Buckets, Family, Key, Labels, Series, was_called
 
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
-OTHER: Final = "_OTHER"
 VERSIONS: Final = frozenset({"1.0", "1.1", "2"})
 MAX_SERIES: Final = 5000
 """Kinds of requests told apart; what is beyond shares one series."""
 MAX_LABELS: Final = 1000
 """Label sets of one counter or gauge; what is beyond shares one."""
-
-UPSTREAM_REASONS: Final = frozenset({Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_PROTOCOL})
 
 
 class Registry:
@@ -50,7 +45,7 @@ class Registry:
     def observe_request(self, exchange: Exchange, duration: float) -> None:
         """Count a finished request. `duration` in seconds."""
         started, seconds, status = exchange.upstream_started, exchange.upstream_seconds, exchange.upstream_status
-        called = seconds is not None or started is not None or exchange.reason in UPSTREAM_REASONS
+        called = was_called(exchange)
         principal, decision = exchange.principal, exchange.decision
         method, version = exchange.method, exchange.version
         key = (
@@ -119,6 +114,11 @@ class Registry:
     def watch(self, source: Callable[[], Iterable[Family]]) -> None:
         """Ask `source` for further families whenever somebody looks."""
         self._sources.append(source)
+
+    def observe(self, name: str, read: Callable[[], float]) -> None:
+        """Ask `read` for the value of an instrument of the reference whenever somebody looks. Raises KeyError."""
+        instrument = self._known[name]
+        self.watch(lambda: [Family(instrument, (((), read()),))])
 
     def describe(self, names: Names) -> None:
         """Take over a new configuration's names."""

@@ -24,29 +24,39 @@ VALIDATION_REASONS: Final = frozenset(
     {Reason.PARAM_INVALID, Reason.QUERY_INVALID, Reason.BODY_TOO_LARGE, Reason.MEDIA_TYPE, Reason.BODY_INVALID}
 )
 
+View = Callable[[Seen], list[Labels]]
+
 
 def project(series: list[Series], names: Names) -> list[Family]:
     """All families that come from requests. Labels an instrument does not have are summed over."""
-    return [Family(instrument, _points(instrument, labels, series, names)) for instrument, labels in VIEWS.items()]
+    servers = [(labels, one.server) for one in series for labels in _labels(one, lambda seen: _server(seen, names))]
+    clients = [
+        (labels, one.client)
+        for one in series
+        if one.client is not None
+        for labels in _labels(one, lambda seen: _client(seen, names))
+    ]
+    counted = [Family(instrument, _counts(series, view)) for instrument, view in COUNTS.items()]
+    return [Family(SERVER_DURATION, _histograms(servers)), Family(CLIENT_DURATION, _histograms(clients)), *counted]
 
 
-def _points(instrument: Instrument, view: "View", series: list[Series], names: Names) -> tuple[tuple[Labels, float | Buckets], ...]:
-    if instrument in (SERVER_DURATION, CLIENT_DURATION):
-        histograms: dict[Labels, Buckets] = {}
-        for one in series:
-            buckets = one.server if instrument is SERVER_DURATION else one.client
-            for labels in _labels(one, view, names) if buckets is not None else ():
-                histograms.setdefault(labels, Buckets(BOUNDS)).add(buckets)
-        return tuple(histograms.items())
-    counts: dict[Labels, float] = {}
+def _histograms(found: list[tuple[Labels, Buckets]]) -> tuple[tuple[Labels, Buckets], ...]:
+    points: dict[Labels, Buckets] = {}
+    for labels, buckets in found:
+        points.setdefault(labels, Buckets(BOUNDS)).add(buckets)
+    return tuple(points.items())
+
+
+def _counts(series: list[Series], view: View) -> tuple[tuple[Labels, float], ...]:
+    points: dict[Labels, float] = {}
     for one in series:
-        for labels in _labels(one, view, names):
-            counts[labels] = counts.get(labels, 0.0) + sum(one.server.counts)
-    return tuple(counts.items())
+        for labels in _labels(one, view):
+            points[labels] = points.get(labels, 0.0) + sum(one.server.counts)
+    return tuple(points.items())
 
 
-def _labels(series: Series, view: "View", names: Names) -> list[Labels]:
-    return [OVERFLOWN] if series.key is None else view(Seen(*series.key), names)
+def _labels(series: Series, view: View) -> list[Labels]:
+    return [OVERFLOWN] if series.key is None else view(Seen(*series.key))
 
 
 def labelled(instrument: Instrument, *values: Any) -> Labels:
@@ -71,11 +81,11 @@ def _client(seen: Seen, names: Names) -> list[Labels]:
     return [labelled(CLIENT_DURATION, seen.method, seen.upstream, host, port, seen.upstream_status, error)]
 
 
-def _requests(seen: Seen, names: Names) -> list[Labels]:
+def _requests(seen: Seen) -> list[Labels]:
     return [labelled(REQUESTS, seen.route, seen.source, seen.reason, seen.status)]
 
 
-def _authn(seen: Seen, names: Names) -> list[Labels]:
+def _authn(seen: Seen) -> list[Labels]:
     if seen.scheme is not None:
         return [labelled(AUTHN, seen.scheme, "anonymous" if seen.scheme == "anonymous" else "success", None)]
     if seen.reason in CREDENTIAL_REASONS:
@@ -83,7 +93,7 @@ def _authn(seen: Seen, names: Names) -> list[Labels]:
     return []
 
 
-def _authz(seen: Seen, names: Names) -> list[Labels]:
+def _authz(seen: Seen) -> list[Labels]:
     if seen.decision is None:
         return []
     allowed, rule, shadow = seen.decision
@@ -93,14 +103,11 @@ def _authz(seen: Seen, names: Names) -> list[Labels]:
     return found
 
 
-def _validation(seen: Seen, names: Names) -> list[Labels]:
+def _validation(seen: Seen) -> list[Labels]:
     return [labelled(VALIDATION, seen.reason)] if seen.reason in VALIDATION_REASONS else []
 
 
-View = Callable[[Seen, Names], list[Labels]]
-VIEWS: Final[dict[Instrument, View]] = {
-    SERVER_DURATION: _server,
-    CLIENT_DURATION: _client,
+COUNTS: Final[dict[Instrument, View]] = {
     REQUESTS: _requests,
     AUTHN: _authn,
     AUTHZ: _authz,

@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from gateway.core.exchange import Exchange
 from gateway.core.reason import Reason
 from gateway.telemetry.instruments import BOUNDS, OVERFLOW, Instrument
 
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+"""Methods that are told apart; what else a client invents is OTHER (HTTP conventions, http.request.method)."""
+OTHER: Final = "_OTHER"
+UPSTREAM_REASONS: Final = frozenset({Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_PROTOCOL})
 VALUE: Final = 128
 """Characters of a label's value."""
 
@@ -62,3 +67,8 @@ class Family:
 
     instrument: Instrument
     points: tuple[tuple[Labels, float | Buckets], ...]
+
+
+def was_called(exchange: Exchange) -> bool:
+    """Was this request sent to an upstream, answered or not?"""
+    return exchange.upstream_started is not None or exchange.upstream_seconds is not None or exchange.reason in UPSTREAM_REASONS
