@@ -37,6 +37,8 @@ MAX_PROBLEMS: Final = 100
 # what a reviewer reads as a comment could be a setting.
 UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
+CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
 HINTS: Final = {
     "mapping values are not allowed": "check the indentation, and quote a value that contains ': '",
     "cannot start any token": "indent with spaces, not tabs, and quote a value that begins with a special character",
@@ -173,12 +175,13 @@ class _Builder:
             self._put(self._typed(event), _offset(event))
 
     def _typed(self, event: ScalarEvent) -> Scalar:
-        if event.style:
-            return event.value
         try:
-            return resolve(event.value)
+            # An escape in double quotes can spell what may not stand in the file itself.
+            if event.style and CONTROL.search(event.value):
+                raise ValueError("control characters are not allowed, escaped neither")
+            return event.value if event.style else resolve(event.value)
         except ValueError as error:
-            self._report(_offset(event), str(error), "quote it if it is text")
+            self._report(_offset(event), str(error), "" if event.style else "quote it if it is text")
             return None
 
     def _key(self, event: ScalarEvent) -> str | None:

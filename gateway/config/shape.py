@@ -102,3 +102,19 @@ def paths(annotation: Any, value: Any, at: Steps = ()) -> Iterator[Steps]:
         for step, child in steps:
             for kind in children(annotation, value, step):
                 yield from paths(kind, child, (*at, step))
+
+
+def mappings(annotation: Any, value: Any, wanted: set[type[BaseModel]], at: Steps = ()) -> Iterator[tuple[Steps, dict[str, Any]]]:
+    """Where `value` holds mappings of the wanted models, and those mappings."""
+    if isinstance(value, dict) and wanted & set(members(annotation)):
+        yield at, value
+    elif isinstance(value, (dict, list)):
+        steps: Any = value.items() if isinstance(value, dict) else enumerate(value)
+        for step, child in steps:
+            for kind in children(annotation, value, step):
+                yield from mappings(kind, child, wanted, (*at, step))
+
+
+def is_one_of(annotation: Any, value: Any, path: Steps, wanted: set[type[BaseModel]]) -> bool:
+    """Whether the mapping at `path` is one of the wanted models."""
+    return any(wanted & set(members(kind)) for kind, _ in at(annotation, value, path))

@@ -1,8 +1,8 @@
 """The whole configuration document: the rooms' models composed (CONTRACT 2)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gateway.audit.model import Audit
 from gateway.authn.model import Authentication
@@ -12,6 +12,14 @@ from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Valid
 from gateway.ratelimit.model import RateLimits
 from gateway.telemetry.model import Log, Telemetry
 from gateway.upstream.model import RouteTimeouts, Upstream
+
+ONLY_LISTENER: Final = "listen"
+"""The name of the listener of a configuration that has one."""
+
+
+def _whole(value: Any) -> Any:
+    """`version: true` is not version 1, though Python thinks so."""
+    return value if type(value) is int else str(value)
 
 
 class Admin(Model):
@@ -64,7 +72,7 @@ class Portal(Model):
 class Settings(Model):
     """config.yaml."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_whole)]
     listen: Listen | None = None
     listeners: dict[Name, Listen] | None = None
     admin: Admin = Admin()
@@ -81,3 +89,9 @@ class Settings(Model):
     telemetry: Telemetry = Telemetry()
     security_txt: SecurityTxt | None = None
     portal: Portal = Portal()
+
+    def served(self) -> dict[str, Listen]:
+        """Every listener by its name; without any named, one on the loopback address."""
+        if self.listeners:
+            return self.listeners
+        return {ONLY_LISTENER: self.listen or Listen()}

@@ -1,0 +1,125 @@
+"""Configuration files -> Settings, with every problem of every file. Raises nothing, starts nothing."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from gateway.config import shape
+from gateway.config.anchor import anchor
+from gateway.config.apart import read_each
+from gateway.config.document import Document, Steps
+from gateway.config.environment import variables
+from gateway.config.layers import Layers
+from gateway.config.secrets import Secrets
+from gateway.config.substitution import substitute
+from gateway.config.validation import validate
+from gateway.core.errors import Problem
+from gateway.settings import rules
+from gateway.settings.model import Settings
+from gateway.settings.secrets import follow
+
+VARIABLE: Final = "GATEWAY_CONFIG"
+PLACES: Final = (Path("config.yaml"), Path("/etc/gateway/config.yaml"))
+SUFFIXES: Final = frozenset({".yaml", ".yml"})
+Read = Callable[[Iterable[Path]], list[Document]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was read. `settings` is None where a model failed; `problems` holds errors and warnings, in the order of files.
+
+    `source` is the merged data with the place of each value, `policies` the policy documents as read, `files` everything
+    that was looked at (for watching), `generation` the hash of it all, without any secret.
+    """
+
+    settings: Settings | None
+    problems: list[Problem]
+    source: Layers
+    policies: list[Document]
+    secrets: Secrets
+    files: list[Path]
+    generation: str
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+    def place(self, path: Steps, key: bool = False) -> tuple[str, int, int]:
+        """File, line and column of the value at `path`, or of its key."""
+        return self.source.where(path, key)
+
+    def problem(self, path: Steps, message: str, hint: str = "", *, key: bool = False, severity: str = "error") -> Problem:
+        """A finding about a value, for whoever builds from these settings."""
+        return self.source.problem(path, message, hint, key=key, severity=severity)
+
+
+def find(environ: Mapping[str, str] | None = None) -> list[Path]:
+    """The configuration file when none is named: $GATEWAY_CONFIG, ./config.yaml, /etc/gateway/config.yaml."""
+    named = (os.environ if environ is None else environ).get(VARIABLE)
+    if named:
+        return [Path(named)]
+    return [next((path for path in PLACES if path.is_file()), PLACES[0])]
+
+
+def load(
+    paths: Sequence[Path],
+    env_files: Sequence[Path] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    read: Read = read_each,
+) -> Loaded:
+    """Read, substitute, merge, validate and cross-check. With no `paths`, those of `find`."""
+    paths = list(paths) or find(environ)
+    known, problems = variables(env_files, os.environ if environ is None else environ)
+    substituted = [substitute(document, known) for document in read(paths)]
+    source = Layers([anchor(document, Settings) for document in substituted])
+    settings, wrong = validate(Settings, source)
+    secrets = Secrets(known)
+    problems += [*source.problems, *wrong]
+    problems += [*rules.check(source), *follow(source, secrets)]
+    files = policy_files(source)
+    policies = read(files)
+    problems += [problem for document in policies for problem in document.problems]
+    looked_at = [*paths, *env_files, *_policy_paths(source), *files]
+    return Loaded(settings, _in_order(problems), source, policies, secrets, looked_at, _generation(substituted, policies))
+
+
+def policy_files(source: Layers) -> list[Path]:
+    """Every policy file named, and those of every folder named: `*.yaml` and `*.yml`, hidden ones left out."""
+    found: list[Path] = []
+    for path in _policy_paths(source):
+        found += _listed(path) if path.is_dir() else [path] if path.is_file() else []
+    return list(dict.fromkeys(found))
+
+
+def _policy_paths(source: Layers) -> list[Path]:
+    named = shape.item(source.value, "policies")
+    return [Path(path) for path in (named if isinstance(named, list) else [named]) if isinstance(path, str) and path]
+
+
+def _listed(folder: Path) -> list[Path]:
+    # Kubernetes mounts each file as a link into a hidden folder beside it, so only what is directly here counts.
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Each once, by file and place."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line, problem.column, problem.path))
+
+
+def _generation(documents: Iterable[Document], policies: Iterable[Document]) -> str:
+    """12 hexadecimal digits that change whenever the configuration does."""
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(orjson.dumps(document.value, option=orjson.OPT_SORT_KEYS) + b"\n")
+    for document in policies:
+        digest.update(Path(document.file).name.encode("utf-8", "surrogateescape") + b"\0" + document.text.encode() + b"\0")
+    return digest.hexdigest()[:12]

@@ -1,0 +1,46 @@
+"""What no single model can check: references between sections, and combinations that would be unsafe.
+
+Every rule takes the Draft and gives Problems; they run even where a model failed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from gateway.config.layers import Layers
+from gateway.core.errors import Problem
+from gateway.settings.rules import (
+    authentication,
+    credentials,
+    files,
+    limits,
+    listeners,
+    origins,
+    references,
+    routes,
+    unused,
+    upstreams,
+    urls,
+)
+from gateway.settings.rules.draft import Draft
+
+RULES: Final[tuple[Callable[[Draft], Iterable[Problem]], ...]] = (
+    references.check,
+    unused.check,
+    listeners.check,
+    authentication.check,
+    credentials.check,
+    routes.check,
+    limits.check,
+    origins.check,
+    upstreams.check,
+    urls.check,
+    files.check,
+)
+
+
+def check(source: Layers) -> Iterator[Problem]:
+    """Every finding of every rule."""
+    draft = Draft(source)
+    if isinstance(source.value, dict):
+        for rule in RULES:
+            yield from rule(draft)

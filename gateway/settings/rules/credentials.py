@@ -1,0 +1,31 @@
+"""Upstream credentials: where they may go, and secrets that were never chosen."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.core.errors import Problem
+from gateway.credentials.model import Credential, Header, Query
+from gateway.settings.rules.draft import Draft
+from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
+
+TAKEN: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"cookie", b"set-cookie"})
+
+
+def check(draft: Draft) -> Iterator[Problem]:
+    adapter: TypeAdapter[Credential] = TypeAdapter(Credential)
+    for name in draft.names("credentials"):
+        path = ("credentials", name)
+        try:
+            credential = adapter.validate_python(draft.value(*path))
+        except ValidationError:
+            continue
+        if isinstance(credential, Header) and credential.name.lower().encode("ascii") in TAKEN:
+            hint = "use `inject: cookie` for cookies"
+            yield draft.error(
+                (*path, "name"), "only the gateway itself sets this header", hint if "ookie" in credential.name else ""
+            )
+        if isinstance(credential, Query):
+            hint = "prefer a header where the upstream takes one"
+            yield draft.warning((*path, "inject"), "a credential in the query ends in the upstream's access logs", hint)

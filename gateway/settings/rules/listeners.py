@@ -1,0 +1,149 @@
+"""Listeners: what is reachable from where, whom they believe, and what would be served in the clear."""
+
+from collections.abc import Iterator
+
+from gateway.config.address import Address, parse_address
+from gateway.config.document import Steps
+from gateway.core.errors import Problem
+from gateway.edge.model import Listen
+from gateway.settings.model import ONLY_LISTENER
+from gateway.settings.rules.draft import Draft
+from gateway.settings.rules.hosts import judged_host
+
+WIDE: dict[int, int] = {4: 8, 6: 32}
+"""Networks wider than these prefixes are hardly a proxy."""
+
+
+def check(draft: Draft) -> Iterator[Problem]:
+    if draft.value("listen") is not None and draft.value("listeners") is not None:
+        yield draft.error(("listeners",), "`listen` and `listeners` exclude each other", "move `listen` into `listeners`", key=True)
+    if draft.value("listeners") == {}:
+        yield draft.error(("listeners",), "no listener is named", key=True)
+    for path, listen in served(draft):
+        yield from _listener(draft, path, listen)
+    yield from _taken_twice(draft)
+    yield from _admin(draft)
+
+
+def served(draft: Draft) -> Iterator[tuple[Steps, Listen]]:
+    """Every sound listener with its place; the default one where none is configured."""
+    yield from draft.parts(Listen, "listeners")
+    if draft.value("listeners") is None:
+        listen = Listen() if draft.value("listen") is None else draft.part(Listen, (ONLY_LISTENER,))
+        if listen is not None:
+            yield (ONLY_LISTENER,), listen
+
+
+def _listener(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
+    yield from _tls(draft, path, listen)
+    yield from _limits(draft, path, listen)
+    yield from _hosts(draft, path, listen)
+    try:
+        address = parse_address(listen.address)
+    except ValueError as error:
+        yield draft.error((*path, "address"), str(error))
+        return
+    yield from _reach(draft, path, listen, address)
+    yield from _proxies(draft, path, listen, address)
+
+
+def _reach(draft: Draft, path: Steps, listen: Listen, address: Address) -> Iterator[Problem]:
+    if not address.is_local and listen.tls is None and not listen.trusted_proxies:
+        yield draft.error(
+            (*path, "address"),
+            "plaintext on an address that is not loopback",
+            "add `tls`, or name the proxy in front in `trusted_proxies`",
+        )
+    if not address.is_local and listen.hosts == "any":
+        yield draft.warning((*path, "address"), "any Host is accepted off loopback", "list the names in `hosts`")
+    if listen.allow_from == []:
+        yield draft.error((*path, "allow_from"), "nobody may connect: the list is empty")
+    if listen.redirect_http is not None and listen.tls is None:
+        yield draft.error((*path, "redirect_http"), "a redirect to https needs `tls`")
+
+
+def _proxies(draft: Draft, path: Steps, listen: Listen, address: Address) -> Iterator[Problem]:
+    trusted = bool(listen.trusted_proxies) or address.is_unix
+    for number, network in enumerate(listen.trusted_proxies):
+        if network.prefixlen == 0:
+            yield draft.error((*path, "trusted_proxies", number), "trusts everybody", "name the proxy's own addresses")
+        elif network.prefixlen < WIDE[network.version]:
+            yield draft.warning((*path, "trusted_proxies", number), "trusts a very wide network")
+    if listen.client_address != "none" and not trusted:
+        yield draft.error((*path, "client_address"), "is believed from nobody: `trusted_proxies` is empty")
+    if listen.trusted_proxies and listen.client_address == "none":
+        yield draft.warning((*path, "trusted_proxies"), "all clients have the proxy's address", "set `client_address`", key=True)
+    if listen.client_certificate == "none":
+        return
+    if not trusted:
+        yield draft.error((*path, "client_certificate"), "is believed from nobody: `trusted_proxies` is empty")
+    mutual = listen.tls is not None and listen.tls.client_auth == "require"
+    if not mutual and not address.is_unix:
+        hint = "set `tls.client_auth: require`, or listen on a unix socket"
+        yield draft.error((*path, "client_certificate"), "needs a proxy that proves who it is", hint)
+
+
+def _tls(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
+    if listen.tls is None:
+        return
+    if listen.tls.client_auth != "none" and listen.tls.client_ca is None:
+        yield draft.error((*path, "tls", "client_auth"), "needs `client_ca`")
+    if listen.tls.client_auth == "none" and listen.tls.client_ca is not None:
+        yield draft.warning((*path, "tls", "client_ca"), "has no effect", "set `client_auth: require` or `optional`")
+    if listen.tls.client_crl is not None and listen.tls.client_ca is None:
+        yield draft.error((*path, "tls", "client_crl"), "needs `client_ca`")
+
+
+def _limits(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
+    for name in ("request_line", "headers", "header_timeout", "body_idle", "idle_timeout"):
+        if not getattr(listen.limits, name):
+            yield draft.error((*path, "limits", name), "must be more than 0")
+
+
+def _hosts(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
+    if listen.hosts == []:
+        yield draft.error((*path, "hosts"), "no host is accepted: the list is empty", "use `hosts: any`")
+    for number, host in enumerate(listen.hosts if isinstance(listen.hosts, list) else []):
+        if wrong := judged_host(host):
+            yield draft.error((*path, "hosts", number), *wrong)
+
+
+def _addresses(draft: Draft) -> Iterator[tuple[Steps, object]]:
+    for path, listen in served(draft):
+        yield (*path, "address"), listen.address
+        if listen.redirect_http is not None:
+            yield (*path, "redirect_http"), listen.redirect_http
+    yield ("admin", "address"), draft.value("admin", "address") or "127.0.0.1:9901"
+
+
+def _taken_twice(draft: Draft) -> Iterator[Problem]:
+    taken: list[Address] = []
+    for path, text in _addresses(draft):
+        try:
+            address = parse_address(str(text))
+        except ValueError as error:
+            if path[-1] == "redirect_http" or path[0] == "admin":
+                yield draft.error(path, str(error))
+            continue
+        if any(_collide(address, other) for other in taken):
+            yield draft.error(path, f"{address} is taken by another listener")
+        taken.append(address)
+
+
+def _collide(one: Address, other: Address) -> bool:
+    if one.is_unix or other.is_unix:
+        return one == other
+    everywhere = {"0.0.0.0", "::"}
+    same_host = one.host == other.host or bool({one.host, other.host} & everywhere)
+    return one.port == other.port != 0 and same_host
+
+
+def _admin(draft: Draft) -> Iterator[Problem]:
+    try:
+        address = parse_address(str(draft.value("admin", "address") or "127.0.0.1:9901"))
+    except ValueError:
+        return
+    if not address.is_local:
+        yield draft.warning(
+            ("admin", "address"), "health and metrics are open to the network", "keep it on loopback or a private one"
+        )
