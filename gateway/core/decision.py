@@ -12,10 +12,10 @@ class AccessRequest:
 
     `method` is the action as policies name it (HEAD is asked as HEAD); `params` are decoded path parameters; `now` is
     Unix time. Headers and the query are decoded by whoever reads them, from `request`, so that a rule that reads neither
-    costs nothing.
+    costs nothing; `query` keeps the decoded one for the next reader.
     """
 
-    __slots__ = ("host", "method", "now", "params", "path", "request", "route", "upstream")
+    __slots__ = ("host", "method", "now", "params", "path", "query", "request", "route", "upstream")
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class AccessRequest:
         self.params = params
         self.now = now
         self.request = request
+        self.query: dict[str, list[str]] | None = None
 
 
 class Decision:

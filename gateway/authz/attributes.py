@@ -1,0 +1,127 @@
+"""What conditions can read: the names of CONTRACT 4, their types, and where in a principal or access request they stand."""
+
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from gateway.authz.cel.checker import Environment
+from gateway.authz.cel.errors import EvaluationError
+from gateway.authz.cel.tree import Variable
+from gateway.authz.cel.types import DYN, NAMED, STRING, TIMESTAMP, list_of, map_of
+from gateway.authz.cel.values import Timestamp
+from gateway.core.decision import AccessRequest
+from gateway.core.errors import BadRequest
+from gateway.core.message import Request
+from gateway.core.reason import Reason
+
+PRINCIPAL: Final = 0
+ACCESS: Final = 1
+HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+
+
+class Headers:
+    """A request's header fields by lower-case name. Reading one that came more than once is an error, whatever its values:
+    a rule that saw only one of them could be made to see the wrong one (CVE-2026-26308, CVE-2021-32777)."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __getitem__(self, name: str) -> str:
+        """The value as text. Raises EvaluationError when it is absent, repeated or not UTF-8."""
+        key = self._key(name)
+        value = self._request.fields.get(key)
+        if value is None:
+            raise EvaluationError("no such header")
+        return _text(value)
+
+    def __contains__(self, name: str) -> bool:
+        return self._key(name) in self._request.fields
+
+    def _key(self, name: str) -> bytes:
+        key = name.encode()
+        if key in self._request.repeated:
+            raise EvaluationError("the header came more than once")
+        return key
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise EvaluationError("the header is not UTF-8") from error
+
+
+def query(access: AccessRequest) -> dict[str, list[str]]:
+    """The query as form data, name -> values in order; decoded once a request. Raises BadRequest query-invalid."""
+    if access.query is None:
+        access.query = decode_query(access.request.query or b"")
+    return access.query
+
+
+def decode_query(raw: bytes) -> dict[str, list[str]]:
+    """WHATWG URL 5.1 (application/x-www-form-urlencoded), but strict: a bad escape or bad UTF-8 is an error."""
+    found: dict[str, list[str]] = {}
+    for pair in raw.split(b"&"):
+        if pair:
+            name, _, value = pair.partition(b"=")
+            found.setdefault(_decoded(name), []).append(_decoded(value))
+    return found
+
+
+def _decoded(raw: bytes) -> str:
+    for part in raw.split(b"%")[1:]:
+        if len(part) < 2 or part[0] not in HEX or part[1] not in HEX:
+            raise BadRequest("query: bad percent escape", reason=Reason.QUERY_INVALID)
+    try:
+        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest("query: not UTF-8", reason=Reason.QUERY_INVALID) from error
+
+
+def content_type(request: Request) -> str:
+    """The media type in lower case without parameters, "" when there is none. Raises EvaluationError for two of them."""
+    headers = Headers(request)
+    return headers["content-type"].partition(";")[0].strip().lower() if "content-type" in headers else ""
+
+
+STRINGS: Final = list_of(STRING)
+
+IDENTITY: Final[dict[str, Variable]] = {
+    "subject.id": Variable(STRING, PRINCIPAL, ("id",)),
+    "subject.issuer": Variable(STRING, PRINCIPAL, ("issuer",)),
+    "subject.scheme": Variable(STRING, PRINCIPAL, ("scheme",)),
+    "subject.groups": Variable(STRINGS, PRINCIPAL, ("groups",)),
+    "subject.scopes": Variable(STRINGS, PRINCIPAL, ("scopes",)),
+    "subject.claims": Variable(map_of(DYN), PRINCIPAL, ("claims",)),
+}
+"""What is known of a subject before it has roles."""
+
+GRANTED: Final[dict[str, Variable]] = {
+    "subject.roles": Variable(STRINGS, PRINCIPAL, ("roles",)),
+    "subject.permissions": Variable(STRINGS, PRINCIPAL, ("permissions",)),
+}
+
+RESOURCE: Final[dict[str, Variable]] = {
+    "resource.route": Variable(STRING, ACCESS, ("route",)),
+    "resource.params": Variable(map_of(STRING), ACCESS, ("params",)),
+    "resource.path": Variable(STRING, ACCESS, ("path",)),
+    "resource.upstream": Variable(STRING, ACCESS, ("upstream",)),
+}
+
+REQUEST: Final[dict[str, Variable]] = {
+    "request.method": Variable(STRING, ACCESS, ("method",)),
+    "request.host": Variable(STRING, ACCESS, ("host",)),
+    "request.headers": Variable(NAMED, ACCESS, ("request",), Headers),
+    "request.query": Variable(map_of(list_of(STRING)), ACCESS, (), query),
+    "request.client_ip": Variable(STRING, ACCESS, ("request", "client")),
+    "request.content_type": Variable(STRING, ACCESS, ("request",), content_type),
+}
+
+CLOCK: Final[dict[str, Variable]] = {"env.now": Variable(TIMESTAMP, ACCESS, ("now",), Timestamp.of)}
+
+BINDINGS: Final = Environment.of(IDENTITY)
+"""What the `when` of a binding can read: who it is, never what is asked."""
+
+POLICIES: Final = Environment.of({**IDENTITY, **GRANTED, **RESOURCE, **REQUEST, **CLOCK})
+"""What the conditions of rules can read."""

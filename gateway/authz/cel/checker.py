@@ -1,0 +1,302 @@
+"""A syntax tree and an environment to a checked tree: every name known, every type fitting, or a load error at its place.
+
+Strict on purpose: what the CEL type checker would accept only to fail on every request is refused too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+from gateway.authz.cel import syntax, tree
+from gateway.authz.cel.errors import CelError
+from gateway.authz.cel.functions import FUNCTIONS, LATER, Function
+from gateway.authz.cel.types import BOOL, DOUBLE, DYN, INT, NULL, STRING, Kind, Type, fits, joined, list_of, map_of
+
+EQUALITY: Final = frozenset({"==", "!="})
+ORDER: Final = frozenset({"<", "<=", ">", ">="})
+NUMERIC: Final = frozenset({Kind.INT, Kind.DOUBLE})
+ORDERED: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The names an expression may use. `variables` are keyed as written, dots included: `subject.id`."""
+
+    variables: Mapping[str, tree.Variable]
+    functions: Mapping[str, Function]
+
+    @classmethod
+    def of(cls, variables: Mapping[str, tree.Variable]) -> "Environment":
+        return cls(variables, FUNCTIONS)
+
+    def fields(self, namespace: str) -> list[str]:
+        """What follows `namespace.` in the names of variables."""
+        start = f"{namespace}."
+        return sorted(name.removeprefix(start) for name in self.variables if name.startswith(start))
+
+    def roots(self) -> list[str]:
+        """What a name may begin with."""
+        return sorted({name.partition(".")[0] for name in self.variables})
+
+
+def check(node: syntax.Node, environment: Environment) -> tree.Tree:
+    """The checked tree of a whole expression. Raises CelError."""
+    return _Checker(environment).value(node)
+
+
+def known(name: str, names: list[str]) -> str:
+    """A hint: the closest name, else all of them."""
+    close = get_close_matches(name, names, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+class _Checker:
+    """One pass over the tree, from the leaves up."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def value(self, node: syntax.Node) -> tree.Tree:
+        """A node that stands for a value of its own, which all headers together do not."""
+        found = self._check(node)
+        if found.type.kind is Kind.NAMED:
+            raise CelError("headers are asked by name only", node.span[0], "for instance request.headers['x-api-version']")
+        return found
+
+    def _check(self, node: syntax.Node) -> tree.Tree:
+        match node:
+            case syntax.Literal():
+                return tree.Constant(node.span, _literal(node.value), node.value)
+            case syntax.Name():
+                return self._name(node)
+            case syntax.Select():
+                return self._select(node)
+            case syntax.Index():
+                return self._index(node)
+            case syntax.Not():
+                return tree.Negation(node.span, BOOL, self._bool(node.operand, "'!'"))
+            case syntax.Logic():
+                items = tuple(self._bool(item, f"{node.operator!r}") for item in node.items)
+                return tree.Junction(node.span, BOOL, node.operator == "&&", items)
+            case syntax.Binary():
+                return self._binary(node)
+            case syntax.Conditional():
+                return self._conditional(node)
+            case syntax.Items():
+                return self._items(node)
+            case syntax.Entries():
+                return self._entries(node)
+            case syntax.Call():
+                return self._call(node)
+
+    def _bool(self, node: syntax.Node, what: str) -> tree.Tree:
+        found = self.value(node)
+        if not fits(found.type, BOOL):
+            raise CelError(f"{what} needs a bool, found {found.type}", node.span[0])
+        return found
+
+    # Names and fields
+
+    def _name(self, node: syntax.Name) -> tree.Tree:
+        environment = self._environment
+        if node.name in environment.variables:
+            variable = environment.variables[node.name]
+            return tree.Read(node.span, variable.type, node.name, variable)
+        if fields := environment.fields(node.name):
+            raise CelError(f"{node.name!r} is not a value", node.span[0], f"ask for one of its fields: {', '.join(fields)}")
+        raise CelError(f"unknown name {node.name!r}", node.span[0], known(node.name, environment.roots()))
+
+    def _select(self, node: syntax.Select) -> tree.Tree:
+        declared = self._declared(node)
+        if declared is not None:
+            return declared
+        return self._field(node.span, self._check(node.operand), node.field, node.place)
+
+    def _declared(self, node: syntax.Select) -> tree.Read | None:
+        """`subject.id` as the variable of that name; None when the left side is a value of its own."""
+        if not isinstance(node.operand, syntax.Name):
+            return None
+        namespace = node.operand.name
+        fields = self._environment.fields(namespace)
+        if node.field in fields:
+            name = f"{namespace}.{node.field}"
+            variable = self._environment.variables[name]
+            return tree.Read(node.span, variable.type, name, variable)
+        if fields:
+            raise CelError(f"{node.field!r} is not a field of {namespace}", node.place, known(node.field, fields))
+        return None
+
+    def _field(self, span: syntax.Span, operand: tree.Tree, name: str, place: int) -> tree.Tree:
+        return tree.Field(span, self._content(operand, name, place), operand, name)
+
+    def _content(self, operand: tree.Tree, name: str, place: int) -> Type:
+        """The type of a map's value under `name`."""
+        match operand.type.kind:
+            case Kind.DYN:
+                return DYN
+            case Kind.MAP:
+                return operand.type.element or DYN
+            case Kind.NAMED:
+                if name != name.lower():
+                    raise CelError(f"header names are lower-case here, found {name!r}", place, f"write {name.lower()!r}")
+                return STRING
+            case _:
+                raise CelError(f"{operand.type} has no fields", place)
+
+    def _index(self, node: syntax.Index) -> tree.Tree:
+        operand, key = self._check(node.operand), self.value(node.key)
+        place = node.key.span[0]
+        if isinstance(key, tree.Constant) and isinstance(key.value, str):
+            return self._field(node.span, operand, key.value, place)
+        match operand.type.kind:
+            case Kind.DYN:
+                return tree.Item(node.span, DYN, operand, key)
+            case Kind.MAP if fits(key.type, STRING):
+                return tree.Item(node.span, operand.type.element or DYN, operand, key)
+            case Kind.LIST if fits(key.type, INT):
+                return tree.Item(node.span, operand.type.element or DYN, operand, key)
+            case Kind.MAP | Kind.LIST:
+                raise CelError(f"{operand.type} has no key of type {key.type}", place)
+            case Kind.NAMED:
+                raise CelError("a header's name must be written out", place)
+            case _:
+                raise CelError(f"cannot index {operand.type}", node.span[0])
+
+    # Operators
+
+    def _binary(self, node: syntax.Binary) -> tree.Tree:
+        if node.operator == "in":
+            return self._membership(node)
+        left, right = self.value(node.left), self.value(node.right)
+        if node.operator in EQUALITY:
+            if not fits(left.type, right.type):
+                raise CelError(f"cannot compare {left.type} with {right.type}", node.place)
+        elif node.operator in ORDER:
+            if not _orderable(left.type, right.type):
+                raise CelError(f"cannot order {left.type} and {right.type}", node.place)
+        else:
+            raise CelError(f"arithmetic ({node.operator!r}) is not available", node.place)
+        return tree.Comparison(node.span, BOOL, node.operator, left, right)
+
+    def _membership(self, node: syntax.Binary) -> tree.Tree:
+        value, container = self.value(node.left), self._check(node.right)
+        kind = container.type.kind
+        if kind is Kind.NAMED:
+            if not (isinstance(value, tree.Constant) and isinstance(value.value, str)):
+                raise CelError("a header's name must be written out", node.left.span[0])
+            self._content(container, value.value, node.left.span[0])
+            return tree.Has(node.span, BOOL, container, value.value)
+        if kind not in (Kind.LIST, Kind.MAP, Kind.DYN):
+            hint = "use contains() to search in a string" if kind is Kind.STRING else ""
+            raise CelError(f"'in' needs a list or a map, found {container.type}", node.right.span[0], hint)
+        element = STRING if kind is Kind.MAP else container.type.element
+        if element is not None and not fits(value.type, element):
+            raise CelError(f"{value.type} can never be in {container.type}", node.place)
+        return tree.Membership(node.span, BOOL, value, container)
+
+    def _conditional(self, node: syntax.Conditional) -> tree.Tree:
+        test = self._bool(node.test, "'?'")
+        then, other = self.value(node.then), self.value(node.other)
+        if not fits(then.type, other.type):
+            raise CelError(f"both sides of ':' must be of one type, found {then.type} and {other.type}", node.other.span[0])
+        return tree.Choice(node.span, joined([then.type, other.type]), test, then, other)
+
+    # Lists, maps, functions
+
+    def _items(self, node: syntax.Items) -> tree.Tree:
+        items = tuple(self.value(item) for item in node.items)
+        type = list_of(joined([item.type for item in items]))
+        if all(isinstance(item, tree.Constant) for item in items):
+            return tree.Constant(node.span, type, tuple(item.value for item in items if isinstance(item, tree.Constant)))
+        return tree.Sequence(node.span, type, items)
+
+    def _entries(self, node: syntax.Entries) -> tree.Tree:
+        keys: list[str] = []
+        for key, _ in node.entries:
+            if not (isinstance(key, syntax.Literal) and isinstance(key.value, str)):
+                raise CelError("a map's keys are string literals here", key.span[0])
+            if key.value in keys:
+                raise CelError(f"the key {key.value!r} stands twice", key.span[0])
+            keys.append(key.value)
+        items = tuple(self.value(value) for _, value in node.entries)
+        type = map_of(joined([item.type for item in items]))
+        if all(isinstance(item, tree.Constant) for item in items):
+            values = (item.value for item in items if isinstance(item, tree.Constant))
+            return tree.Constant(node.span, type, dict(zip(keys, values, strict=True)))
+        return tree.Table(node.span, type, tuple(keys), items)
+
+    def _call(self, node: syntax.Call) -> tree.Tree:
+        if node.name == "has" and node.target is None:
+            return self._has(node)
+        function = self._function(node)
+        written = node.arguments if node.target is None else (node.target, *node.arguments)
+        arguments = tuple(self.value(argument) for argument in written)
+        if len(arguments) != len(function.parameters):
+            expected = len(function.parameters) - (node.target is not None)
+            raise CelError(f"{node.name}() takes {_counted(expected)}, found {len(node.arguments)}", node.place)
+        for argument, kinds in zip(arguments, function.parameters, strict=True):
+            if argument.type.kind not in (*kinds, Kind.DYN):
+                wanted = " or ".join(sorted(kinds))
+                raise CelError(f"{node.name}() needs {wanted}, found {argument.type}", argument.span[0])
+        return _invocation(node, function, arguments)
+
+    def _function(self, node: syntax.Call) -> Function:
+        function = self._environment.functions.get(node.name)
+        if function is not None and (function.plain if node.target is None else function.method):
+            return function
+        if function is not None:
+            form = f"{node.name}(…)" if function.plain else f"x.{node.name}(…)"
+            raise CelError(f"{node.name}() is not called this way", node.place, f"write {form}")
+        if node.name in LATER:
+            raise CelError(f"{node.name}() is not available yet", node.place)
+        raise CelError(
+            f"unknown function {node.name!r}", node.place, known(node.name, ["has", *sorted(self._environment.functions)])
+        )
+
+    def _has(self, node: syntax.Call) -> tree.Tree:
+        if len(node.arguments) != 1:
+            raise CelError(f"has() takes 1 argument, found {len(node.arguments)}", node.place)
+        argument = node.arguments[0]
+        named = (
+            isinstance(argument, syntax.Index) and isinstance(argument.key, syntax.Literal) and isinstance(argument.key.value, str)
+        )
+        if not isinstance(argument, syntax.Select) and not named:
+            raise CelError("has() needs a field", argument.span[0], "for instance has(subject.claims.org_id)")
+        found = self._check(argument)
+        if not isinstance(found, tree.Field):
+            raise CelError("has() asks for a field that is always there", argument.span[0])
+        return tree.Has(node.span, BOOL, found.operand, found.name)
+
+
+def _invocation(node: syntax.Call, function: Function, arguments: tuple[tree.Tree, ...]) -> tree.Tree:
+    """The call, or its result where the arguments are constants: bad networks and times are found at load."""
+    constants = [argument for argument in arguments if isinstance(argument, tree.Constant)]
+    if len(constants) == len(arguments) and not function.method:
+        try:
+            result = function.call(*(constant.value for constant in constants))
+        except ValueError as error:
+            raise CelError(f"{function.name}(): {error}", arguments[0].span[0]) from error
+        return tree.Constant(node.span, function.result, result)
+    if function.literal:
+        raise CelError(f"{function.name}() needs a literal", arguments[0].span[0])
+    return tree.Invocation(node.span, function.result, function, arguments)
+
+
+def _literal(value: Any) -> Type:
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int):
+        return INT
+    return DOUBLE if isinstance(value, float) else STRING
+
+
+def _orderable(left: Type, right: Type) -> bool:
+    kinds = {left.kind, right.kind} - {Kind.DYN}
+    return kinds <= ORDERED and (len(kinds) <= 1 or kinds <= NUMERIC)
+
+
+def _counted(count: int) -> str:
+    return f"{count} argument" if count == 1 else f"{count} arguments"

@@ -1,0 +1,192 @@
+"""The checked tree: names resolved, types known, literal arguments already computed. What code is made from and traces show."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.authz.cel.functions import Function
+from gateway.authz.cel.syntax import Span
+from gateway.authz.cel.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """Where a declared name gets its value: `path` in the argument numbered `argument`, then `decode`, if any."""
+
+    type: Type
+    argument: int
+    path: tuple[str, ...] = ()
+    decode: Callable[[Any], Any] | None = None
+
+    def read(self, arguments: tuple[Any, ...]) -> Any:
+        """The value for these arguments."""
+        value = arguments[self.argument]
+        for name in self.path:
+            value = getattr(value, name)
+        return value if self.decode is None else self.decode(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value known at load."""
+
+    span: Span
+    type: Type
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A declared variable."""
+
+    span: Span
+    type: Type
+    name: str
+    variable: Variable
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A map's value under a name known at load."""
+
+    span: Span
+    type: Type
+    operand: "Tree"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A list's item or a map's value under a computed key."""
+
+    span: Span
+    type: Type
+    operand: "Tree"
+    key: "Tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """Whether a map has a key."""
+
+    span: Span
+    type: Type
+    operand: "Tree"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """`!operand`."""
+
+    span: Span
+    type: Type
+    operand: "Tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """Conjunction (`&&`) or disjunction (`||`)."""
+
+    span: Span
+    type: Type
+    conjunction: bool
+    items: tuple["Tree", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`test ? then : other`."""
+
+    span: Span
+    type: Type
+    test: "Tree"
+    then: "Tree"
+    other: "Tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`== != < <= > >=`."""
+
+    span: Span
+    type: Type
+    operator: str
+    left: "Tree"
+    right: "Tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """`value in container`."""
+
+    span: Span
+    type: Type
+    value: "Tree"
+    container: "Tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list with items that are not all constants."""
+
+    span: Span
+    type: Type
+    items: tuple["Tree", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A map with values that are not all constants."""
+
+    span: Span
+    type: Type
+    keys: tuple[str, ...]
+    items: tuple["Tree", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A function of the table with its arguments, the target of a method first."""
+
+    span: Span
+    type: Type
+    function: Function
+    arguments: tuple["Tree", ...]
+
+
+Datum = Constant | Read | Field | Item | Has | Sequence | Table
+"""Values and parts of values."""
+
+Operation = Negation | Junction | Choice | Comparison | Membership | Invocation
+"""What is computed from values."""
+
+Tree = Datum | Operation
+
+
+def below(tree: Tree) -> tuple[Tree, ...]:
+    """The parts of a node, in the order written."""
+    match tree:
+        case Constant() | Read():
+            return ()
+        case Field(operand=operand) | Has(operand=operand) | Negation(operand=operand):
+            return (operand,)
+        case Item(operand=operand, key=key):
+            return (operand, key)
+        case Junction(items=items) | Sequence(items=items) | Table(items=items):
+            return items
+        case Choice(test=test, then=then, other=other):
+            return (test, then, other)
+        case Comparison(left=left, right=right):
+            return (left, right)
+        case Membership(value=value, container=container):
+            return (value, container)
+        case Invocation(arguments=arguments):
+            return arguments
+
+
+def walk(tree: Tree) -> Iterator[Tree]:
+    """The node and everything below it, in the order written."""
+    yield tree
+    for part in below(tree):
+        yield from walk(part)

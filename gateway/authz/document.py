@@ -1,0 +1,129 @@
+"""Policy files to models, with a place for every problem. One document a file; tests stand in files ending `_test.yaml`."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from gateway.authz.model import KINDS, Policy, PolicyTest, Roles
+from gateway.config.document import Document, Steps, read
+from gateway.config.validation import suggest, validate
+from gateway.core.errors import Problem
+
+SUFFIXES: Final = (".yaml", ".yml")
+TESTS: Final = ("_test.yaml", "_test.yml")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[M]):
+    """A model and the document it came from."""
+
+    model: M
+    document: Document
+
+    def problem(self, path: Steps, message: str, hint: str = "", *, key: bool = False, severity: str = "error") -> Problem:
+        """A problem at the node of `path`, or at its key."""
+        return self.document.problem(path, message, hint, key=key, severity=severity)
+
+    def place(self, path: Steps) -> str:
+        """`file:line` of a node."""
+        return f"{self.document.file}:{self.document.place(path)[0]}"
+
+
+@dataclass(slots=True)
+class PolicyDocuments:
+    """All policy files, by kind, in the order of their paths. `revision` is a digest of their names and texts."""
+
+    roles: list[Loaded[Roles]] = field(default_factory=list)
+    policies: list[Loaded[Policy]] = field(default_factory=list)
+    tests: list[Loaded[PolicyTest]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    revision: str = ""
+
+
+def load(paths: Sequence[Path]) -> PolicyDocuments:
+    """Read files and folders (their `*.yaml` and `*.yml`, sorted, not deeper). Problems are collected, never raised."""
+    documents = PolicyDocuments()
+    digest = hashlib.sha256()
+    seen: set[Path] = set()
+    for path in paths:
+        for file in _files(path, documents.problems):
+            if file.resolve() in seen:
+                continue
+            seen.add(file.resolve())
+            document = read(file)
+            digest.update(f"{file.name}\0{document.text}\0".encode("utf-8", "surrogatepass"))
+            _sort(document, file, documents)
+    documents.revision = digest.hexdigest()[:12]
+    documents.problems.extend(_repeated(documents))
+    return documents
+
+
+def _files(path: Path, problems: list[Problem]) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    try:
+        return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    except OSError as error:
+        problems.append(Problem(str(path), 0, 0, "", f"the folder cannot be read: {error.strerror}"))
+        return []
+
+
+def _sort(document: Document, file: Path, documents: PolicyDocuments) -> None:
+    """Validate a document as the kind it says it is, and put it where it belongs."""
+    documents.problems.extend(document.problems)
+    if not isinstance(document.value, dict):
+        if not document.problems:
+            documents.problems.append(document.problem((), "is not a policy document", "it begins with apiVersion and kind"))
+        return
+    kind = document.value.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        shown = f"unknown kind {kind!r}" if isinstance(kind, str) else "`kind` is required"
+        documents.problems.append(document.problem(("kind",), shown, suggest(kind, list(KINDS)) or f"known: {', '.join(KINDS)}"))
+        return
+    if (kind == "PolicyTest") is not file.name.endswith(TESTS):
+        hint = "name the file …_test.yaml" if kind == "PolicyTest" else "…_test.yaml files are of kind PolicyTest"
+        documents.problems.append(document.problem(("kind",), f"{kind} in a file of this name", hint))
+        return
+    _validated(kind, document, documents)
+
+
+def _validated(kind: str, document: Document, documents: PolicyDocuments) -> None:
+    model, problems = validate(KINDS[kind], document)
+    documents.problems.extend(problems)
+    match model:
+        case Roles():
+            documents.roles.append(Loaded(model, document))
+        case Policy():
+            documents.policies.append(Loaded(model, document))
+        case PolicyTest():
+            documents.tests.append(Loaded(model, document))
+        case None:
+            return
+
+
+def _repeated(documents: PolicyDocuments) -> Iterator[Problem]:
+    """Names that stand twice: policies and tests over all files, rules within their policy."""
+    for group in (documents.policies, documents.tests):
+        first: dict[str, str] = {}
+        for loaded in group:
+            name = loaded.model.name
+            if name in first:
+                yield loaded.problem(("name",), f"the name {name!r} is used twice", f"first in {first[name]}")
+            first.setdefault(name, loaded.place(("name",)))
+    for policy in documents.policies:
+        yield from _repeated_rules(policy)
+
+
+def _repeated_rules(policy: Loaded[Policy]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for number, rule in enumerate(policy.model.rules):
+        path = ("rules", number, "name")
+        if rule.name in first:
+            yield policy.problem(path, f"the rule name {rule.name!r} is used twice", f"first in {first[rule.name]}")
+        first.setdefault(rule.name, policy.place(path))

@@ -1,0 +1,96 @@
+"""What is suspicious about policies that compile: names that lead nowhere, rules that can never speak."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gateway.authz.cel import tree
+from gateway.authz.cel.condition import Clause, Condition
+from gateway.authz.document import Loaded, PolicyDocuments
+from gateway.authz.model import Policy, Roles
+from gateway.authz.permissions import covers
+from gateway.authz.policy import RouteFact
+from gateway.authz.roles import Resolved
+from gateway.authz.rule import Rule
+from gateway.config.document import Steps, dotted
+from gateway.config.validation import suggest
+from gateway.core.errors import Problem
+
+PARAMS = "resource.params"
+SHOWN = 3
+
+
+def located(
+    loaded: Loaded[Roles] | Loaded[Policy], path: Steps, offset: int, message: str, hint: str = "", severity: str = "error"
+) -> Problem:
+    """A problem at a character of an expression, wherever and however the expression is written in its file."""
+    line, column = loaded.document.locate(path, offset)
+    return Problem(loaded.document.file, line, column, dotted(path), message, hint, severity)
+
+
+def parameters(loaded: Loaded[Policy], path: Steps, clause: Clause, covered: Sequence[RouteFact]) -> Iterator[Problem]:
+    """Path parameters that a condition reads and routes do not have: nowhere is an error, somewhere a warning."""
+    for node in tree.walk(clause.tree):
+        if not isinstance(node, tree.Field | tree.Has):
+            continue
+        operand = node.operand
+        if not (isinstance(operand, tree.Read) and operand.name == PARAMS) or not covered:
+            continue
+        missing = [fact.name for fact in covered if node.name not in fact.params]
+        if len(missing) == len(covered):
+            names = sorted({name for fact in covered for name in fact.params})
+            yield located(
+                loaded, path, node.span[0], f"no route of this policy has a parameter {node.name!r}", suggest(node.name, names)
+            )
+        elif missing and isinstance(node, tree.Field):
+            message = f"the parameter {node.name!r} is missing on {_few(missing)}: there this condition has no value"
+            yield located(loaded, path, node.span[0], message, severity="warning")
+
+
+def unserved(loaded: Loaded[Policy], path: Steps, rule: Rule, covered: Sequence[RouteFact]) -> Iterator[Problem]:
+    """A rule about methods that none of its routes serves."""
+    if covered and not any(_speaks(rule, fact) for fact in covered):
+        yield loaded.problem(path, "no route of this policy serves the methods of this rule", severity="warning")
+
+
+def _speaks(rule: Rule, fact: RouteFact) -> bool:
+    return fact.methods is None or any(rule.applies_to(method) for method in fact.methods)
+
+
+def ungranted(documents: PolicyDocuments, roles: Mapping[str, Resolved]) -> Iterator[Problem]:
+    """Permissions that rules ask for and no role gives; an API key may still have them directly."""
+    granted = sorted({pattern for role in roles.values() for pattern in role.permissions})
+    covered: dict[str, bool] = {}
+    for loaded in documents.policies:
+        for number, rule in enumerate(loaded.model.rules):
+            permission = rule.permission
+            if permission is None:
+                continue
+            if permission not in covered:
+                covered[permission] = any(covers(pattern, permission) for pattern in granted)
+            if not covered[permission]:
+                path = ("rules", number, "permission")
+                yield loaded.problem(path, f"no role grants {permission!r}", suggest(permission, granted), severity="warning")
+
+
+def without_rule(routes: Sequence[RouteFact], by_route: Mapping[str, list[Rule]]) -> Iterator[Problem]:
+    """Routes that nobody can ever use, because no enforced rule allows anything on them (GHSA-vw82-7fv8-r6gp)."""
+    for fact in routes:
+        if any(rule.allows and not rule.shadow and _speaks(rule, fact) for rule in by_route[fact.name]):
+            continue
+        what = "has no rule that allows anything" if by_route[fact.name] else "has no rule"
+        message = f"route {fact.name!r} {what}: every request is denied"
+        yield Problem(fact.file, fact.line, fact.column, f"routes.{fact.name}", message, "", "warning")
+
+
+def any_issuer(loaded: Loaded[Roles], path: Steps, condition: Condition, issuers: frozenset[str]) -> Iterator[Problem]:
+    """A role given by a condition on claims or groups that does not say whose: with several issuers, any of them can give it."""
+    tokens = issuers - {"api_keys", "mtls"}
+    reads = {node.name for node in tree.walk(condition.tree) if isinstance(node, tree.Read)}
+    if len(tokens) > 1 and "subject.issuer" not in reads:
+        yield loaded.problem(
+            path, "the tokens of every issuer can give this role", "compare subject.issuer too", severity="warning"
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,177 @@
+"""The three kinds of policy documents as models: Roles, Policy and PolicyTest (policy-language.md 2.2)."""
+
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from gateway.authz.permissions import PATTERN, PERMISSION
+from gateway.config.values import Method, Model, Name
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+SUBJECT: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*):(.+)", re.ASCII | re.DOTALL)
+
+Version = Literal["gateway/v1"]
+Mode = Literal["enforce", "shadow"]
+Methods = Annotated[list[Method], Field(min_length=1)] | Literal["any"]
+Effect = Literal["allow", "deny"]
+
+
+def _permission(value: Any) -> Any:
+    if isinstance(value, str) and not PERMISSION.fullmatch(value):
+        raise ValueError("a permission that a rule asks for is written resource:action, without wildcards")
+    return value
+
+
+def _pattern(value: Any) -> Any:
+    if isinstance(value, str) and not PATTERN.fullmatch(value):
+        raise ValueError("a permission is written resource:action; either may be *")
+    return value
+
+
+def _subject(value: Any) -> Any:
+    if isinstance(value, str) and not SUBJECT.fullmatch(value):
+        raise ValueError("a subject is written issuer:id")
+    return value
+
+
+def _later(_: Any) -> None:
+    raise ValueError("this is not available yet")
+
+
+Permission = Annotated[str, BeforeValidator(_permission), WithJsonSchema({"type": "string", "pattern": f"^{PERMISSION.pattern}$"})]
+Pattern = Annotated[str, BeforeValidator(_pattern), WithJsonSchema({"type": "string", "pattern": f"^{PATTERN.pattern}$"})]
+SubjectText = Annotated[str, BeforeValidator(_subject), WithJsonSchema({"type": "string", "examples": ["mtls:ci", "corp:alice"]})]
+Later = Annotated[None, BeforeValidator(_later), WithJsonSchema({"not": {}})]
+"""A key of the language that exists on paper: naming it is an error of its own."""
+
+Expression = Annotated[str, Field(min_length=1)]
+Expressions = Expression | Annotated[list[Expression], Field(min_length=1)]
+
+
+class Role(Model):
+    """A named set of permissions, with those of the roles it extends."""
+
+    extends: list[Name] = []
+    permissions: list[Pattern] = []
+
+
+class Binding(Model):
+    """Who gets a role: by a claim of one issuer's tokens, by a condition, or by name. Exactly one of these."""
+
+    from_claim: Annotated[str, Field(min_length=1)] | None = None
+    issuer: Name | None = None
+    only: Annotated[list[Name], Field(min_length=1)] | None = None
+    role: Name | None = None
+    when: Expressions | None = None
+    subjects: Annotated[list[SubjectText], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if self.from_claim is not None:
+            if self.role is not None or self.when is not None or self.subjects is not None:
+                raise ValueError("`from_claim` stands with `issuer` and `only`, nothing else")
+            if self.issuer is None or self.only is None:
+                raise ValueError("`from_claim` needs `issuer` and `only`: whose tokens, and which roles they can give at most")
+        elif self.role is None:
+            raise ValueError("a binding has `from_claim`, or `role` with `when` or `subjects`")
+        elif (self.when is None) == (self.subjects is None):
+            raise ValueError("`role` stands with exactly one of `when` and `subjects`")
+        elif self.issuer is not None or self.only is not None:
+            raise ValueError("`issuer` and `only` belong to `from_claim`")
+        return self
+
+
+class Roles(Model):
+    """kind: Roles."""
+
+    api_version: Annotated[Version, Field(alias="apiVersion")]
+    kind: Literal["Roles"]
+    roles: dict[Name, Role | list[Pattern]] = {}
+    bindings: list[Binding] = []
+
+
+class Rule(Model):
+    """One line of a policy: allow or deny these methods, to those who hold the permission, when the conditions hold."""
+
+    name: Name
+    allow: Methods | None = None
+    deny: Methods | None = None
+    permission: Permission | None = None
+    when: Expressions | None = None
+    unless: Expression | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    mode: Mode = "enforce"
+    then: Later = None
+    tools: Later = None
+
+    @model_validator(mode="after")
+    def _is_one_effect(self) -> Self:
+        if (self.allow is None) == (self.deny is None):
+            raise ValueError("a rule has exactly one of `allow` and `deny`")
+        if self.deny is not None and self.permission is not None:
+            raise ValueError("a deny applies to everybody: say whom it spares with `unless`, not with `permission`")
+        if self.allow is not None and self.reason is not None:
+            raise ValueError("`reason` belongs to a deny")
+        return self
+
+    @property
+    def whens(self) -> list[str]:
+        """The `when` expressions."""
+        return [self.when] if isinstance(self.when, str) else self.when or []
+
+
+class Policy(Model):
+    """kind: Policy."""
+
+    api_version: Annotated[Version, Field(alias="apiVersion")]
+    kind: Literal["Policy"]
+    name: Name
+    routes: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    mode: Mode = "enforce"
+    rules: Annotated[list[Rule], Field(min_length=1)]
+
+
+class Subject(Model):
+    """Somebody in a test: what an authenticator would have verified. `roles` and `permissions` are given directly."""
+
+    id: Annotated[str, Field(min_length=1)] | None = None
+    issuer: Name = "test"
+    scheme: Literal["jwt", "api_key", "mtls", "session", "anonymous"] = "jwt"
+    roles: list[Name] | None = None
+    permissions: list[Pattern] | None = None
+    groups: list[str] = []
+    scopes: list[str] = []
+    scope_ceiling: bool = False
+    claims: dict[str, Any] = {}
+
+
+class Case(Model):
+    """One request and what each subject is answered; a subject not listed is expected to be denied."""
+
+    name: str | None = None
+    request: Annotated[str, Field(pattern=r"^[A-Z]+ /\S*$")]
+    host: str = "gateway.test"
+    from_: Annotated[str, Field(alias="from")] = "192.0.2.1"
+    headers: dict[str, str] = {}
+    now: str | None = None
+    expect: dict[str, Effect] = {}
+    rule: str | None = None
+    then: Later = None
+
+
+class PolicyTest(Model):
+    """kind: PolicyTest."""
+
+    api_version: Annotated[Version, Field(alias="apiVersion")]
+    kind: Literal["PolicyTest"]
+    name: Name
+    subjects: Annotated[dict[str, Subject], Field(min_length=1)]
+    cases: Annotated[list[Case], Field(min_length=1)]
+
+
+KINDS: Final[dict[str, type[Roles] | type[Policy] | type[PolicyTest]]] = {
+    "Roles": Roles,
+    "Policy": Policy,
+    "PolicyTest": PolicyTest,
+}

@@ -1,0 +1,130 @@
+"""Decide and enforce: one answer for one question, and the proof of an allowing one.
+
+Nothing is allowed unless a rule allows it; any matching deny wins; a condition that cannot be evaluated never helps the
+client; shadow rules are evaluated afterwards and change nothing (policy-language.md 2.2).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.authz.grant import Granter
+from gateway.authz.model import METHODS
+from gateway.authz.rule import Row, Rule, first, rows
+from gateway.core.decision import AccessRequest, Decision, Permit
+from gateway.core.errors import BadRequest, Forbidden
+from gateway.core.principal import Principal
+from gateway.core.reason import Reason
+
+# RFC 6750 3.1: the challenge of a 403 that a token with more scopes would not get.
+INSUFFICIENT_SCOPE: Final = ((b"www-authenticate", b'Bearer error="insufficient_scope"'),)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFact:
+    """What a policy may know of a route. `methods` is None for any; `file`, `line` and `column` say where it is configured."""
+
+    name: str
+    methods: tuple[str, ...] | None
+    upstream: str
+    params: tuple[str, ...]
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class Cell:
+    """The rules of one route for one method: enforced ones, and shadow ones where there are any."""
+
+    __slots__ = ("allows", "denies", "shadow")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        found = list(rules)
+        self.denies = rows(rule for rule in found if not rule.allows and not rule.shadow)
+        self.allows = rows(rule for rule in found if rule.allows and not rule.shadow)
+        denies = rows(rule for rule in found if not rule.allows and rule.shadow)
+        allows = rows(rule for rule in found if rule.allows and rule.shadow)
+        self.shadow: tuple[tuple[Row, ...], tuple[Row, ...]] | None = (denies, allows) if denies or allows else None
+
+    def rules(self) -> list[Rule]:
+        """All rules, in the order they are asked."""
+        shadow = self.shadow or ((), ())
+        return [rule for group in (self.denies, self.allows, *shadow) for _, _, rule in group]
+
+
+class RoutePolicy:
+    """Everything the policies say about one route, by method."""
+
+    __slots__ = ("_cells", "_other")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        found = list(rules)
+        self._cells = {method: Cell(rule for rule in found if rule.applies_to(method)) for method in METHODS}
+        self._other = Cell(rule for rule in found if rule.applies_to(None))
+
+    def cell(self, method: str) -> Cell:
+        """The rules for a method."""
+        return self._cells.get(method, self._other)
+
+    def decide(self, principal: Principal, access: AccessRequest) -> Decision:
+        """The answer, always one: Raises only BadRequest query-invalid, where a rule reads a query that cannot be decoded."""
+        cell = self._cells.get(access.method, self._other)
+        errors: list[str] = []
+        mask = principal.mask
+        rule = first(cell.denies, principal, access, mask, errors) or first(cell.allows, principal, access, mask, errors)
+        shadow = None if cell.shadow is None else _shadow(cell.shadow, principal, access, errors)
+        if rule is None:
+            capped = principal.uncapped != mask and first(cell.allows, principal, access, principal.uncapped, []) is not None
+            return Decision(False, None, capped=capped, errors=tuple(errors), shadow=shadow)
+        if not errors and shadow is None:
+            return rule.verdict
+        return Decision(rule.allows, rule.name, rule.place, errors=tuple(errors), shadow=shadow)
+
+
+def _shadow(
+    found: tuple[tuple[Row, ...], tuple[Row, ...]], principal: Principal, access: AccessRequest, errors: list[str]
+) -> tuple[str, bool] | None:
+    """What the shadow rules would have decided. They can refuse nothing, not even a query that cannot be decoded."""
+    denies, allows = found
+    mask = principal.mask
+    try:
+        rule = first(denies, principal, access, mask, errors) or first(allows, principal, access, mask, errors)
+    except BadRequest:
+        return None
+    return None if rule is None else (rule.name, rule.allows)
+
+
+class Policies:
+    """All policies, compiled: who is granted what, and what each route allows. `revision` names the texts they came from."""
+
+    __slots__ = ("_routes", "facts", "grant", "revision", "roles", "rules")
+
+    def __init__(
+        self,
+        grant: Granter,
+        routes: Mapping[str, RoutePolicy],
+        *,
+        facts: Mapping[str, RouteFact],
+        rules: tuple[Rule, ...],
+        roles: frozenset[str],
+        revision: str,
+    ) -> None:
+        self.grant = grant
+        self._routes = routes
+        self.facts = facts
+        self.rules = rules
+        self.roles = roles
+        self.revision = revision
+
+    def route(self, name: str) -> RoutePolicy:
+        """The policy of a configured route. Raises KeyError for a name that was not among the routes at load."""
+        return self._routes[name]
+
+
+def enforce(principal: Principal, access: AccessRequest, decision: Decision) -> Permit:
+    """The permit of an allowing decision; nothing else makes one. Raises Forbidden policy-denied or insufficient-scope."""
+    if decision.allowed is True:
+        return Permit(principal, access)
+    if decision.capped:
+        raise Forbidden("scope ceiling", reason=Reason.INSUFFICIENT_SCOPE, headers=INSUFFICIENT_SCOPE)
+    raise Forbidden(f"rule={decision.rule}" if decision.rule else "default deny", reason=Reason.POLICY_DENIED)
