@@ -1,0 +1,79 @@
+"""One JSON Schema (2020-12, formats asserted), compiled. jsonschema-rs is known to this file only, imported where a schema is.
+
+The schema stands alone: nothing is fetched and no file is read for a reference. Its patterns run in linear time, so that no
+body can make one backtrack; a pattern that needs look-around is refused at load.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gateway.edge.strict_json import InvalidJson, parse
+
+Finding = tuple[str, str]
+"""What is wrong with a body: JSON Pointer (RFC 6901) and keyword, never a value."""
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+MAX_FINDINGS: Final = 10
+MAX_POINTER: Final = 256
+LISTED: Final = 4096
+"""Bytes up to which a body's errors are listed; of a larger one only the first, as the library finds them all at once."""
+
+
+class Schema:
+    """A compiled schema. Raises ValueError with the place, as a JSON Pointer into the schema, where it is none of ours."""
+
+    __slots__ = ("_error", "_validator")
+
+    def __init__(self, text: bytes) -> None:
+        import jsonschema_rs
+
+        schema = load(text)
+        self._error = jsonschema_rs.ValidationError
+        try:
+            self._validator = jsonschema_rs.Draft202012Validator(
+                schema,
+                validate_formats=True,
+                ignore_unknown_formats=False,
+                pattern_options=jsonschema_rs.RegexOptions(),
+                offline=True,
+            )
+        except jsonschema_rs.ValidationError as error:
+            raise ValueError(f"{pointer(error.instance_path) or 'schema'}: {error.message}") from error
+
+    def findings(self, value: Any, size: int) -> list[Finding]:
+        """What is wrong with a value whose text has `size` bytes; nothing if it is valid."""
+        if self._validator.is_valid(value):
+            return []
+        if size <= LISTED:
+            errors = list(self._validator.iter_errors(value))[:MAX_FINDINGS]
+            return [(pointer(error.instance_path), error.kind.name) for error in errors]
+        try:
+            self._validator.validate(value)
+        except self._error as error:
+            return [(pointer(error.instance_path), error.kind.name)]
+        return [("", "schema")]  # the library contradicts itself: is_valid said no
+
+
+def load(text: bytes) -> Any:
+    """The schema document. Raises ValueError."""
+    try:
+        schema = parse(text)
+    except InvalidJson as error:
+        raise ValueError(f"not a JSON document: {error}") from error
+    if not isinstance(schema, (dict, bool)):
+        raise ValueError("a JSON Schema is an object")
+    dialect = schema.get("$schema", DIALECT) if isinstance(schema, dict) else DIALECT
+    if dialect != DIALECT:
+        raise ValueError(f"/$schema: only {DIALECT} is understood")
+    return schema
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """A JSON Pointer, cut at a whole token where it would grow long."""
+    text = ""
+    for token in path:
+        grown = text + "/" + str(token).replace("~", "~0").replace("/", "~1")
+        if len(grown) > MAX_POINTER:
+            break
+        text = grown
+    return text
