@@ -48,7 +48,7 @@ arch: $(DONE)/dev  ## import-linter: storeys and lives-in contracts
 
 .PHONY: bench
 bench: $(DONE)/apt-bench $(DONE)/dev  ## throughput and memory beside nginx (takes minutes, never gates)
-	$(BIN)/python -m bench
+	$(BIN)/python bench/proxy.py
 
 .PHONY: image
 image:  ## build the container image
