@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.authz import lint
+from gateway.authz import case_lint, lint
 from gateway.authz.attributes import BINDINGS, POLICIES
 from gateway.authz.bindings import Bindings, ByClaim, ByCondition
 from gateway.authz.cel.checker import Environment
@@ -50,6 +50,7 @@ def compile_policies(
     found = compiler.problems
     found.extend(lint.ungranted(documents, roles))
     found.extend(lint.without_rule(routes, by_route))
+    found.extend(case_lint.tests(documents.tests, roles, {rule.name for rule in rules}))
     found.sort(key=lambda problem: (problem.file, problem.line, problem.column))
     if any(problem.severity == "error" for problem in found):
         return None, found

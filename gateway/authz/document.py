@@ -1,7 +1,7 @@
 """Policy files to models, with a place for every problem. One document a file; tests stand in files ending `_test.yaml`."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -48,17 +48,27 @@ class PolicyDocuments:
 
 def load(paths: Sequence[Path]) -> PolicyDocuments:
     """Read files and folders (their `*.yaml` and `*.yml`, sorted, not deeper). Problems are collected, never raised."""
+    problems: list[Problem] = []
+    seen: set[Path] = set()
+    found: list[Document] = []
+    for path in paths:
+        for file in _files(path, problems):
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                found.append(read(file))
+    documents = from_documents(found)
+    documents.problems[:0] = problems
+    return documents
+
+
+def from_documents(found: Iterable[Document]) -> PolicyDocuments:
+    """The same of documents that were read already, each with the problems of its reading."""
     documents = PolicyDocuments()
     digest = hashlib.sha256()
-    seen: set[Path] = set()
-    for path in paths:
-        for file in _files(path, documents.problems):
-            if file.resolve() in seen:
-                continue
-            seen.add(file.resolve())
-            document = read(file)
-            digest.update(f"{file.name}\0{document.text}\0".encode("utf-8", "surrogatepass"))
-            _sort(document, file, documents)
+    for document in found:
+        file = Path(document.file)
+        digest.update(f"{file.name}\0{document.text}\0".encode("utf-8", "surrogatepass"))
+        _sort(document, file, documents)
     documents.revision = digest.hexdigest()[:12]
     documents.problems.extend(_repeated(documents))
     return documents

@@ -153,7 +153,7 @@ class Case(Model):
     request: Annotated[str, Field(pattern=r"^[A-Z]+ /\S*$")]
     host: str = "gateway.test"
     from_: Annotated[str, Field(alias="from")] = "192.0.2.1"
-    headers: dict[str, str] = {}
+    headers: dict[str, str | list[str]] = {}
     now: str | None = None
     expect: dict[str, Effect] = {}
     rule: str | None = None

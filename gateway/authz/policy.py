@@ -46,10 +46,10 @@ class Cell:
         allows = rows(rule for rule in found if rule.allows and rule.shadow)
         self.shadow: tuple[tuple[Row, ...], tuple[Row, ...]] | None = (denies, allows) if denies or allows else None
 
-    def rules(self) -> list[Rule]:
+    def rows(self) -> list[Row]:
         """All rules, in the order they are asked."""
         shadow = self.shadow or ((), ())
-        return [rule for group in (self.denies, self.allows, *shadow) for _, _, rule in group]
+        return [row for group in (self.denies, self.allows, *shadow) for row in group]
 
 
 class RoutePolicy:

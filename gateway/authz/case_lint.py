@@ -1,0 +1,42 @@
+"""What is wrong with policy tests before they run: names that nothing has, addresses and times that are none."""
+
+import ipaddress
+from collections.abc import Collection, Iterator
+
+from gateway.authz.cel.values import Timestamp
+from gateway.authz.document import Loaded
+from gateway.authz.model import PolicyTest
+from gateway.config.document import Steps
+from gateway.config.validation import suggest
+from gateway.core.errors import Problem
+
+
+def tests(documents: list[Loaded[PolicyTest]], roles: Collection[str], rules: Collection[str]) -> Iterator[Problem]:
+    """Everything that is wrong with the tests."""
+    for loaded in documents:
+        for name, subject in loaded.model.subjects.items():
+            for number, role in enumerate(subject.roles or ()):
+                if role not in roles:
+                    path: Steps = ("subjects", name, "roles", number)
+                    yield loaded.problem(path, f"unknown role {role!r}", suggest(role, sorted(roles)))
+        for number in range(len(loaded.model.cases)):
+            yield from _case(loaded, number, rules)
+
+
+def _case(loaded: Loaded[PolicyTest], number: int, rules: Collection[str]) -> Iterator[Problem]:
+    case = loaded.model.cases[number]
+    path: Steps = ("cases", number)
+    subjects = sorted(loaded.model.subjects)
+    for name in case.expect:
+        if name not in loaded.model.subjects:
+            yield loaded.problem((*path, "expect", name), f"unknown subject {name!r}", suggest(name, subjects), key=True)
+    if case.rule is not None and case.rule not in rules:
+        yield loaded.problem((*path, "rule"), f"unknown rule {case.rule!r}", suggest(case.rule, sorted(rules)))
+    try:
+        ipaddress.ip_address(case.from_)
+    except ValueError:
+        yield loaded.problem((*path, "from"), "not an IP address")
+    try:
+        Timestamp.parse(case.now or "2026-01-01T00:00:00Z")
+    except ValueError as error:
+        yield loaded.problem((*path, "now"), str(error))

@@ -1,0 +1,187 @@
+"""Policy tests: each case asks one request for each subject, through the very code that decides live requests."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.authz.cel.values import NANOSECONDS, Timestamp
+from gateway.authz.document import Loaded, PolicyDocuments
+from gateway.authz.explain import Explanation, explain
+from gateway.authz.model import Case, PolicyTest, Subject
+from gateway.authz.policy import Policies
+from gateway.core.decision import AccessRequest
+from gateway.core.errors import GatewayError
+from gateway.core.message import NO_BODY, Field, Request
+from gateway.core.principal import Identity, Principal
+
+NOW: Final = "2026-01-01T12:00:00Z"
+"""The time of a case that states none."""
+
+Match = Callable[[str, str, str], tuple[str, Mapping[str, str]] | None]
+"""(method, path, host) -> the route's name and its decoded parameters, None when no route claims the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One subject's answer to one case. `message` says what is wrong when it did not pass."""
+
+    test: str
+    case: str
+    place: str
+    subject: str
+    expected: str
+    actual: str
+    rule: str | None
+    message: str
+    explanation: Explanation | None
+
+    @property
+    def passed(self) -> bool:
+        return not self.message
+
+
+@dataclass(slots=True)
+class Coverage:
+    """Which outcomes of one rule the cases have seen. A rule without permission and condition can only match."""
+
+    rule: str
+    place: str
+    can_miss: bool
+    matched: bool = False
+    missed: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return self.matched and (self.missed or not self.can_miss)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All results and the coverage of all rules."""
+
+    results: tuple[Result, ...]
+    coverage: tuple[Coverage, ...]
+
+    @property
+    def passed(self) -> int:
+        return sum(result.passed for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        return len(self.results) - self.passed
+
+
+def run(documents: PolicyDocuments, policies: Policies, match: Match) -> Report:
+    """Run all cases of all tests. The tests' names must have been checked by `compile_policies`."""
+    coverage = {rule.name: Coverage(rule.name, rule.place, rule.need != 0 or rule.condition is not None) for rule in policies.rules}
+    results: list[Result] = []
+    for loaded in documents.tests:
+        principals = {name: policies.grant(identity(name, subject)) for name, subject in loaded.model.subjects.items()}
+        for number, case in enumerate(loaded.model.cases):
+            for result in _case(loaded, number, case, principals, policies, match):
+                results.append(result)
+                _cover(coverage, result.explanation)
+    return Report(tuple(results), tuple(coverage.values()))
+
+
+def identity(name: str, subject: Subject) -> Identity:
+    """What an authenticator would have verified of a test's subject; its id is its name where none is stated."""
+    return Identity(
+        id=subject.id or name,
+        issuer=subject.issuer,
+        scheme=subject.scheme,
+        claims=subject.claims,
+        groups=tuple(subject.groups),
+        scopes=tuple(subject.scopes),
+        scope_ceiling=subject.scope_ceiling,
+        roles=None if subject.roles is None else tuple(subject.roles),
+        permissions=None if subject.permissions is None else tuple(subject.permissions),
+    )
+
+
+def access_request(case: Case, policies: Policies, match: Match) -> AccessRequest | None:
+    """The question of a case, None when no route claims its request. Raises GatewayError where admitting or routing does."""
+    method, _, target = case.request.partition(" ")
+    path, mark, query = target.partition("?")
+    host = case.host.lower()
+    found = match(method, path, host)
+    if found is None:
+        return None
+    route, params = found
+    return AccessRequest(
+        method=method,
+        route=route,
+        upstream=policies.facts[route].upstream,
+        path=path,
+        host=host,
+        params=params,
+        now=Timestamp.parse(case.now or NOW).nanoseconds / NANOSECONDS,
+        request=_request(method, path, query.encode() if mark else None, host, case),
+    )
+
+
+def _request(method: str, path: str, query: bytes | None, host: str, case: Case) -> Request:
+    headers: list[Field] = []
+    for name, value in case.headers.items():
+        headers.extend((name.lower().encode(), text.encode()) for text in ([value] if isinstance(value, str) else value))
+    names = [name for name, _ in headers]
+    return Request(
+        method=method,
+        path=path,
+        segments=tuple(path.split("/")[1:]),
+        query=query,
+        host=host,
+        authority=host,
+        version="1.1",
+        headers=headers,
+        fields=dict(reversed(headers)),
+        repeated=frozenset(name for name in names if names.count(name) > 1),
+        peer=case.from_,
+        client=case.from_,
+        secure=True,
+        trusted=False,
+        forwarded=(),
+        certificate=None,
+        listener="default",
+        body=NO_BODY,
+    )
+
+
+def _case(
+    loaded: Loaded[PolicyTest], number: int, case: Case, principals: Mapping[str, Principal], policies: Policies, match: Match
+) -> Iterator[Result]:
+    place = loaded.place(("cases", number))
+    for name, principal in principals.items():
+        expected = case.expect.get(name, "deny")
+        explanation: Explanation | None = None
+        try:
+            access = access_request(case, policies, match)
+            explanation = None if access is None else explain(policies, principal, access)
+            message = _judged(case, name, expected, explanation, policies)
+        except GatewayError as error:
+            message = "" if expected == "deny" and case.rule is None else f"refused before any rule: {error.reason}"
+        actual = explanation.decision.effect if explanation is not None else "deny"
+        rule = explanation.decision.rule if explanation is not None else None
+        yield Result(loaded.model.name, case.name or case.request, place, name, expected, actual, rule, message, explanation)
+
+
+def _judged(case: Case, subject: str, expected: str, explanation: Explanation | None, policies: Policies) -> str:
+    """What is wrong, "" when nothing is."""
+    if explanation is None:
+        return "no route claims this request"
+    decision = explanation.decision
+    if decision.effect != expected:
+        return f"expected {expected}, got {decision.effect}" + (f" by {decision.rule}" if decision.rule else "")
+    if case.rule is None or subject not in case.expect:
+        return ""
+    effect = next("allow" if rule.allows else "deny" for rule in policies.rules if rule.name == case.rule)
+    if effect == expected and decision.rule != case.rule:
+        return f"expected rule {case.rule}, got {decision.rule or 'default deny'}"
+    return ""
+
+
+def _cover(coverage: Mapping[str, Coverage], explanation: Explanation | None) -> None:
+    for trace in explanation.rules if explanation is not None else ():
+        seen = coverage[trace.rule.name]
+        seen.matched |= trace.matched
+        seen.missed |= not trace.matched
