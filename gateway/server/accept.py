@@ -1,0 +1,176 @@
+"""The accept loop of one listener: who may connect, how many at once, and with which certificate, decided before TLS."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import Any, Final, Protocol
+
+from gateway.core.ports import Metrics
+from gateway.server.asgi import AsgiConnector
+from gateway.server.listener import Asgi, Bound, Connection, Listener, peer_of
+from gateway.server.protocol import Connector
+from gateway.server.sockets import bound_address, close, listen
+
+log = logging.getLogger(__name__)
+
+BURST: Final = 64
+"""Connections accepted before other work gets its turn."""
+CROWD: Final = 64
+"""Plaintext connections above the limit that are still told 503; beyond them the door just shuts."""
+BACK_OFF: Final = 0.5
+"""Seconds of rest when the process or the system is out of file descriptors or memory."""
+SHUTDOWN: Final = 5.0
+"""Seconds a peer gets to answer close_notify."""
+SLOWEST_TICK: Final = 1.0
+FASTEST_TICK: Final = 0.02
+
+
+class Connect(Protocol):
+    """Makes a protocol for a peer; `crowded` for one that is over the limit of connections."""
+
+    def __call__(self, peer: str, crowded: bool) -> Any: ...
+
+
+def connector(bound: Bound) -> Connect:
+    """What is spoken on a listener."""
+    app = bound.listener.app
+    return AsgiConnector(bound, app.app) if isinstance(app, Asgi) else Connector(bound)
+
+
+class Acceptor:
+    """A bound listener that takes connections. Made inside a running event loop; raises ListenError."""
+
+    def __init__(self, listener: Listener, metrics: Metrics) -> None:
+        self.bound = Bound(listener, metrics)
+        self._socket = listen(listener.address)
+        self._loop = asyncio.get_running_loop()
+        self._connect = connector(self.bound)
+        self._opening: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
+        self._open = False
+
+    @property
+    def address(self) -> str:
+        """Where it listens, the port as the system gave it."""
+        return bound_address(self._socket)
+
+    @property
+    def connections(self) -> set[Connection]:
+        """Those alive."""
+        return self.bound.connections
+
+    def start(self) -> None:
+        """Take connections from now on."""
+        self._open = True
+        self._loop.add_reader(self._socket.fileno(), self._accept)
+        self._tick()
+
+    def adopt(self, listener: Listener) -> None:
+        """Go on under new settings. Where the new ones trust other peers, connections end after the request in flight."""
+        renew = not listener.trusts_like(self.bound.listener)
+        self.bound.listener = listener
+        self._connect = connector(self.bound)
+        if renew:
+            self.bound.shutdown()
+
+    def stop(self) -> None:
+        """Take no more connections; those there are end when they are done. Calling it twice is harmless."""
+        if self.bound.draining:
+            return
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._socket.fileno())
+        if self._resting is not None:
+            self._resting.cancel()
+        close(self._socket)
+        for task in self._opening:
+            task.cancel()
+        self.bound.draining = True
+        self.bound.shutdown()
+
+    def kill(self) -> None:
+        """End every connection now, and the clock."""
+        for connection in list(self.connections):
+            connection.kill()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _accept(self) -> None:
+        for _ in range(BURST):
+            try:
+                sock, address = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            self._admit(sock, peer_of(address))
+
+    def _rest(self, error: OSError) -> None:
+        """Out of descriptors or memory: the socket stays readable, so asking again at once would spin."""
+        log.error("accept failed", extra={"listener": self.bound.listener.name, "error": error.strerror})
+        self._loop.remove_reader(self._socket.fileno())
+        self._resting = self._loop.call_later(BACK_OFF, self._resume)
+
+    def _resume(self) -> None:
+        self._resting = None
+        if self._open:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _admit(self, sock: socket.socket, peer: str) -> None:
+        listener = self.bound.listener
+        if not listener.admits(peer):
+            self._refuse(sock, "address")
+            return
+        above = len(self.connections) + len(self._opening) - listener.limits.connections
+        if above >= 0 and (listener.tls is not None or above >= CROWD):
+            self._refuse(sock, "overloaded")
+            return
+        sock.setblocking(False)
+        task = self._loop.create_task(self._open_connection(sock, peer, listener, crowded=above >= 0))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    def _refuse(self, sock: socket.socket, why: str) -> None:
+        sock.close()
+        self.bound.metrics.count("gateway.connections.refused", 1, listener=self.bound.listener.name, reason=why)
+
+    async def _open_connection(self, sock: socket.socket, peer: str, listener: Listener, *, crowded: bool) -> None:
+        tls = listener.tls
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self._connect(peer, crowded),
+                sock,
+                ssl=None if tls is None else tls.context,
+                ssl_handshake_timeout=None if tls is None else max(listener.limits.header_timeout, FASTEST_TICK),
+                ssl_shutdown_timeout=None if tls is None else SHUTDOWN,
+            )
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        except OSError as error:
+            sock.close()
+            self.bound.metrics.count("gateway.tls.handshakes.failed", 1, listener=listener.name, reason=reason_of(error))
+
+    def _tick(self) -> None:
+        """About once a second: the date, and every connection's deadline. Goes on after `stop` until nobody is left."""
+        if not (self._open or self.connections):
+            return
+        self.bound.tick_date()
+        now = self._loop.time()
+        for connection in list(self.connections):
+            connection.check(now)
+        limits = self.bound.listener.limits
+        shortest = min(limits.header_timeout, limits.body_idle, limits.idle_timeout)
+        self._timer = self._loop.call_later(min(SLOWEST_TICK, max(FASTEST_TICK, shortest / 4)), self._tick)
+
+
+def reason_of(error: OSError) -> str:
+    """Why a handshake failed, as a metric label of few values."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "certificate"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    return "timeout" if isinstance(error, TimeoutError) else "connection"

@@ -1,0 +1,158 @@
+"""One answer on its way out: the head rendered, the body framed, written as fast as the client reads (RFC 9112 6, 7)."""
+
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from gateway.core.message import Response
+
+PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)}
+# RFC 9110 7.6.1: ours to decide, whatever the upstream said about its own connection.
+OURS: Final = frozenset((b"connection", b"content-length", b"date", b"keep-alive", b"proxy-connection", b"transfer-encoding"))
+BODILESS: Final = frozenset((204, 304))
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Turn(Protocol):
+    """Whose answer it is: the connection, which knows whether there may be another."""
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow on this connection."""
+        ...
+
+
+class Sender(Protocol):
+    """Where an answer goes to."""
+
+    @property
+    def date(self) -> bytes:
+        """The Date field, rendered, at most a second or two old."""
+        ...
+
+    def send(self, data: bytes) -> None: ...
+    async def drained(self) -> None: ...
+    def cut(self) -> None: ...
+
+
+class Answer:
+    """One request's answer; implements core.ports.Writer.
+
+    `close` tells that the connection ends after it, `complete` that the last byte was handed to the connection.
+    """
+
+    __slots__ = ("_bare", "_chunked", "_head_only", "_left", "_modern", "_sender", "_turn", "close", "complete", "started")
+
+    def __init__(self, sender: Sender, turn: Turn, *, head_only: bool, modern: bool, close: bool) -> None:
+        self._sender = sender
+        self._turn = turn
+        self._head_only = head_only
+        self._modern = modern
+        self._bare = head_only
+        self._chunked = False
+        self._left: int | None = None
+        self.close = close
+        self.started = False
+        self.complete = False
+
+    async def start(self, response: Response, body: bytes, more: bool) -> None:
+        """Head and first piece in one write. Raises ValueError, with nothing written, for a head that must not be sent."""
+        if self.started:
+            raise RuntimeError("an answer starts once")
+        head = self._head(response, None if more else len(body))
+        self.started = True
+        self.complete = not more
+        if self._bare or not body:
+            self._sender.send(head)
+        elif self._chunked:
+            self._sender.send(b"%b%x\r\n%b\r\n" % (head, len(body), body))
+        else:
+            self._count(len(body))
+            self._sender.send(head + body)
+        await self._sender.drained()
+
+    async def write(self, chunk: bytes) -> None:
+        """One more piece; returns when the client has made room. Raises RuntimeError when it passes the announced length."""
+        if self._bare or not chunk:
+            return
+        self._count(len(chunk))
+        self._sender.send(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
+        await self._sender.drained()
+
+    def end(self) -> None:
+        """The body is complete. One shorter than its announced length is cut instead, so that the client sees it."""
+        if self.complete:
+            return
+        if self._left and not self._bare:
+            self._sender.cut()
+            return
+        self.complete = True
+        if self._chunked:
+            self._sender.send(LAST_CHUNK)
+
+    def abort(self) -> None:
+        """The answer cannot be completed."""
+        if not self.complete:
+            self._sender.cut()
+
+    def _count(self, size: int) -> None:
+        if self._left is None:
+            return
+        self._left -= size
+        if self._left < 0:
+            self._sender.cut()
+            raise RuntimeError("the body is longer than its content-length")
+
+    def _head(self, response: Response, size: int | None) -> bytes:
+        """Status line and fields with the framing this answer gets; `size` is the body's where it is known."""
+        if response.status not in STATUS_LINE:
+            raise ValueError("not the status of a final answer")
+        lines = [STATUS_LINE[response.status]]
+        given = None
+        dated = False
+        for name, value in response.headers:
+            if name in OURS:
+                if name == b"content-length":
+                    given = value
+                    continue
+                if name != b"date":
+                    continue
+                dated = True
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if not dated:
+            lines.append(self._sender.date)
+        framing = self._frame(response.status, given, size)
+        if framing:
+            lines.append(framing)
+        self.close = self.close or response.close or not self._turn.reusable
+        if self.close:
+            lines.append(b"connection: close\r\n")
+        return sealed(lines)
+
+    def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
+        """RFC 9112 6.3: how the client finds the end of the body; sets what `write` and `end` must know."""
+        if status in BODILESS:
+            self._bare = True
+            # RFC 9110 8.6: none with 204; with 304 only what the representation would have had.
+            return b"content-length: %b\r\n" % given if given is not None and status == 304 else b""
+        if size is not None and not (self._head_only and given is not None):
+            return b"content-length: %d\r\n" % size
+        if given is not None:
+            if not given.isdigit():
+                raise ValueError("content-length is not a number")
+            self._left = int(given)
+            return b"content-length: %b\r\n" % given
+        if self._modern:
+            self._chunked = not self._bare
+            return b"transfer-encoding: chunked\r\n"
+        self.close = True
+        return b""
+
+
+def sealed(lines: list[bytes]) -> bytes:
+    """The lines of a head, closed. Raises ValueError when one of them is not one line: nothing may smuggle in a field."""
+    head = b"".join(lines)
+    count = len(lines)
+    if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
+        raise ValueError("a header field holds CR, LF or NUL")
+    return head + b"\r\n"

@@ -1,0 +1,90 @@
+"""The request that is arriving: its head so far, how its body is delimited, how much of that has come."""
+
+from typing import Final
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import NO_BODY, Body
+from gateway.edge.model import ListenerLimits
+from gateway.server.body import HIGH_WATER, Source, StreamBody
+
+FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
+DRIP: Final = 512
+"""Bytes of a body within `body_idle` that count as progress: one byte now and then does not."""
+CHUNK_OVERHEAD: Final = 16
+"""Framing bytes a byte of chunked body may cost: beyond it chunk extensions are an attack, not a message."""
+
+
+class Arrival:
+    """One request on its way in.
+
+    `head` holds the bytes of a head until it is complete. `remaining` counts the bytes of a body with a length that are
+    still to come, None for a chunked one; `body` is None where there is none.
+    """
+
+    __slots__ = ("_coding", "_expects", "_length", "_overhead", "_progress", "body", "head", "remaining", "skipped")
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.body: StreamBody | None = None
+        self.remaining: int | None = 0
+        self.skipped = False
+        self._length: bytes | None = None
+        self._coding: bytes | None = None
+        self._expects = False
+        self._overhead = 0
+        self._progress = 0
+
+    def note(self, name: bytes, value: bytes) -> None:
+        """One of the FRAMING fields."""
+        if name == b"content-length":
+            self._length = value
+        elif name == b"expect":
+            self._expects = self._expects or value.lower() == b"100-continue"
+        else:
+            self._coding = value.lower() if self._coding is None else b""
+
+    def open(self, source: Source, method: str, limits: ListenerLimits, *, modern: bool) -> Body:
+        """The body the head announces. Raises BadRequest where two readers could find different ends of it.
+
+        RFC 9112 6.1, 6.3: a coding other than `chunked`, one beside a length, or any in HTTP/1.0 is how requests are smuggled.
+        llhttp has seen to it that a length is a number and comes once.
+        """
+        if self._coding is not None and (self._coding != b"chunked" or self._length is not None or not modern):
+            raise BadRequest("transfer-encoding", close=True)
+        length = None if self._length is None else int(self._length)
+        if method == "CONNECT" or (self._coding is None and not length):
+            return NO_BODY
+        self.remaining = length
+        self.body = StreamBody(source, length, limits.body, expects=self._expects and modern)
+        return self.body
+
+    def cut(self, data: bytes) -> tuple[bytes, bytes]:
+        """(what belongs to this body as far as can be told, what lies behind it)."""
+        if self.remaining is None:
+            self._overhead += len(data)
+            return data, b""
+        own, rest = data[: self.remaining], data[self.remaining :]
+        self.remaining -= len(own)
+        return own, rest
+
+    def put(self, piece: bytes) -> bool:
+        """One piece of the body; true when enough of it came to count as progress. Raises BadRequest over the limit."""
+        if self.body is None:
+            return False
+        self._overhead -= len(piece)
+        self._progress += len(piece)
+        self.body.put(piece)
+        if self._progress < DRIP:
+            return False
+        self._progress = 0
+        return True
+
+    def is_bloated(self, limits: ListenerLimits) -> bool:
+        """Whether chunk extensions and trailers outweigh the body they come with."""
+        return self.body is not None and self._overhead > limits.headers + CHUNK_OVERHEAD * self.body.received
+
+    def is_nearly_done(self) -> bool:
+        """Whether the rest of an unread body is worth waiting for, so that the connection can be used again."""
+        if self.body is None:
+            return True
+        return self.remaining is not None and self.remaining <= HIGH_WATER and not self.body.expects

@@ -1,0 +1,232 @@
+"""The life of the server: start, reload, certificates, drain; and the signals that drive it.
+
+Signals are ours: uvicorn would raise SIGTERM again after its own shutdown and take SIGHUP for a restart.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+from gateway.core.ports import Metrics
+from gateway.edge.model import Drain
+from gateway.server.accept import Acceptor
+from gateway.server.listener import Asgi, Listener, Silent
+from gateway.server.sockets import ListenError
+from gateway.server.tls import ServerTls, TlsError
+
+log = logging.getLogger(__name__)
+
+CERTIFICATE_INTERVAL: Final = 10.0
+"""Seconds between looks at certificate files."""
+GRACE: Final = 1.0
+"""Seconds for what was cut off to write its evidence."""
+
+
+class Server:
+    """All listeners of one process."""
+
+    def __init__(
+        self, listeners: Sequence[Listener], *, metrics: Metrics | None = None, certificate_interval: float = CERTIFICATE_INTERVAL
+    ) -> None:
+        self._listeners = tuple(listeners)
+        self._metrics: Metrics = metrics or Silent()
+        self._interval = certificate_interval
+        self._acceptors: dict[tuple[str, str], Acceptor] = {}
+        self._leaving: list[Acceptor] = []
+        self._watch: asyncio.Task[None] | None = None
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Listeners bound, not draining."""
+        return bool(self._acceptors) and not self.draining
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Listener name to bound address, ports as the system gave them."""
+        return {name: acceptor.address for (name, _), acceptor in self._acceptors.items()}
+
+    @property
+    def connections(self) -> int:
+        """Client connections alive on the data path."""
+        return sum(len(acceptor.connections) for acceptor in self._acceptors.values() if not is_operators(acceptor))
+
+    async def start(self) -> None:
+        """Bind every address and take connections, or raise ListenError with none of them bound."""
+        self._acceptors = self._bind(self._listeners)
+        for acceptor in self._acceptors.values():
+            acceptor.start()
+        self._watch = asyncio.create_task(self._watch_certificates())
+
+    def apply(self, listeners: Sequence[Listener]) -> None:
+        """Go on under new listeners: changed settings are swapped, new addresses bound, those gone drained.
+
+        Raises ListenError, with nothing changed, when a new address cannot be bound beside the present ones.
+        """
+        added = self._bind([listener for listener in listeners if listener.key not in self._acceptors])
+        wanted = {listener.key: listener for listener in listeners}
+        self._leaving = [acceptor for acceptor in self._leaving if acceptor.connections]
+        for key, acceptor in self._acceptors.items():
+            if key in wanted:
+                acceptor.adopt(wanted[key])
+            else:
+                acceptor.stop()
+                self._leaving.append(acceptor)
+        for acceptor in added.values():
+            acceptor.start()
+        known = self._acceptors | added
+        self._acceptors = {key: known[key] for key in wanted}
+
+    def refresh_certificates(self) -> None:
+        """Take up replaced certificate files; a broken replacement is logged and counted, and the old one stays."""
+        for acceptor in self._acceptors.values():
+            listener = acceptor.bound.listener
+            if listener.tls is not None and listener.tls.changed():
+                self._refresh(acceptor, listener.name, listener.tls)
+
+    def _refresh(self, acceptor: Acceptor, name: str, tls: ServerTls) -> None:
+        trust = tls.trust
+        try:
+            tls.reload()
+        except TlsError as error:
+            log.error("certificate refused", extra={"listener": name, "key": error.key, "problem": error.problem})
+            self._metrics.count("gateway.tls.reloads", 1, listener=name, outcome="refused")
+            return
+        log.info("certificate replaced", extra={"listener": name})
+        self._metrics.count("gateway.tls.reloads", 1, listener=name, outcome="replaced")
+        if tls.trust != trust:
+            # A client revoked or no longer trusted must not live on in a kept-alive connection.
+            acceptor.bound.shutdown()
+
+    async def drain(self, delay: float, timeout: float) -> bool:
+        """Stop serving clients: wait `delay`, take no more, finish what is in flight within `timeout` seconds.
+
+        Operators' listeners stay, so that readiness can be read. False when requests had to be cut off.
+        """
+        self.draining = True
+        await asyncio.sleep(delay)
+        acceptors = self._leaving + [acceptor for acceptor in self._acceptors.values() if not is_operators(acceptor)]
+        for acceptor in acceptors:
+            acceptor.stop()
+        waiting = asyncio.gather(*(acceptor.bound.emptied() for acceptor in acceptors))
+        try:
+            await asyncio.wait_for(waiting, timeout)
+        except TimeoutError:
+            return not await cut(acceptors)
+        return True
+
+    async def close(self) -> bool:
+        """End everything now. False when requests were cut off."""
+        self.draining = True
+        if self._watch is not None:
+            self._watch.cancel()
+        acceptors = [*self._leaving, *self._acceptors.values()]
+        for acceptor in acceptors:
+            acceptor.stop()
+        severed = await cut(acceptors)
+        self._acceptors, self._leaving = {}, []
+        return not severed
+
+    def _bind(self, listeners: Iterable[Listener]) -> dict[tuple[str, str], Acceptor]:
+        bound: dict[tuple[str, str], Acceptor] = {}
+        try:
+            for listener in listeners:
+                bound[listener.key] = Acceptor(listener, self._metrics)
+        except ListenError:
+            for acceptor in bound.values():
+                acceptor.stop()
+            raise
+        return bound
+
+    async def _watch_certificates(self) -> None:
+        while True:
+            self._report_expiry()
+            await asyncio.sleep(self._interval)
+            self.refresh_certificates()
+
+    def _report_expiry(self) -> None:
+        for (name, _), acceptor in self._acceptors.items():
+            tls = acceptor.bound.listener.tls
+            if tls is not None:
+                self._metrics.gauge("gateway.tls.certificate.not_after", tls.not_after, listener=name)
+
+
+def is_operators(acceptor: Acceptor) -> bool:
+    """Whether a listener serves operators, and so outlives the drain."""
+    return isinstance(acceptor.bound.listener.app, Asgi)
+
+
+async def cut(acceptors: Iterable[Acceptor]) -> bool:
+    """End all connections; true when that took requests with it. These get a moment to write their evidence."""
+    tasks = [task for acceptor in acceptors for connection in acceptor.connections if (task := connection.task) is not None]
+    for acceptor in acceptors:
+        acceptor.kill()
+    if tasks:
+        await asyncio.wait(tasks, timeout=GRACE)
+    return bool(tasks)
+
+
+async def run_until_signal(
+    server: Server,
+    *,
+    on_reload: Callable[[], Awaitable[None]],
+    drain: Callable[[], Drain],
+    on_drain: Callable[[], None] = lambda: None,
+) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; gives the exit code: 0, or 1 when requests were cut off.
+
+    SIGHUP awaits `on_reload`, one at a time; a second SIGTERM or SIGINT ends the drain at once. `drain` is asked when it
+    begins, so that a reload may have changed it; `on_drain` is told then. The server must have been started.
+    """
+    signals = Signals()
+    try:
+        while await signals.next() == signal.SIGHUP:
+            await on_reload()
+        log.info("draining")
+        bounds = drain()
+        on_drain()
+        finished = await unless(server.drain(bounds.delay, bounds.timeout), signals.stop_again())
+        closed = await server.close()
+        return 0 if finished and closed else 1
+    finally:
+        signals.close()
+
+
+async def unless(drained: Awaitable[bool], forced: Awaitable[None]) -> bool:
+    """The result of the drain; True when it was forced, for then the end of the server tells what was cut off."""
+    drain, force = asyncio.ensure_future(drained), asyncio.ensure_future(forced)
+    await asyncio.wait((drain, force), return_when=asyncio.FIRST_COMPLETED)
+    force.cancel()
+    if drain.done():
+        return drain.result()
+    drain.cancel()
+    await asyncio.wait((drain,))
+    return True
+
+
+class Signals:
+    """The process's signals as they arrive."""
+
+    HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        for number in self.HANDLED:
+            self._loop.add_signal_handler(number, self._arrived.put_nowait, number)
+
+    async def next(self) -> signal.Signals:
+        """The next signal."""
+        return await self._arrived.get()
+
+    async def stop_again(self) -> None:
+        """Wait for another order to stop."""
+        while await self.next() == signal.SIGHUP:
+            log.info("reload ignored while draining")
+
+    def close(self) -> None:
+        """Hand the signals back."""
+        for number in self.HANDLED:
+            self._loop.remove_signal_handler(number)

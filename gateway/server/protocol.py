@@ -1,0 +1,409 @@
+"""One client connection speaking HTTP/1.1. The one file that knows uvicorn's protocol class and llhttp's manners.
+
+Bytes are handed to llhttp a head or a body at a time, never past the end of a message: what follows waits until the answer
+is out, so pipelining is bounded and nothing behind a broken, upgraded or closing request is ever read as another request.
+"""
+
+import asyncio
+from typing import Final
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.core.errors import BadRequest, GatewayError, Unavailable
+from gateway.core.message import NO_BODY, Body, Inbound
+from gateway.server.answer import Answer
+from gateway.server.arrival import FRAMING, Arrival
+from gateway.server.asgi import never, quiet
+from gateway.server.head import BLANK_LINE, head_fault, known, too_large, too_slow
+from gateway.server.listener import Asgi, Bound
+from gateway.server.wire import NEVER, Wire
+
+# Where a connection is: reading a head, reading a body, waiting for the answer, or reading no more.
+HEAD: Final = 0
+BODY: Final = 1
+ANSWER: Final = 2
+OVER: Final = 3
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """A client's connection: parser callbacks in, one request at a time to the app, one answer at a time out.
+
+    Implements listener.Connection (for the accept loop), body.Source and answer.Turn (for the request in flight).
+    """
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, peer: str, crowded: bool) -> None:
+        super().__init__(config, state, {}, asyncio.get_running_loop())
+        # uvicorn turns this leniency on because it parses ahead; we do not.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
+        self._bound = bound
+        self._peer = peer
+        self._crowded = crowded
+        self._limits = bound.listener.limits
+        self._secure = False
+        self._server_name: str | None = None
+        self._certificate: bytes | None = None
+        self._wire: Wire
+        self._phase = HEAD
+        self._deadline = NEVER
+        self._waiting = b""
+        self._retiring = False
+        self._task: asyncio.Task[None] | None = None
+        self._answer: Answer | None = None
+        self._arrival = Arrival()
+        self.url = b""
+        self.headers = []
+
+    # What the accept loop asks (listener.Connection).
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The request in flight."""
+        return self._task
+
+    def check(self, now: float) -> None:
+        """Act on a deadline that has passed."""
+        self._wire.check(now)
+        if self._deadline <= now:
+            self._expired(now)
+
+    def shutdown(self) -> None:
+        """End after the request that is in flight or has begun to arrive; at once when there is none."""
+        self._retiring = True
+        if self._phase == HEAD and not self._arrival.head:
+            self._finish()
+        elif self._answer is not None:
+            self._answer.close = True
+
+    def kill(self) -> None:
+        """End now, and the request in flight with it."""
+        if self._task is not None:
+            self._task.cancel()
+        self._wire.cut()
+
+    # What the transport tells (asyncio.Protocol).
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrowed as uvicorn does
+        self.transport = transport
+        self._wire = Wire(transport, self._bound)
+        self._bound.arrive(self)
+        session = transport.get_extra_info("ssl_object")
+        if session is not None:
+            tls = self._bound.listener.tls
+            self._secure = True
+            self._certificate = session.getpeercert(True)
+            self._server_name = tls.requested_name(session) if tls is not None else None
+        self._deadline = self.loop.time() + self._limits.header_timeout
+        if self._bound.draining:
+            self._finish()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._bound.leave(self)
+        self._phase = OVER
+        self._wire.free()
+        if self._task is not None:
+            self._task.cancel()
+        self.parser = None  # type: ignore[assignment]  # breaks the cycle through the bound callbacks, as uvicorn does
+
+    def data_received(self, data: bytes) -> None:
+        while data:
+            if self._phase == HEAD:
+                data = self._read_head(data)
+            elif self._phase == BODY:
+                data = self._read_body(data)
+            elif self._phase == ANSWER:
+                self._waiting += data
+                self._wire.pause()
+                return
+            else:
+                self._drop(len(data))
+                return
+
+    def pause_writing(self) -> None:
+        self._wire.full(self.loop.time())
+
+    def resume_writing(self) -> None:
+        self._wire.free()
+
+    # Heads and bodies, cut at message boundaries.
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Feed one head as far as it is here; gives what lies behind it."""
+        arrival = self._arrival
+        fed = len(arrival.head)
+        if not fed and data[0] in b"\r\n":
+            # RFC 9112 2.2: empty lines before a request line are skipped.
+            data = data.lstrip(b"\r\n")
+            if not data:
+                return b""
+        head = arrival.head + data if fed else data
+        end = head.find(BLANK_LINE, max(0, fed - 3))
+        rest = b""
+        if end >= 0:
+            data, rest = data[: end + 4 - fed], data[end + 4 - fed :]
+            head = head[: end + 4]
+        elif not fed:
+            self._deadline = self.loop.time() + self._limits.header_timeout
+        arrival.head = head
+        fault = head_fault(head, self._limits)
+        if fault is not None:
+            self._fault(fault)
+            return rest
+        self._parse(data)
+        if end >= 0 and self._phase == HEAD:
+            self._fault(BadRequest("head", close=True))
+        return rest
+
+    def _read_body(self, data: bytes) -> bytes:
+        """Feed the body as far as it is here; gives what lies behind it."""
+        arrival = self._arrival
+        data, rest = arrival.cut(data)
+        self._parse(data)
+        if self._phase == BODY and (arrival.remaining == 0 or arrival.is_bloated(self._limits)):
+            self._fault(BadRequest("framing of the body", close=True))
+        if self._phase == ANSWER and self._task is None:
+            self._next()
+        return rest
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._phase == BODY:
+                self._reparse()
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, GatewayError):
+                raise
+            self._fault(error.__context__)
+        except httptools.HttpParserError as error:
+            self._fault(BadRequest(str(error), close=True))
+
+    def _reparse(self) -> None:
+        """Frame the body of an Upgrade: llhttp takes it for another protocol, we took the request for an ordinary one.
+
+        A second parser does it, told only how the body is delimited. The connection closes after the answer.
+        """
+        self.parser = httptools.HttpRequestParser(BodyOnly(self))
+        size = self._arrival.remaining
+        delimited = b"transfer-encoding: chunked" if size is None else b"content-length: %d" % size
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % delimited)
+
+    # What llhttp found (httptools callbacks).
+
+    def on_message_begin(self) -> None:
+        if self._phase != HEAD:
+            raise BadRequest("bytes behind a chunked body", close=True)
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase != HEAD:
+            return  # A trailer: dropped (RFC 9110 6.5.1); its bytes count as overhead of the body.
+        name = name.lower()
+        value = value.rstrip()
+        if name in FRAMING:
+            self._arrival.note(name, value)
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        modern = self.parser.get_http_version() == "1.1"
+        method = self.parser.get_method().decode("ascii")
+        if len(self.headers) > self._limits.header_count:
+            raise too_large("header count")
+        arrival = self._arrival
+        body = arrival.open(self, method, self._limits, modern=modern)
+        # CONNECT and Upgrade: what follows the message belongs to no request of ours.
+        upgrade = self.parser.should_upgrade()
+        arrival.skipped = upgrade and arrival.body is not None
+        self._phase = BODY
+        self._begin(
+            self._inbound(
+                method=method,
+                target=self.url,
+                version="1.1" if modern else "1.0",
+                body=body,
+                fault=Unavailable("connections over the limit", close=True) if self._crowded else None,
+            ),
+            close=upgrade or self._crowded or not modern or not self.parser.should_keep_alive(),
+        )
+
+    def on_body(self, body: bytes) -> None:
+        arrival = self._arrival
+        progress = arrival.put(body)
+        if self._task is None and arrival.body is not None:
+            arrival.body.discard()
+        if progress and self._deadline != NEVER:
+            self._deadline = self.loop.time() + self._limits.body_idle
+
+    def on_message_complete(self) -> None:
+        arrival = self._arrival
+        if arrival.skipped:
+            arrival.skipped = False
+            return  # llhttp ends an Upgrade with its head; the body follows, see _reparse.
+        self._phase = ANSWER
+        self._deadline = NEVER
+        if arrival.body is not None:
+            arrival.body.finish()
+            self._wire.resume()
+
+    # One request to the app, and what comes after it.
+
+    def _inbound(self, *, method: str, target: bytes, version: str, body: Body = NO_BODY, fault: GatewayError | None) -> Inbound:
+        return Inbound(
+            method=method,
+            target=target,
+            version=version,
+            headers=self.headers,
+            peer=self._peer,
+            listener=self._bound.listener.name,
+            secure=self._secure,
+            server_name=self._server_name,
+            certificate=self._certificate,
+            body=body,
+            fault=fault,
+        )
+
+    def _begin(self, inbound: Inbound, *, close: bool) -> None:
+        self._deadline = NEVER
+        self._arrival.head = b""
+        self._answer = answer = Answer(
+            self._wire, self, head_only=inbound.method == "HEAD", modern=inbound.version == "1.1", close=close
+        )
+        self._task = self.loop.create_task(self._serve(inbound, answer))
+
+    async def _serve(self, inbound: Inbound, answer: Answer) -> None:
+        app = self._bound.listener.app
+        try:
+            if not isinstance(app, Asgi):
+                await app(inbound, answer)
+        finally:
+            self._task = None
+            self._served(answer)
+
+    def _served(self, answer: Answer) -> None:
+        if self._wire.is_closing:
+            return
+        if not answer.complete:
+            self._wire.cut()
+        elif answer.close or self._phase == OVER:
+            self._finish()
+        elif self._phase == ANSWER:
+            self._next()
+        elif self._arrival.body is not None:
+            self._arrival.body.discard()
+            self._deadline = self.loop.time() + self._limits.body_idle
+
+    def _next(self) -> None:
+        """The connection is free for another request, which may have been waiting."""
+        self._arrival = Arrival()
+        self._answer = None
+        self.url = b""
+        self.headers = []
+        self._phase = HEAD
+        self._limits = self._bound.listener.limits
+        self._deadline = self.loop.time() + self._limits.idle_timeout
+        if self._retiring:
+            self._finish()
+            return
+        self._wire.resume()
+        if self._waiting:
+            waiting, self._waiting = self._waiting, b""
+            self.data_received(waiting)
+
+    def _fault(self, error: GatewayError) -> None:
+        """Something is wrong with what the client sent: it is answered through the app, and nothing more is read."""
+        phase, self._phase = self._phase, OVER
+        self._deadline = NEVER
+        if phase == HEAD:
+            method, target = known(self._arrival.head)
+            version = "1.0" if b" HTTP/1.0\r\n" in self._arrival.head else "1.1"
+            self._begin(self._inbound(method=method, target=target, version=version, fault=error), close=True)
+        elif self._task is not None and self._answer is not None:
+            self._answer.close = True
+            if self._arrival.body is not None:
+                self._arrival.body.fail(error)
+        else:
+            self._phase = phase
+            self._finish()
+
+    def _finish(self) -> None:
+        """No more requests."""
+        clean = self._phase == HEAD or (self._phase == ANSWER and not self._waiting)
+        self._phase = OVER
+        self._deadline = NEVER
+        self._waiting = b""
+        if clean:
+            self._wire.close(self.loop.time())
+        else:
+            self._wire.close_gently(self.loop.time())
+
+    def _drop(self, size: int) -> None:
+        if self._wire.discard(size):
+            return
+        if self._task is None:
+            self._wire.close(self.loop.time())
+        else:
+            self._wire.pause()
+
+    def _expired(self, now: float) -> None:
+        self._deadline = NEVER
+        body = self._arrival.body
+        if self._phase == HEAD and self._arrival.head:
+            self._fault(too_slow("the head"))
+        elif self._phase == HEAD or self._task is None:
+            self._finish()
+        elif self._phase == BODY and body is not None and body.waited_for:
+            self._fault(too_slow("the body"))
+
+    # What the body asks of its source (body.Source), and the answer of the connection (answer.Turn).
+
+    def want(self) -> None:
+        """The app waits for a piece of the body."""
+        body, answer = self._arrival.body, self._answer
+        if body is None or self._phase != BODY:
+            return
+        if body.expects and answer is not None and not answer.started:
+            body.expects = False
+            self._wire.send(CONTINUE)
+        self._deadline = min(self._deadline, self.loop.time() + self._limits.body_idle)
+
+    def hold(self) -> None:
+        """The body's buffer is full."""
+        self._wire.pause()
+
+    def relieve(self) -> None:
+        """The body's buffer is empty."""
+        if not self._waiting and self._phase == BODY:
+            self._wire.resume()
+
+    @property
+    def reusable(self) -> bool:
+        """A body that is still on its way is worth waiting for only when little of it is left."""
+        if self._phase == OVER or self._retiring:
+            return False
+        return self._phase != BODY or self._arrival.is_nearly_done()
+
+
+class BodyOnly:
+    """The callbacks of a parser that only frames a body."""
+
+    def __init__(self, protocol: GatewayProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+
+class Connector:
+    """Makes the protocol objects of one bound listener's connections."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._config = quiet(never)
+        self._state = ServerState()
+
+    def __call__(self, peer: str, crowded: bool) -> GatewayProtocol:
+        return GatewayProtocol(self._config, self._state, self._bound, peer, crowded)
