@@ -85,6 +85,15 @@ class Secrets:
             self._sources[reference] = known
         return known
 
+    def adopt(self, previous: "Secrets") -> None:
+        """Go on with the sources of the configuration before, where their values are the same: what holds one keeps it fresh."""
+        for reference, source in previous._sources.items():
+            mine = self._sources.get(reference)
+            if mine is not None and (isinstance(source, FileSource) or source.current() == mine.current()):
+                self._sources[reference] = source
+        self.metrics = previous.metrics
+        self.refresh()
+
     def exposed(self, reference: EnvSecret | FileSecret) -> bool:
         """Whether a referenced file is readable by everybody."""
         source = self._sources.get(reference)

@@ -19,6 +19,7 @@ from pydantic import (
     Tag,
     WithJsonSchema,
 )
+from pydantic.fields import FieldInfo
 
 UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -52,6 +53,19 @@ def parse_size(value: Any) -> int:
     raise ValueError("a size is written like 64KiB, 1MiB or 4096")
 
 
+def write_duration(seconds: float) -> str:
+    """The shortest way to write a duration: 90.0 -> `90s`, 86400.0 -> `1d`."""
+    millis = round(seconds * 1000)
+    unit = next(unit for unit in ("d", "h", "m", "s", "ms") if millis % round(UNITS[unit] * 1000) == 0 and (millis or unit == "s"))
+    return f"{millis // round(UNITS[unit] * 1000)}{unit}"
+
+
+def write_size(size: int) -> str:
+    """65536 -> `64KiB`."""
+    unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if size % BYTES[unit] == 0 and (size or unit == "B"))
+    return f"{size // BYTES[unit]}{unit}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """`count` requests in `seconds`."""
@@ -73,6 +87,16 @@ def parse_network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     if not isinstance(value, str):
         raise ValueError("a network is written like 10.0.0.0/8 or 2001:db8::/32")
     return ipaddress.ip_network(value)
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Whether a model's field is written as a duration."""
+    return any(getattr(mark, "func", None) is parse_duration for mark in field.metadata)
+
+
+def is_size(field: FieldInfo) -> bool:
+    """Whether a model's field is written as a size."""
+    return any(getattr(mark, "func", None) is parse_size for mark in field.metadata)
 
 
 def _text(schema: dict[str, Any]) -> WithJsonSchema:

@@ -89,9 +89,3 @@ class Settings(Model):
     telemetry: Telemetry = Telemetry()
     security_txt: SecurityTxt | None = None
     portal: Portal = Portal()
-
-    def served(self) -> dict[str, Listen]:
-        """Every listener by its name; without any named, one on the loopback address."""
-        if self.listeners:
-            return self.listeners
-        return {ONLY_LISTENER: self.listen or Listen()}

@@ -1,0 +1,68 @@
+"""`gateway check`: everything a start would find, and the policies' own cases; starts nothing."""
+
+from enum import StrEnum
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from gateway.cli import BAD_CONFIGURATION, report
+from gateway.cli.options import Config, EnvFile
+from gateway.core.errors import Problem
+from gateway.settings import Loaded, load
+
+
+class Format(StrEnum):
+    """How problems are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
+def check(
+    config: Config = None,
+    env_file: EnvFile = None,
+    format: Annotated[Format, typer.Option(help="How to print what is found.")] = Format.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too, with exit 1.")] = False,
+) -> None:
+    """Check the configuration and the policies without starting anything.
+
+    Exit 0: sound; 1: only policy cases failed (or, with --strict, warnings); 78: bad configuration.
+    """
+    loaded = load(config or [], env_file or [])
+    problems = _in_order(built(loaded))
+    wrong = any(problem.severity == "error" for problem in problems)
+    failed = [] if wrong else failures(loaded)
+    print(report.FORMATS[format.value]([*problems, *failed]))
+    if wrong:
+        raise typer.Exit(BAD_CONFIGURATION)
+    if failed or (strict and problems):
+        raise typer.Exit(1)
+
+
+def built(loaded: Loaded) -> list[Problem]:
+    """The problems of the files, of the policies and, where the references hold, of a whole build."""
+    from gateway import build
+    from gateway.authz.compile import compile_policies
+
+    if loaded.settings is None:
+        return loaded.problems
+    if not loaded.errors:
+        return build.check(loaded)
+    issuers = frozenset(loaded.settings.authentication.jwt)
+    _, problems = compile_policies(loaded.policies, routes=build.facts(loaded.settings), issuers=issuers)
+    return [*loaded.problems, *problems]
+
+
+def failures(loaded: Loaded) -> list[Problem]:
+    """The policy cases that are answered otherwise than they expect."""
+    if find_spec("gateway.cli.policy") is None:
+        return []
+    found: list[Problem] = import_module("gateway.cli.policy").failures(loaded)
+    return found
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line, problem.column))
