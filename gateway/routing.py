@@ -157,11 +157,11 @@ class Entry(Generic[T]):
 
 
 class ConflictError(ValueError):
-    """Two routes claim the same host, path and method."""
+    """Two routes claim the same host, path and method; `route` is the second of them."""
 
-    def __init__(self, entry: "Entry[T]", other: object, method: str) -> None:
-        super().__init__(f"claims {method} {entry.pattern.text} which another route claims already")
-        self.other = other
+    def __init__(self, pattern: Pattern, method: str, route: object) -> None:
+        super().__init__(f"claims {method} {pattern.text}, which another route claims already")
+        self.route = route
 
 
 class Table(Generic[T]):
@@ -239,14 +239,13 @@ def _below(node: Node[T], segment: str) -> Node[T]:
 def _claim(leaf: Leaf[T], entry: Entry[T]) -> None:
     if entry.methods is None:
         if leaf.any is not None or leaf.methods:
-            raise ConflictError(entry, leaf.any or next(iter(leaf.methods.values())), "any")
+            raise ConflictError(entry.pattern, "any method of", entry.route)
         leaf.any = entry.route
         return
     wanted = dict.fromkeys(entry.methods)
     if "GET" in wanted:
         wanted["HEAD"] = None
     for method in wanted:
-        other = leaf.any or leaf.methods.get(method)
-        if other is not None:
-            raise ConflictError(entry, other, method)
+        if leaf.any is not None or method in leaf.methods:
+            raise ConflictError(entry.pattern, method, entry.route)
         leaf.methods[method] = entry.route

@@ -75,4 +75,3 @@ class Current:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-

@@ -67,7 +67,7 @@ class Intake:
         if mark and not QUERY.fullmatch(query):
             raise BadRequest("a character the query may not hold", reason=Reason.QUERY_INVALID)
         refuse_query(query)
-        trusted = (self._unix and not inbound.peer) or inbound.peer in self._trusted
+        trusted = self.trusts(inbound)
         client, secure, certificate = self._peer(inbound, trusted)
         return Request(
             method=inbound.method,
@@ -89,6 +89,10 @@ class Intake:
             listener=self._name,
             body=inbound.body,
         )
+
+    def trusts(self, inbound: Inbound) -> bool:
+        """Whether the peer is a proxy whose word counts. On a unix socket the file's mode decides who connects."""
+        return (self._unix and not inbound.peer) or inbound.peer in self._trusted
 
     def _fields(self, headers: list[Field]) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
         """First value of each field, and the names that came more than once."""

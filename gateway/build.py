@@ -1,0 +1,320 @@
+"""Settings and resources -> a snapshot: everything a request would otherwise look up is made here, once.
+
+All problems are collected and raised together, each with its place; `check` runs the same code and starts nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+from gateway.authn.gate import Authentication, Gate
+from gateway.authz.compile import compile_policies
+from gateway.authz.document import from_documents
+from gateway.authz.policy import Policies, RouteFact
+from gateway.config.document import Steps
+from gateway.core.errors import ConfigError, GatewayError, MethodNotAllowed, NoRoute, Problem
+from gateway.core.message import Request, Response
+from gateway.core.ports import Injector
+from gateway.credentials import injectors
+from gateway.edge.cors import Cors
+from gateway.edge.finish import Finish
+from gateway.edge.intake import Intake
+from gateway.edge.model import Listen
+from gateway.edge.security_headers import SecurityHeaders
+from gateway.edge.security_txt import PATH as SECURITY_TXT
+from gateway.edge.security_txt import SecurityText
+from gateway.edge.validation import NO_VALIDATION, Validation
+from gateway.ratelimit.limiter import Limiter
+from gateway.resources import ONE, Resources, dry, secret_sources
+from gateway.routing import ConflictError, Entry, Leaf, Parameters, Pattern, Table, parse
+from gateway.settings import ONLY_LISTENER, Loaded, RouteModel, Settings
+from gateway.snapshot import Door, Route, Service, Snapshot
+from gateway.upstream.fields import RequestFields
+from gateway.upstream.owned import OWNED
+
+Answer = Callable[[Request], Response]
+REDIRECT: Final = "redirect_http"
+EVERY_PATH: Final = "/**"
+
+
+def build(loaded: Loaded, resources: Resources) -> Snapshot:
+    """The snapshot of a configuration. Raises ConfigError with every problem; the caller then abandons the resources."""
+    if loaded.settings is None or loaded.errors:
+        raise ConfigError(loaded.problems)
+    builder = Builder(loaded, loaded.settings, resources)
+    snapshot = builder.snapshot()
+    errors = [problem for problem in builder.problems if problem.severity == "error"]
+    if snapshot is None or errors:
+        raise ConfigError(builder.problems)
+    return snapshot
+
+
+def listeners(settings: Settings) -> dict[str, Listen]:
+    """The configured listeners by name; one of default settings where none is."""
+    if settings.listeners is not None:
+        return dict(settings.listeners)
+    return {ONLY_LISTENER: settings.listen or Listen()}
+
+
+def facts(loaded: Loaded, settings: Settings) -> list[RouteFact]:
+    """What policies may refer to."""
+    return [
+        RouteFact(route.name, methods_of(route), route.upstream, parse(route.match.path).parameters, *loaded.place(("routes", index)))
+        for index, route in enumerate(settings.routes)
+        if is_pattern(route.match.path)
+    ]
+
+
+def is_pattern(text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def methods_of(route: RouteModel) -> tuple[str, ...] | None:
+    return None if route.match.methods == "any" else tuple(route.match.methods)
+
+
+class Builder:
+    """One build. Each part notes its problems and goes on, so that all are told at once."""
+
+    def __init__(self, loaded: Loaded, settings: Settings, resources: Resources) -> None:
+        self._loaded = loaded
+        self._settings = settings
+        self._resources = resources
+        self.problems: list[Problem] = []
+
+    def snapshot(self) -> Snapshot | None:
+        settings = self._settings
+        policies = self._policies()
+        authentication = self._authentication()
+        limiter = self._limiter()
+        headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
+        self._upstreams = {name: self._upstream(name) for name in settings.upstreams}
+        self._credentials = {name: self._injector(name) for name in settings.credentials}
+        self._cors = {name: self._at(("cors", name), partial(Cors, model)) for name, model in settings.cors.items()}
+        if policies is None or authentication is None or limiter is None or headers is None:
+            return None
+        self._policies_built, self._authn, self._limits, self._headers = policies, authentication, limiter, headers
+        self._grant = policies.grant
+        rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
+        doors = self._doors(rows)
+        return Snapshot(
+            generation=self._loaded.generation,
+            doors=doors,
+            routes=tuple(entry.route for entry, _ in rows),
+            described={},
+        )
+
+    # Problems
+
+    def _note(self, path: Steps, message: str, hint: str = "") -> None:
+        self.problems.append(self._loaded.problem(path, message, hint))
+
+    def _at(self, path: Steps, make: Callable[[], Any]) -> Any:
+        """What `make` gives, or None with its complaint noted at `path`."""
+        try:
+            return make()
+        except ValueError as error:
+            self._note(path, str(error))
+        except ConfigError as error:
+            self.problems += [self._placed(path, problem) for problem in error.problems]
+        return None
+
+    def _placed(self, path: Steps, problem: Problem) -> Problem:
+        """A room's problem knows its path, not the file that holds it."""
+        if problem.file:
+            return problem
+        inner = tuple(problem.path.split(".")) if problem.path else ()
+        return self._loaded.problem(inner if inner[: len(path)] == path else (*path, *inner), problem.message, problem.hint)
+
+    # Parts
+
+    def _policies(self) -> Policies | None:
+        issuers = frozenset(self._settings.authentication.jwt) | {"api_keys", "mtls"}
+        documents = from_documents(self._loaded.policies)
+        policies, problems = compile_policies(documents, routes=facts(self._loaded, self._settings), issuers=issuers)
+        self.problems += [problem for problem in problems if problem not in self._loaded.problems]
+        return policies
+
+    def _authentication(self) -> Authentication | None:
+        model, secrets, resources = self._settings.authentication, self._loaded.secrets, self._resources
+
+        def make() -> Authentication:
+            key = (model, secret_sources(model, secrets))
+            return resources.authentication.take(
+                ONE,
+                key,
+                lambda: Authentication(
+                    model, fetch=resources.fetch, clock=resources.clock, metrics=resources.metrics, secrets=secrets
+                ),
+            )
+
+        made: Authentication | None = self._at(("authentication",), make)
+        return made
+
+    def _limiter(self) -> Limiter | None:
+        made: Limiter | None = self._at(
+            ("rate_limits",), lambda: self._resources.limiter(self._settings.rate_limits, self._loaded.secrets)
+        )
+        return made
+
+    def _upstream(self, name: str) -> Any:
+        from gateway.upstream.pool import Upstream
+
+        model = self._settings.upstreams[name]
+        return self._at(
+            ("upstreams", name),
+            lambda: self._resources.upstreams.take(name, model, lambda: Upstream(name, model, metrics=self._resources.metrics)),
+        )
+
+    def _injector(self, name: str) -> Injector | None:
+        made: Injector | None = self._at(
+            ("credentials", name), lambda: injectors.build(name, self._settings.credentials[name], self._loaded.secrets)
+        )
+        return made
+
+    # Routes
+
+    def _route(self, index: int, model: RouteModel) -> tuple[Entry[Route], RouteModel] | None:
+        at: Steps = ("routes", index)
+        pattern: Pattern | None = self._at((*at, "match", "path"), lambda: parse(model.match.path))
+        service = self._service(at, model, pattern) if pattern is not None else None
+        cors = self._cors[model.cors] if model.cors is not None else Cors(None)
+        if pattern is None or service is None or cors is None:
+            return None
+        route = Route(
+            name=model.name,
+            pattern=model.match.path,
+            methods=methods_of(model),
+            finish=self._finish(cors),
+            cors=cors,
+            address_limits=self._limits.stage(model.rate_limits, route=model.name, subject=False),
+            service=service,
+        )
+        return Entry(pattern, route.methods, model.match.host, route), model
+
+    def _service(self, at: Steps, model: RouteModel, pattern: Pattern) -> Service | None:
+        upstream_model = self._settings.upstreams[model.upstream]
+        upstream = self._upstreams[model.upstream]
+        credential = model.credential or upstream_model.credential
+        injector = self._credentials[credential] if credential is not None else injectors.NoCredential()
+        parameters = self._at((*at, "params"), lambda: Parameters(pattern, model.params, model.allow_encoded_slash))
+        gate: Gate | None = self._at(at, lambda: self._gate(model))
+        validation = self._at((*at, "validate"), lambda: self._validation(model))
+        if upstream is None or injector is None or parameters is None or gate is None or validation is None:
+            return None
+        fields = self._at(("upstreams", model.upstream, "headers"), lambda: self._fields(model, injector))
+        if fields is None:
+            return None
+        drop = upstream_model.cookies == "drop" or (upstream_model.cookies is None and credential is not None)
+        cookies = self._authn.credential_cookies()
+        return Service(
+            upstream=model.upstream,
+            parameters=parameters,
+            gate=gate,
+            policy=self._policies_built.route(model.name),
+            principal_limits=self._limits.stage(model.rate_limits, route=model.name, subject=True),
+            validation=validation,
+            fields=fields,
+            injector=injector,
+            transport=upstream.transport(model.timeouts, drop_cookies=drop, reserved_cookies=cookies),
+        )
+
+    def _gate(self, model: RouteModel) -> Gate:
+        return self._authn.gate(tuple(model.authenticate or ()), anonymous=model.anonymous, grant=self._grant)
+
+    def _validation(self, model: RouteModel) -> Validation:
+        chosen = model.validate_
+        if chosen.body is None and chosen.content_types is None and chosen.body_limit is None:
+            return NO_VALIDATION
+        return Validation(chosen, schema=chosen.body.read_bytes() if chosen.body is not None else None)
+
+    def _fields(self, model: RouteModel, injector: Injector) -> RequestFields:
+        prefix = model.rewrite.strip_prefix
+        return RequestFields(
+            upstream=self._settings.upstreams[model.upstream],
+            credential_headers=self._authn.credential_headers(),
+            credential_cookies=self._authn.credential_cookies(),
+            strip=len(prefix.rstrip("/")) if prefix else 0,
+            owned=OWNED | injector.sets,
+        )
+
+    def _finish(self, cors: Cors) -> Finish:
+        return Finish(cors=cors, headers=self._headers, limits=self._limits.fields)
+
+    # Doors
+
+    def _doors(self, rows: list[tuple[Entry[Route], RouteModel]]) -> Mapping[str, Door]:
+        doors: dict[str, Door] = {}
+        for name, listen in listeners(self._settings).items():
+            mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
+            doors[name] = self._door(name, listen, [*mine, *self._own()])
+            if listen.redirect_http is not None:
+                doors[f"{name}.{REDIRECT}"] = self._door(f"{name}.{REDIRECT}", listen, [self._redirect(listen)])
+        return doors
+
+    def _door(self, name: str, listen: Listen, entries: list[Entry[Route]]) -> Door:
+        finish = self._finish(Cors(None))
+        missing = self._answering(None, missed, finish)
+        try:
+            table = Table(entries, missing=missing, refuse=self._refused)
+        except ConflictError as error:
+            self._note(self._place_of(error), str(error))
+            table = Table[Route]([], missing=missing, refuse=self._refused)
+        return Door(name, Intake(name, listen), table, finish, self._resources.ensure_room)
+
+    def _place_of(self, error: ConflictError) -> Steps:
+        for index, route in enumerate(self._settings.routes):
+            if isinstance(error.route, Route) and route.name == error.route.name:
+                return ("routes", index, "match")
+        return ("routes",)
+
+    def _answering(self, name: str | None, answer: Answer, finish: Finish) -> Route:
+        """A place where the gateway itself answers: under the default limits, without CORS."""
+        return Route(
+            name=name, pattern="", methods=None, finish=finish, cors=Cors(None), address_limits=self._limits.unmatched(), answer=answer
+        )
+
+    def _refused(self, leaf: Leaf[Route]) -> Route:
+        """What answers a known path with a method it does not have: with the CORS fields the path has (CONTRACT 2)."""
+        allow = ", ".join(sorted(leaf.methods)).encode("ascii")
+        finish = next((route.finish for route in leaf.methods.values() if route.cors.answers), self._finish(Cors(None)))
+
+        def refuse(request: Request) -> Response:
+            raise MethodNotAllowed(request.method, headers=((b"allow", allow),))
+
+        return self._answering(None, refuse, finish)
+
+    def _own(self) -> Iterator[Entry[Route]]:
+        """The gateway's own public paths."""
+        model = self._settings.security_txt
+        text = self._at(("security_txt",), lambda: SecurityText(model)) if model is not None else None
+        if text is not None:
+            clock = self._resources.clock
+            route = self._answering("security_txt", lambda request: text.response(clock.now()), self._finish(Cors(None)))
+            yield Entry(parse(SECURITY_TXT), ("GET",), None, route)
+
+    def _redirect(self, listen: Listen) -> Entry[Route]:
+        """Every request of the plain-HTTP port: to https for reading, refused for the rest (CONTRACT 2)."""
+        from gateway.edge.redirect import Redirect
+
+        return Entry(parse(EVERY_PATH), None, None, self._answering(REDIRECT, Redirect(listen), self._finish(Cors(None))))
+
+
+def missed(request: Request) -> Response:
+    raise NoRoute(request.path)
+
+
+def check(loaded: Loaded) -> list[Problem]:
+    """Every problem a start would meet, with warnings. Starts nothing."""
+    if loaded.settings is None:
+        return loaded.problems
+    builder = Builder(loaded, loaded.settings, dry())
+    try:
+        builder.snapshot()
+    except GatewayError as error:
+        builder.problems.append(loaded.problem((), str(error)))
+    return [*loaded.problems, *builder.problems]

@@ -1,0 +1,89 @@
+"""What operators see of the running gateway, and the little they may change. Implements `admin.app.Operations`."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+
+from gateway import __version__
+from gateway.admin.access import Access
+from gateway.admin.app import build
+from gateway.audit.trail import Trail
+from gateway.config.address import parse_address
+from gateway.core.ports import SecretSource
+from gateway.reload import Reload
+from gateway.resources import Resources
+from gateway.server.lifecycle import Server
+from gateway.settings import Loaded, Settings
+from gateway.snapshot import Current
+from gateway.telemetry import logs
+from gateway.telemetry.telemetry import Telemetry
+
+
+class Running(Protocol):
+    """The parts of a process that operators ask about."""
+
+    loaded: Loaded
+    current: Current
+    server: Server
+    reload: Reload
+    resources: Resources
+    trail: Trail
+    telemetry: Telemetry
+    logs: logs.Logs | None
+
+
+class Operating:
+    """The operators' view of one process."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    def app(self, settings: Settings, token: SecretSource | None) -> Starlette:
+        """The admin listener's application under a configuration."""
+        address = parse_address(settings.admin.address)
+        return build(self, Access(hosts=settings.admin.hosts, token=token, local=address.is_unix))
+
+    def ready(self) -> bool:
+        """Configuration live and listeners bound, not draining (CONTRACT 1)."""
+        return self._running.server.ready
+
+    def status(self) -> Mapping[str, Any]:
+        running = self._running
+        refused = running.reload.last_error
+        return {
+            "version": __version__,
+            "generation": running.current.snapshot.generation,
+            "last_reload": "applied" if refused is None else "refused",
+            "connections": running.server.connections,
+            "audit": running.trail.status(),
+            **running.resources.status(),
+        }
+
+    def metrics(self) -> bytes:
+        return self._running.telemetry.metrics.render()
+
+    def describe(self) -> Mapping[str, Any]:
+        """The resolved configuration. It holds references to secrets, never their values."""
+        settings = self._running.loaded.settings
+        return settings.model_dump(mode="json", by_alias=True) if settings is not None else {}
+
+    def routes(self) -> list[Mapping[str, Any]]:
+        """Every route as it is served."""
+        return [
+            {
+                "name": route.name,
+                "path": route.pattern,
+                "methods": list(route.methods) if route.methods is not None else "any",
+                "upstream": route.service.upstream if route.service is not None else None,
+                "credential": route.service.injector.name if route.service is not None else None,
+            }
+            for route in self._running.current.snapshot.routes
+        ]
+
+    def level(self) -> str:
+        return self._running.logs.level if self._running.logs is not None else "info"
+
+    def set_level(self, level: str) -> None:
+        if self._running.logs is not None:
+            self._running.logs.set_level(level)

@@ -1,0 +1,193 @@
+"""What outlives a snapshot: connections, key sets, counters. Kept across reloads while their configuration is the same."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from gateway import __version__
+from gateway.authn.gate import Authentication
+from gateway.config.secrets import Secrets
+from gateway.config.values import EnvSecret, FileSecret, SecretRef
+from gateway.core.ports import Clock, Events, Fetch, Metrics
+from gateway.fetch import HttpFetch
+from gateway.ratelimit.limiter import Limiter
+from gateway.ratelimit.model import RateLimits, RedisStore
+from gateway.store.quota import SharedCounters
+from gateway.upstream.pool import Upstream
+
+log = logging.getLogger(__name__)
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Nobody:
+    """Metrics and events for nobody: a check counts nothing and leaves no trail."""
+
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        return
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+        return
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        return
+
+
+class Closable(Protocol):
+    """Something with connections or tasks of its own."""
+
+    def close(self) -> Awaitable[None]: ...
+
+
+T = TypeVar("T", bound=Closable)
+
+
+class Kept(Generic[T]):
+    """Resources of one kind by name. `take` gives the live one while its key is equal, else makes one; nothing of the live
+    ones changes until `commit`, so a build that fails leaves them as they were."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, tuple[object, T]] = {}
+        self._next: dict[str, tuple[object, T]] = {}
+
+    def take(self, name: str, key: object, make: Callable[[], T]) -> T:
+        known = self._next.get(name) or self._live.get(name)
+        if known is None or known[0] != key:
+            known = (key, make())
+        self._next[name] = known
+        return known[1]
+
+    def commit(self) -> list[T]:
+        """The built ones go live; returns those that nobody names any more."""
+        retired = [resource for name, (_, resource) in self._live.items() if not self._is_next(name, resource)]
+        self._live, self._next = self._next, {}
+        return retired
+
+    def abandon(self) -> list[T]:
+        """Forget what was built; returns what was newly made."""
+        made = [resource for name, (_, resource) in self._next.items() if self._live.get(name, (None, None))[1] is not resource]
+        self._next = {}
+        return made
+
+    def _is_next(self, name: str, resource: T) -> bool:
+        return name in self._next and self._next[name][1] is resource
+
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        return ((name, resource) for name, (_, resource) in self._live.items())
+
+
+ONE: Final = "one"
+USER_AGENT: Final = f"latchgate/{__version__}"
+
+
+class Resources:
+    """Everything long-lived that a snapshot refers to."""
+
+    def __init__(self, *, clock: Clock, metrics: Metrics, events: Events, fetch: Fetch, ensure_room: Callable[[], None]) -> None:
+        self.clock = clock
+        self.metrics = metrics
+        self.events = events
+        self.fetch = fetch
+        self.ensure_room = ensure_room
+        self.upstreams: Kept[Upstream] = Kept()
+        self.authentication: Kept[Authentication] = Kept()
+        self._stores: Kept[Any] = Kept()
+        self._limiter: Limiter | None = None
+        self._next_limiter: Limiter | None = None
+
+    def limiter(self, model: RateLimits, secrets: Secrets) -> Limiter:
+        """The limits; rules that did not change keep their counters. Raises ValueError."""
+        store = self._store(model.store, secrets) if isinstance(model.store, RedisStore) else None
+        made = Limiter(model, clock=self.clock, metrics=self.metrics, store=store, previous=self._limiter)
+        self._next_limiter = made
+        return made
+
+    def _store(self, model: RedisStore, secrets: Secrets) -> SharedCounters:
+        from gateway.store.redis import RedisCounters, tls_context
+
+        redis = model.redis
+        password = secrets(redis.password) if redis.password is not None else None
+
+        def make() -> RedisCounters:
+            tls = tls_context(redis.tls.ca, redis.tls.client_certificate, redis.tls.client_key) if redis.tls is not None else None
+            return RedisCounters(redis.url, username=redis.username, password=password, tls=tls)
+
+        store: SharedCounters = self._stores.take(ONE, (redis, password), make)
+        return store
+
+    def _kinds(self) -> tuple[Kept[Any], ...]:
+        return (self.upstreams, self.authentication, self._stores)
+
+    async def commit(self) -> None:
+        """After the swap: what is new starts, what nobody names any more ends."""
+        retired = [resource for kind in self._kinds() for resource in kind.commit()]
+        self._limiter = self._next_limiter
+        for _, authentication in self.authentication:
+            await authentication.start()
+        await end(retired)
+
+    async def abandon(self) -> None:
+        """After a failed build: what it made ends, the rest stays."""
+        await end([resource for kind in self._kinds() for resource in kind.abandon()])
+        self._next_limiter = self._limiter
+
+    async def close(self) -> None:
+        """End everything."""
+        for kind in self._kinds():
+            kind.abandon()
+            await end(kind.commit())
+
+    def status(self) -> dict[str, Any]:
+        """For the operators' port."""
+        return {
+            "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
+            "authentication": {name: value for _, each in self.authentication for name, value in each.status().items()},
+        }
+
+
+def dry() -> Resources:
+    """Resources to build with and throw away: nothing is started, nothing is connected."""
+    nobody = Nobody()
+    return Resources(
+        clock=SystemClock(), metrics=nobody, events=nobody, fetch=HttpFetch(user_agent=USER_AGENT), ensure_room=lambda: None
+    )
+
+
+async def end(resources: list[Any]) -> None:
+    """Close each; one that fails does not keep the others open."""
+    for resource in resources:
+        try:
+            await resource.close()
+        except Exception:  # a background end: logged, and the next one is closed all the same
+            log.exception("closing a resource failed")
+
+
+def secret_sources(model: object, secrets: Secrets) -> tuple[int, ...]:
+    """The identity of every secret a model refers to: it changes when an environment secret has another value."""
+    return tuple(id(secrets(reference)) for reference in references(model))
+
+
+def references(value: object) -> Iterator[SecretRef]:
+    """Every secret reference within a model."""
+    if isinstance(value, EnvSecret | FileSecret):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from references(getattr(value, name))
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from references(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from references(each)

@@ -1,0 +1,84 @@
+"""Configured listeners -> what the server binds: addresses, TLS, peers, and what is served on each."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway.build import REDIRECT, listeners
+from gateway.config.address import parse_address
+from gateway.config.values import Network
+from gateway.core.errors import ConfigError
+from gateway.core.ports import App
+from gateway.edge.model import Listen, Tls
+from gateway.operations import Operating
+from gateway.server.listener import Asgi, Listener
+from gateway.server.tls import ServerTls, TlsError
+from gateway.settings import Loaded, Settings
+
+ADMIN: Final = "admin"
+
+
+class Served:
+    """Makes listeners, again at each reload. A listener whose TLS is configured as before keeps its certificates in use."""
+
+    def __init__(self, app_of: Callable[[str], App], operating: Operating) -> None:
+        self._app_of = app_of
+        self._operating = operating
+        self._tls: dict[str, tuple[Tls, ServerTls]] = {}
+
+    def listeners(self, loaded: Loaded) -> list[Listener]:
+        """All listeners of a configuration. Raises ConfigError for TLS files that cannot be used."""
+        settings = loaded.settings
+        if settings is None:
+            raise ConfigError(loaded.problems)
+        made = []
+        for name, listen in listeners(settings).items():
+            at = ("listen",) if settings.listeners is None else ("listeners", name)
+            made.append(self._listener(name, listen, self._tls_of(name, listen, at, loaded)))
+            if listen.redirect_http is not None:
+                made.append(self._listener(f"{name}.{REDIRECT}", listen.model_copy(update={"address": listen.redirect_http}), None))
+        made.append(self._admin(loaded, settings))
+        return made
+
+    def _listener(self, name: str, listen: Listen, tls: ServerTls | None) -> Listener:
+        return Listener(
+            name=name,
+            address=listen.address,
+            app=self._app_of(name),
+            limits=listen.limits,
+            tls=tls,
+            allow_from=peers(listen, tls is not None or name.endswith(REDIRECT)),
+            deny_from=listen.deny_from,
+        )
+
+    def _admin(self, loaded: Loaded, settings: Settings) -> Listener:
+        token = loaded.secrets(settings.admin.token) if settings.admin.token is not None else None
+        return Listener(name=ADMIN, address=settings.admin.address, app=Asgi(self._operating.app(settings, token)))
+
+    def _tls_of(self, name: str, listen: Listen, at: tuple[str, ...], loaded: Loaded) -> ServerTls | None:
+        if listen.tls is None:
+            return None
+        known = self._tls.get(name)
+        if known is not None and known[0] == listen.tls:
+            return known[1]
+        try:
+            made = ServerTls(listen.tls)
+        except TlsError as error:
+            raise ConfigError([loaded.problem((*at, "tls", error.key), error.problem)]) from error
+        self._tls[name] = (listen.tls, made)
+        return made
+
+
+def peers(listen: Listen, protected: bool) -> Sequence[Network] | None:
+    """Who may connect. To plaintext beyond this machine only the proxies it trusts may (CONTRACT 2, `tls`)."""
+    if protected or parse_address(listen.address).is_local:
+        return listen.allow_from
+    if listen.allow_from is None:
+        return listen.trusted_proxies
+    return [both for one in listen.allow_from for other in listen.trusted_proxies if (both := overlap(one, other)) is not None]
+
+
+def overlap(one: Network, other: Network) -> Network | None:
+    """The addresses in both: one of two networks contains the other, or they are apart."""
+    if one.version != other.version or not one.overlaps(other):
+        return None
+    return one if one.prefixlen >= other.prefixlen else other
