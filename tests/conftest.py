@@ -1,9 +1,14 @@
 """Fixtures as nouns."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
 VECTORS = ROOT.parent / "shared" / "vectors"
@@ -17,3 +22,13 @@ def vectors() -> Path:
             pytest.fail("the folder with published test vectors is missing")
         pytest.skip("the folder with published test vectors is not beside this checkout")
     return VECTORS
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A real Redis of the test's own. Its folder is short, as a unix socket's path must be."""
+    folder = Path(tempfile.mkdtemp(prefix="redis-"))
+    server = RedisServer(folder).start()
+    yield server
+    server.kill()
+    shutil.rmtree(folder)
