@@ -59,18 +59,17 @@ def listeners(settings: Settings) -> dict[str, Listen]:
 def facts(loaded: Loaded, settings: Settings) -> list[RouteFact]:
     """What policies may refer to."""
     return [
-        RouteFact(route.name, methods_of(route), route.upstream, parse(route.match.path).parameters, *loaded.place(("routes", index)))
+        RouteFact(route.name, methods_of(route), route.upstream, parameters_of(route), *loaded.place(("routes", index)))
         for index, route in enumerate(settings.routes)
-        if is_pattern(route.match.path)
     ]
 
 
-def is_pattern(text: str) -> bool:
+def parameters_of(route: RouteModel) -> tuple[str, ...]:
+    """None for a pattern that does not parse: its own problem is told where the route is built."""
     try:
-        parse(text)
+        return parse(route.match.path).parameters
     except ValueError:
-        return False
-    return True
+        return ()
 
 
 def methods_of(route: RouteModel) -> tuple[str, ...] | None:

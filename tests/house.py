@@ -196,6 +196,17 @@ def config(upstream_port: int, upstream: dict[str, Any] | None = None, **over: A
     return base | over
 
 
+class Plain(yaml.SafeDumper):
+    """YAML without anchors, as the gateway wants it."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def written(document: dict[str, Any]) -> str:
+    return yaml.dump(document, Dumper=Plain, sort_keys=False)
+
+
 class House:
     """A running gateway with its upstream."""
 
@@ -241,7 +252,7 @@ class House:
         return [event for event in await self.events() if event["event"] == "request"]
 
     def write(self, document: dict[str, Any]) -> None:
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        (self.folder / "config.yaml").write_text(written(document))
 
 
 @asynccontextmanager
@@ -255,7 +266,7 @@ async def house(
         (folder / "policies" / "policy.yaml").write_text(policy)
         (folder / "policies" / "roles.yaml").write_text(roles)
         document = config(upstream.port, **over)
-        (folder / "config.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        (folder / "config.yaml").write_text(written(document))
         variables = {"UPSTREAM_TOKEN": UPSTREAM_TOKEN, **(environ or {})}
         process = Process(Source((folder / "config.yaml",), (), variables))
         await process.start()

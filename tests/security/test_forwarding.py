@@ -11,7 +11,7 @@ IDENTITY = [
     "X-Gateway-Subject", "X_Gateway_Subject", "X-Gateway.Subject", "x-GATEWAY_subject", "X-Forwarded-For", "X_Forwarded_For", "X-Forwarded-Proto",
     "X-Forwarded-Host", "X-Forwarded-User", "X_Forwarded_User", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Path", "X-Real-IP", "X_Real_IP",
     "Forwarded", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-Request-Id", "X_Request_Id", "Client-Cert", "X-Forwarded-Client-Cert",
-    "Proxy-Authorization", "X-Api-Key", "traceparent", "X-Envoy-Original-Path",
+    "Proxy-Authorization", "traceparent", "X-Envoy-Original-Path",
 ]  # fmt: skip
 
 
@@ -26,21 +26,19 @@ async def gateway(tmp_path: Path) -> AsyncIterator[House]:
 async def test_cve_2025_64484_no_spelling_of_an_identity_field_survives(gateway: House, name: str, target: str) -> None:
     token = gateway.keys.token() if target == "/admin/x" else None
     reply = await gateway.get(target, token=token, headers={name: "spoofed-7"})
-    if name == "X-Api-Key" and token is not None:
-        assert reply.status in (200, 400)
-    else:
-        assert reply.status == 200
+    assert reply.status == 200
+    assert len(gateway.upstream.seen) == 1
     for seen in gateway.upstream.seen:
         assert "spoofed-7" not in [value for _, value in seen.headers]
 
 
 async def test_cve_2026_33433_a_configured_field_has_one_value_ours(tmp_path: Path) -> None:
-    async with house(tmp_path, upstream={"headers": {"set": {"x-webauth-user": "ours"}}}) as gateway:
-        for name in ("X-WebAuth-User", "x_webauth_user", "X.WebAuth.User"):
+    async with house(tmp_path, upstream={"headers": {"set": {"x-tool-user": "ours"}}}) as gateway:
+        for name in ("X-Tool-User", "x_tool_user", "X.Tool.User"):
             await gateway.get("/public/x", headers={name: "theirs"})
         assert len(gateway.upstream.seen) == 3
         for seen in gateway.upstream.seen:
-            assert [value for key, value in seen.headers if "webauth" in key.lower()] == ["ours"]
+            assert [value for key, value in seen.headers if "tool" in key.lower()] == ["ours"]
 
 
 @pytest.mark.parametrize(
