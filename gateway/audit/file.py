@@ -1,7 +1,8 @@
 """The disk under the audit trail: an append-only file of whole lines, mode 0600, rotated by size. Used by one thread.
 
 One process writes one file. Nothing is synced line by line: lines survive a crash of the gateway once written, a crash of
-the machine only once the file was closed or rotated (both sync it).
+the machine only once the file was closed or rotated (both sync it). A process killed in the midst of a write can leave its
+last line torn; its successor ends that line before it writes.
 """
 
 import contextlib
@@ -54,8 +55,12 @@ class AuditFile:
         self.open()
         if self._regular and self._size:
             self._make_room(len(lines))
-        written = self._write(lines)
-        return written if written == len(lines) else self._mend(lines, written)
+        written, failure = self._write(lines)
+        if written < len(lines):
+            written = self._mend(lines, written)
+        if written == 0 and failure is not None:
+            raise failure
+        return written
 
     def _make_room(self, size: int) -> None:
         """Rotate if `size` more bytes are too many. Where that fails the file grows on: evidence before tidiness."""
@@ -71,24 +76,20 @@ class AuditFile:
             log.error("audit file does not rotate", extra={"file": str(self._path), "failure": error.strerror})
         self.open()
 
-    def _write(self, lines: bytes) -> int:
-        """Bytes written before all were or the descriptor took no more. Raises OSError if it took none at all."""
+    def _write(self, lines: bytes) -> tuple[int, OSError | None]:
+        """Bytes written before all were or the descriptor took no more, and why it did not."""
         assert self._descriptor is not None  # noqa: S101  opened by append
         written = 0
         view = memoryview(lines)
         while written < len(lines):
             try:
                 written += os.write(self._descriptor, view[written:])
-            except BlockingIOError:
+            except BlockingIOError as error:
                 if not select.select([], [self._descriptor], [], STALL)[1]:
-                    break
-            except OSError:
-                if written == 0:
-                    raise
-                break
-        if written == 0 and lines:
-            raise BlockingIOError("the audit output takes nothing")
-        return written
+                    return written, error
+            except OSError as error:
+                return written, error
+        return written, None
 
     def _mend(self, lines: bytes, written: int) -> int:
         """Cut a line that was written in part off a regular file again; the bytes that stand whole.

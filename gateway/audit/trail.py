@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 GATHER: Final = 0.05
 RETRY: Final = 0.5
 """Seconds between attempts while the disk refuses."""
-BATCH: Final = 256 * 1024
+BATCH: Final = 64 * 1024
 """Bytes of one write."""
 HASTE: Final = 1024 * 1024
 """Waiting bytes above which the thread gathers no longer."""
