@@ -16,5 +16,6 @@ if [ ! -e secrets/tls.key ]; then
         -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout secrets/tls.key -out secrets/tls.crt 2>/dev/null
 fi
 chmod 0444 secrets/*
+[ -e keys/api-keys.yaml ] || echo '[]' >keys/api-keys.yaml
 # `gateway keys create` writes here as the containers' user.
 chmod 0777 keys

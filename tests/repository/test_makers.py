@@ -1,0 +1,123 @@
+"""What may be made, caught and revealed only in named places."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.repository.tree import ROOT, called, calls, functions, module, python
+
+MAKERS = {
+    "Request": {"gateway/edge/intake.py", "gateway/authz/cases.py"},
+    "Permit": {"gateway/authz/policy.py"},
+}
+"""A Request is proof of admission: the second maker writes the imagined requests of policy tests and never serves one."""
+
+CATCH_ALL: dict[str, int] = {}
+"""file -> handlers that catch everything (ARCHITECTURE 6): the corridor, the reload loop, background loops, and clean-up that re-raises."""
+
+REVEALS: dict[str, int] = {}
+"""file -> calls of Secret.reveal(): each one a place to review."""
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_proof_is_made_in_one_place(name: str) -> None:
+    makers = {str(file) for file in python("gateway") for call in calls(file) if called(call) == name}
+    assert makers == MAKERS[name]
+
+
+def test_starlettes_slow_middleware_is_not_used() -> None:
+    """It breaks streaming and context variables, and costs 84 microseconds a layer."""
+    users = [
+        str(file)
+        for file in python("gateway")
+        for node in ast.walk(module(file))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("starlette.middleware")
+    ]
+    assert users == []
+
+
+def test_everything_is_caught_only_where_it_must_be() -> None:
+    found = Counter(str(file) for file in python("gateway") for node in ast.walk(module(file)) if catches_everything(node))
+    assert dict(found) == CATCH_ALL
+
+
+def test_whoever_catches_everything_logs_it_or_raises_it_again() -> None:
+    silent = [
+        f"{file}:{node.lineno}"
+        for file in python("gateway")
+        for node in ast.walk(module(file))
+        if isinstance(node, ast.ExceptHandler) and catches_everything(node) and not speaks(node)
+    ]
+    assert silent == []
+
+
+def test_cancellation_is_never_swallowed() -> None:
+    """A handler of CancelledError raises, or has cancelled the task itself and awaits its end."""
+    swallowed = [
+        f"{file}:{node.lineno}"
+        for file in python("gateway")
+        for node in ast.walk(module(file))
+        if isinstance(node, ast.ExceptHandler)
+        and "CancelledError" in names(node.type)
+        and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+    ]
+    assert swallowed == []
+
+
+def test_secrets_are_revealed_only_in_reviewed_places() -> None:
+    found = Counter(str(file) for file in python("gateway") for call in calls(file) if called(call) == "reveal")
+    assert dict(found) == REVEALS
+
+
+def test_no_room_reads_the_wall_clock_on_its_own_in_the_cellar() -> None:
+    """core is words only: no I/O, no clock, no logging."""
+    forbidden = {"time", "logging", "socket", "asyncio", "os", "datetime", "random"}
+    imported = {
+        (str(file), name)
+        for file in python("gateway")
+        if file.parts[1] == "core"
+        for node in ast.walk(module(file))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        if name.partition(".")[0] in forbidden
+    }
+    assert imported == set()
+
+
+def test_no_module_keeps_state_of_its_own() -> None:
+    """`global` is how module-level state is written; nothing here needs it."""
+    writers = [
+        f"{file}::{name}"
+        for file in python("gateway")
+        for name, node in functions(file)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Global)
+    ]
+    assert writers == []
+
+
+def test_the_proofs_are_named_as_they_stand_in_the_code() -> None:
+    """A guard on the guard: the names above exist."""
+    for name, file in (("Request", "core/message.py"), ("Permit", "core/decision.py"), ("reveal", "core/secret.py")):
+        assert name in Path(ROOT, "gateway", file).read_text()
+
+
+def catches_everything(node: ast.AST) -> bool:
+    return isinstance(node, ast.ExceptHandler) and (node.type is None or bool({"Exception", "BaseException"} & names(node.type)))
+
+
+def names(node: ast.expr | None) -> set[str]:
+    if node is None:
+        return set()
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)} | {
+        inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)
+    }
+
+
+def speaks(node: ast.ExceptHandler) -> bool:
+    return any(
+        isinstance(inner, ast.Raise) or (isinstance(inner, ast.Call) and called(inner) in ("exception", "error", "warning"))
+        for inner in ast.walk(node)
+    )
