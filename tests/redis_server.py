@@ -25,13 +25,10 @@ class RedisServer:
         assert executable is not None, "redis-server is needed: apt install redis-server"
         secret = ["--requirepass", password] if password else []
         log = self._folder / "redis.log"
+        command = [executable, "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder), "--daemonize", "no"]
+        command += ["--save", "", "--appendonly", "no", *secret, *self._options]
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [executable, "--port", "0", "--unixsocket", str(self._socket), "--save", "", "--appendonly", "no"]
-                + ["--dir", str(self._folder), "--daemonize", "no", *secret, *self._options],
-                stdout=output,
-                stderr=output,
-            )
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
         self._wait_until_it_answers(log)
         return self
 
