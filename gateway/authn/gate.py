@@ -133,7 +133,7 @@ class Authentication:
         self._places = Places(model.api_keys.header if model.api_keys else None, _all_cookies(model))
         self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
         self._grant: Grant | None = None
-        self._gates: dict[tuple[str, ...], Gate] = {}
+        self._gates: dict[tuple[bool, tuple[str, ...]], Gate] = {}
 
     def gate(self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant) -> Gate:
         """The way in of routes that accept `jwt.NAME`, `api_keys` or `mtls`, any of these; or of anonymous ones.
@@ -142,9 +142,11 @@ class Authentication:
         """
         if self._grant is not grant:
             self._grant, self._gates = grant, {}
-        wanted = () if anonymous else tuple(sorted(set(accepted)))
+        if anonymous and accepted:
+            raise refused("a route is anonymous or accepts credentials, not both")
+        wanted = (anonymous, tuple(sorted(set(accepted))))
         if wanted not in self._gates:
-            self._gates[wanted] = self._open(grant) if anonymous else self._guarded(wanted, grant)
+            self._gates[wanted] = self._open(grant) if anonymous else self._guarded(wanted[1], grant)
         return self._gates[wanted]
 
     def credential_headers(self) -> frozenset[bytes]:

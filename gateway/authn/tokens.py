@@ -54,6 +54,7 @@ class Tokens:
         except Malformed as error:
             raise malformed(error) from error
         verifier = self._verifier(token.issuer)
+        # Read before verifying: a key that is replaced meanwhile, perhaps on another thread, makes the entry useless, not wrong.
         revision = verifier.keys.revision
         identity = await verifier.verify(token)
         principal = self._grant(identity)
