@@ -46,13 +46,15 @@ def built(loaded: Loaded) -> list[Problem]:
     """The problems of the files, of the policies and, where the references hold, of a whole build."""
     from gateway import build
     from gateway.authz.compile import compile_policies
+    from gateway.authz.document import from_documents
 
     if loaded.settings is None:
         return loaded.problems
     if not loaded.errors:
         return build.check(loaded)
-    issuers = frozenset(loaded.settings.authentication.jwt)
-    _, problems = compile_policies(loaded.policies, routes=build.facts(loaded.settings), issuers=issuers)
+    issuers = frozenset({*loaded.settings.authentication.jwt, "api_keys", "mtls"})
+    routes = build.facts(loaded, loaded.settings)
+    _, problems = compile_policies(from_documents(loaded.policies), routes=routes, issuers=issuers)
     return [*loaded.problems, *problems]
 
 

@@ -57,12 +57,12 @@ class _Walk:
         return found
 
     def given(self, annotation: Any, value: Any, path: Steps) -> Node:
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             if {EnvSecret, FileSecret} & set(shape.members(annotation)):
                 return Value(MASK, f"{self.origin(path)}, {_reference(value)}")
-            fitting = shape.models(annotation, value)
-            if fitting:
+            if fitting := shape.models(annotation, value):
                 return self.model(fitting[0], value, path)
+        if isinstance(value, dict) and value:
             return {key: self.item(annotation, value, key, path) for key in value}
         if isinstance(value, list) and value:
             return [self.item(annotation, value, number, path) for number in range(len(value))]
