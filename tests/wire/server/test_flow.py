@@ -1,0 +1,195 @@
+"""Neither side can make the gateway hold more than a little, or work for nobody."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.core.errors import GatewayError
+from gateway.core.message import Inbound, Response
+from gateway.core.ports import Writer
+from tests.rawhttp import FOLLOWER, Echo, limits, scripted, serving
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+PIECE = b"x" * 65536
+PLENTY = 32 * 1024 * 1024
+
+
+async def test_a_body_nobody_reads_is_not_taken_in() -> None:
+    reading = asyncio.Event()
+    taken = 0
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        nonlocal taken
+        await reading.wait()
+        async for piece in inbound.body:
+            taken += len(piece)
+        await writer.start(Response(200, []), b"", False)
+
+    async with serving(scripted(app), limits=limits(body=PLENTY)) as gate:
+        client = await gate.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % PLENTY)
+        sent = await write_until_stuck(client.writer)
+        assert sent < PLENTY / 2
+        reading.set()
+        client.writer.write(b"x" * (PLENTY - sent))
+        await client.writer.drain()
+        assert (await client.answer()).status == 200
+    assert taken == PLENTY
+
+
+async def write_until_stuck(writer: asyncio.StreamWriter) -> int:
+    """Write until the other side takes no more; gives the bytes written."""
+    sent = 0
+    while sent < PLENTY:
+        writer.write(PIECE)
+        sent += len(PIECE)
+        try:
+            async with asyncio.timeout(0.3):
+                await writer.drain()
+        except TimeoutError:
+            break
+    return sent
+
+
+async def test_a_client_that_does_not_read_stops_the_app_from_writing() -> None:
+    written = 0
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        nonlocal written
+        await writer.start(Response(200, []), b"", True)
+        for _ in range(PLENTY // len(PIECE)):
+            await writer.write(PIECE)
+            written += len(PIECE)
+        writer.end()
+
+    async with serving(scripted(app)) as gate:
+        client = await gate.ask(GET)
+        before = -1
+        while before != written:
+            before = written
+            await asyncio.sleep(0.2)
+        assert written < PLENTY / 2
+        assert len((await client.answer()).body) == PLENTY
+
+
+async def test_a_client_that_never_reads_is_cut_off() -> None:
+    ended = asyncio.Event()
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        try:
+            await writer.start(Response(200, []), b"", True)
+            while True:
+                await writer.write(PIECE)
+        finally:
+            ended.set()
+
+    async with serving(scripted(app), limits=limits(body_idle=0.2)) as gate:
+        with socket.create_connection(("127.0.0.1", gate.port)) as client:
+            client.sendall(GET)
+            async with asyncio.timeout(10):
+                await ended.wait()
+            await gate.until(lambda: gate.server.connections == 0)
+
+
+async def test_a_slow_reader_of_the_last_answer_gets_all_of_it() -> None:
+    body = b"x" * 1_000_000
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        await writer.start(Response(200, [], close=True), body, False)
+
+    async with serving(scripted(app), limits=limits(body_idle=1.0)) as gate:
+        client = await gate.connect(limit=1024)
+        await client.send(GET)
+        assert await client.reader.readexactly(1)
+        async with asyncio.timeout(10):
+            received = 1
+            while data := await client.reader.read(20_000):
+                received += len(data)
+                await asyncio.sleep(0.01)
+    assert received > len(body)
+
+
+@pytest.mark.parametrize("when", ["waiting", "reading", "writing"])
+async def test_a_client_that_leaves_cancels_its_request(when: str) -> None:
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        begun.set()
+        try:
+            if when == "reading":
+                await inbound.body.read(100)
+            if when == "writing":
+                await writer.start(Response(200, []), b"", True)
+            while when == "writing":
+                await writer.write(PIECE)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async with serving(scripted(app)) as gate:
+        client = await gate.ask(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n" + (b"" if when == "reading" else b"data")
+        )
+        async with asyncio.timeout(10):
+            await begun.wait()
+            client.writer.transport.abort()
+            await cancelled.wait()
+        await gate.until(lambda: gate.server.connections == 0)
+
+
+async def test_a_body_broken_in_the_middle_surfaces_where_it_is_read() -> None:
+    seen = b""
+    reasons: list[str] = []
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        nonlocal seen
+        try:
+            async for piece in inbound.body:
+                seen += piece
+        except GatewayError as error:
+            reasons.append(error.reason)
+            await writer.start(Response(error.status, []), b"", False)
+
+    async with serving(scripted(app)) as gate:
+        client = await gate.ask(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndata\r\n")
+        await gate.until(lambda: seen == b"data")
+        await client.send(b"4\ndata\r\n0\r\n\r\n" + FOLLOWER)
+        answer = await client.answer()
+        assert (answer.status, answer.fields["connection"]) == (400, "close")
+        assert await client.rest() == b""
+    assert reasons == ["malformed-request"]
+
+
+async def test_an_answer_may_come_while_the_body_still_does() -> None:
+    async def echoing(inbound: Inbound) -> AsyncIterator[bytes]:
+        async for piece in inbound.body:
+            yield piece
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        await writer.start(Response(200, []), b"", True)
+        async for piece in echoing(inbound):
+            await writer.write(piece)
+        writer.end()
+
+    async with serving(scripted(app)) as gate:
+        client = await gate.ask(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await client.reader.readuntil(b"\r\n\r\n")
+        await client.send(b"4\r\nping\r\n")
+        assert await client.reader.readexactly(9) == b"4\r\nping\r\n"
+        await client.send(b"0\r\n\r\n")
+        assert await client.reader.readexactly(5) == b"0\r\n\r\n"
+        assert await client.rest() == b""
+
+
+async def test_many_connections_each_get_their_own_answers() -> None:
+    async with serving(Echo()) as gate:
+
+        async def talk(number: int) -> None:
+            client = await gate.connect()
+            for turn in range(20):
+                await client.send(b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (number, turn, b"x" * turn))
+                assert (await client.answer()).body == b"POST /%d %d\n" % (number, turn)
+
+        await asyncio.gather(*(talk(number) for number in range(50)))
