@@ -3,12 +3,13 @@
 import re
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from gateway.authz.cel.errors import EvaluationError
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NANOSECONDS: Final = 1_000_000_000
 FIRST_SECOND: Final = -62_135_596_800
 LAST_SECOND: Final = 253_402_300_799
@@ -40,14 +41,14 @@ class Timestamp:
             raise ValueError("a timestamp is written like 2026-11-21T10:58:00Z")
         offset = "+00:00" if found[3] == "Z" else found[3]
         moment = datetime.fromisoformat(found[1] + offset)
-        seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // (datetime.resolution * 1_000_000)
+        seconds = (moment - EPOCH) // timedelta(seconds=1)
         if not FIRST_SECOND <= seconds <= LAST_SECOND:
             raise ValueError("a timestamp is in the years 1 to 9999")
         return cls(seconds * NANOSECONDS + int((found[2] or "0").ljust(9, "0")))
 
     def __str__(self) -> str:
         seconds, fraction = divmod(self.nanoseconds, NANOSECONDS)
-        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        text = (EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
         return f"{text}.{fraction:09d}Z" if fraction else f"{text}Z"
 
 
