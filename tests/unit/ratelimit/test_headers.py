@@ -1,0 +1,98 @@
+"""What a client is told: structured fields exactly as the draft has them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.exchange import Allowance
+from gateway.ratelimit.headers import LimitFields, Style, quoted, seconds
+
+BURST = Allowance("burst", 100, 60.0, 12, 4.2)
+DAILY = Allowance("daily", 1000, 86400.0, 100, 36000.0)
+
+# RFC 9651: a List of Strings, each with Integer parameters.
+ITEM = r'"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"(?:;[a-z*][a-z0-9_.*-]*=(?:\d{1,15}|:[A-Za-z0-9+/=]*:|"[^"]*"))*'
+LIST = re.compile(rf"{ITEM}(?:[ \t]*,[ \t]*{ITEM})*")
+
+
+def test_draft_fields_list_every_limit() -> None:
+    assert LimitFields("draft-11")([BURST, DAILY]) == [
+        (b"ratelimit-policy", b'"burst";q=100;w=60, "daily";q=1000;w=86400'),
+        (b"ratelimit", b'"burst";r=12;t=5, "daily";r=100;t=36000'),
+    ]
+
+
+def test_legacy_fields_tell_of_the_limit_nearest_to_exhaustion() -> None:
+    assert LimitFields("legacy")([DAILY, BURST]) == [
+        (b"x-ratelimit-limit", b"100"),
+        (b"x-ratelimit-remaining", b"12"),
+        (b"x-ratelimit-reset", b"5"),
+    ]
+
+
+def test_both_is_both_and_none_is_none() -> None:
+    assert LimitFields("both")([BURST]) == LimitFields("draft-11")([BURST]) + LimitFields("legacy")([BURST])
+    assert LimitFields("none")([BURST]) == []
+
+
+@pytest.mark.parametrize("style", ["draft-11", "legacy", "both", "none"])
+def test_nothing_limited_says_nothing_and_names_tell_what_may_come(style: Style) -> None:
+    fields = LimitFields(style)
+    assert fields([]) == []
+    assert {name for name, _ in fields([BURST])} == fields.names
+
+
+def test_waits_are_rounded_up() -> None:
+    assert [seconds(wait) for wait in (0, 0.000001, 1, 1.1)] == [0, 1, 1, 2]
+
+
+@given(
+    st.lists(
+        st.builds(
+            Allowance,
+            st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True),
+            st.integers(1, 10**9),
+            st.floats(0.001, 10**9),
+            st.integers(0, 10**9),
+            st.floats(0, 10**9),
+        ),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda allowance: allowance.policy,
+    )
+)
+def test_fields_are_structured_fields_whatever_the_numbers(allowances: list[Allowance]) -> None:
+    for _, value in LimitFields("draft-11")(allowances):
+        assert LIST.fullmatch(value.decode("ascii"))
+
+
+def test_our_reading_of_the_syntax_accepts_the_drafts_own_examples(vectors: Path) -> None:
+    examples = json.loads((vectors / "headers" / "ratelimit_draft_examples.json").read_text())["examples"]
+    values = [example.partition(":")[2].strip() for example in examples if '"' in example]
+    assert len(values) > 30
+    assert [value for value in values if not LIST.fullmatch(value)] == []
+
+
+def test_strings_are_serialised_as_the_structured_field_tests_have_it(vectors: Path) -> None:
+    published = vectors / "structured-fields"
+    cases = json.loads((published / "string.json").read_text()) + json.loads((published / "string-generated.json").read_text())
+    serialised = 0
+    for case in cases:
+        if case.get("must_fail") or case["header_type"] != "item":
+            continue
+        assert quoted(case["expected"][0]).decode() == (case.get("canonical") or case["raw"])[0]
+        serialised += 1
+    assert serialised > 90
+
+
+def test_strings_that_cannot_be_serialised_are_refused(vectors: Path) -> None:
+    cases = json.loads((vectors / "structured-fields" / "serialisation-tests" / "string-generated.json").read_text())
+    assert cases
+    for case in cases:
+        assert case["must_fail"]
+        with pytest.raises(ValueError, match="printable ASCII"):
+            quoted(case["expected"][0])
