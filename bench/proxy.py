@@ -39,7 +39,7 @@ http {{
   {server}
 }}
 """
-UPSTREAM = "server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; alias {root}/payload; }} }}"
+UPSTREAM = "server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; root {root}; try_files /payload =404; }} location = /v1/traces {{ return 200; }} }}"
 PROXY = """upstream back {{ server 127.0.0.1:{back}; keepalive 128; keepalive_requests 100000000; }}
   server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}"""
 CONFIG = """
@@ -168,7 +168,8 @@ def prepare(root: Path, ports: dict[str, int]) -> str:
 
 
 def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
-    ports = {"port": free_port(), "admin": free_port(), "back": free_port(), "proxy": free_port(), "otlp": free_port()}
+    ports = {"port": free_port(), "admin": free_port(), "back": free_port(), "proxy": free_port(), "otlp": 0}
+    ports["otlp"] = ports["back"]
     token = prepare(root, ports)
     gateway = [sys.executable, "-m", "gateway", "serve", "--config", str(root / "config.yaml")]
     environment = {**os.environ, "BENCH_TOKEN": "bench-upstream-token-0123456789"}

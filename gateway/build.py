@@ -4,16 +4,18 @@ All problems are collected and raised together, each with its place; `check` run
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.authn.gate import Authentication, Gate
 from gateway.authz.compile import compile_policies
-from gateway.authz.document import from_documents
+from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
-from gateway.core.errors import ConfigError, GatewayError, MethodNotAllowed, NoRoute, Problem
+from gateway.core.errors import ConfigError, MethodNotAllowed, NoRoute, Problem
 from gateway.core.message import Request, Response
+from gateway.core.path import canonical
 from gateway.core.ports import Injector
 from gateway.credentials import injectors
 from gateway.edge.cors import Cors
@@ -84,10 +86,12 @@ class Builder:
         self._settings = settings
         self._resources = resources
         self.problems: list[Problem] = []
+        self.policies: Policies | None = None
+        self.documents = PolicyDocuments()
 
     def snapshot(self) -> Snapshot | None:
         settings = self._settings
-        policies = self._policies()
+        self.policies = policies = self._policies()
         authentication = self._authentication()
         limiter = self._limiter()
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
@@ -96,7 +100,7 @@ class Builder:
         self._cors = {name: self._at(("cors", name), partial(Cors, model)) for name, model in settings.cors.items()}
         if policies is None or authentication is None or limiter is None or headers is None:
             return None
-        self._policies_built, self._authn, self._limits, self._headers = policies, authentication, limiter, headers
+        self._routes_policies, self._authn, self._limits, self._headers = policies.route, authentication, limiter, headers
         self._grant = policies.grant
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         doors = self._doors(rows)
@@ -133,8 +137,8 @@ class Builder:
 
     def _policies(self) -> Policies | None:
         issuers = frozenset(self._settings.authentication.jwt) | {"api_keys", "mtls"}
-        documents = from_documents(self._loaded.policies)
-        policies, problems = compile_policies(documents, routes=facts(self._loaded, self._settings), issuers=issuers)
+        self.documents = from_documents(self._loaded.policies)
+        policies, problems = compile_policies(self.documents, routes=facts(self._loaded, self._settings), issuers=issuers)
         self.problems += [problem for problem in problems if problem not in self._loaded.problems]
         return policies
 
@@ -214,7 +218,7 @@ class Builder:
             upstream=model.upstream,
             parameters=parameters,
             gate=gate,
-            policy=self._policies_built.route(model.name),
+            policy=self._routes_policies(model.name),
             principal_limits=self._limits.stage(model.rate_limits, route=model.name, subject=True),
             validation=validation,
             fields=fields,
@@ -274,7 +278,13 @@ class Builder:
     def _answering(self, name: str | None, answer: Answer, finish: Finish) -> Route:
         """A place where the gateway itself answers: under the default limits, without CORS."""
         return Route(
-            name=name, pattern="", methods=None, finish=finish, cors=Cors(None), address_limits=self._limits.unmatched(), answer=answer
+            name=name,
+            pattern="",
+            methods=None,
+            finish=finish,
+            cors=Cors(None),
+            address_limits=self._limits.unmatched(),
+            answer=answer,
         )
 
     def _refused(self, leaf: Leaf[Route]) -> Route:
@@ -307,13 +317,50 @@ def missed(request: Request) -> Response:
     raise NoRoute(request.path)
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A build that serves nothing: what would happen to a request can be asked of it."""
+
+    snapshot: Snapshot
+    policies: Policies
+    documents: PolicyDocuments
+
+    def match(self, method: str, path: str, host: str) -> tuple[str, Mapping[str, str]] | None:
+        """The route a request would take, with its parameters; None where the gateway itself would answer.
+
+        Raises GatewayError for a path or parameter that is refused.
+        """
+        canonical_path = canonical(path.encode())
+        question = Question(tuple(canonical_path[1:].split("/")), host)
+        for door in self.snapshot.doors.values():
+            route, captured = door.table.match(question, method)
+            if route.name is not None and route.service is not None:
+                return route.name, route.service.parameters(captured)
+        return None
+
+
+class Question(NamedTuple):
+    """What the table of routes reads of a request."""
+
+    segments: tuple[str, ...]
+    host: str
+
+
+def rehearse(loaded: Loaded) -> Rehearsal:
+    """Build and start nothing. Raises ConfigError with every problem."""
+    if loaded.settings is None or loaded.errors:
+        raise ConfigError(loaded.problems)
+    builder = Builder(loaded, loaded.settings, dry())
+    snapshot = builder.snapshot()
+    if snapshot is None or builder.policies is None or any(problem.severity == "error" for problem in builder.problems):
+        raise ConfigError([*loaded.problems, *builder.problems])
+    return Rehearsal(snapshot, builder.policies, builder.documents)
+
+
 def check(loaded: Loaded) -> list[Problem]:
     """Every problem a start would meet, with warnings. Starts nothing."""
     if loaded.settings is None:
         return loaded.problems
     builder = Builder(loaded, loaded.settings, dry())
-    try:
-        builder.snapshot()
-    except GatewayError as error:
-        builder.problems.append(loaded.problem((), str(error)))
+    builder.snapshot()
     return [*loaded.problems, *builder.problems]

@@ -8,10 +8,9 @@ never falls to a less specific route (CONTRACT 2, Routing).
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import Request
 from gateway.core.path import canonical, decode_segment
 from gateway.core.reason import Reason
 
@@ -156,6 +155,15 @@ class Entry(Generic[T]):
     route: T
 
 
+class Claimable(Protocol):
+    """What is read of a request: its canonical path's segments, and its host in lower case."""
+
+    @property
+    def segments(self) -> tuple[str, ...]: ...
+    @property
+    def host(self) -> str: ...
+
+
 class ConflictError(ValueError):
     """Two routes claim the same host, path and method; `route` is the second of them."""
 
@@ -180,7 +188,7 @@ class Table(Generic[T]):
             if leaf.any is None:
                 leaf.refused = refuse(leaf)
 
-    def match(self, request: Request, method: str) -> tuple[T, tuple[str, ...]]:
+    def match(self, request: Claimable, method: str) -> tuple[T, tuple[str, ...]]:
         """The route that claims the request, with the captured segments, still escaped."""
         for tree in self._trees(request.host):
             found = tree.find(request.segments, 0, ())

@@ -66,7 +66,12 @@ class Tracker:
 
     def _add(self, owner: str, title: str) -> dict[str, Any]:
         issues = self._issues.setdefault(owner, [])
-        issue = {"number": len(issues) + 1, "title": title, "state": "open", "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        issue = {
+            "number": len(issues) + 1,
+            "title": title,
+            "state": "open",
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
         issues.append(issue)
         return issue
 

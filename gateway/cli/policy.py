@@ -1,0 +1,157 @@
+"""`gateway policy`: run the policies' cases, and ask what would happen to a request and why."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from gateway.authz import cases
+from gateway.authz.explain import explain as explained
+from gateway.authz.model import Case
+from gateway.build import Rehearsal, rehearse
+from gateway.cli.options import Config, EnvFile, sound
+from gateway.core.errors import GatewayError, Problem
+from gateway.core.principal import Identity, Principal
+from gateway.settings import Loaded
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Test and explain policies.")
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Output = Annotated[Format, typer.Option("--format", help="How to print.")]
+
+
+@app.command()
+def test(
+    config: Config = None,
+    env_file: EnvFile = None,
+    coverage: Annotated[bool, typer.Option("--coverage", help="Fail when a rule was not seen in both outcomes.")] = False,
+    format: Output = Format.TEXT,
+) -> None:
+    """Run every PolicyTest. Exit 0: all passed; 1: some failed, or rules are not covered; 78: bad configuration."""
+    rehearsal = rehearse(sound(config, env_file))
+    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match)
+    uncovered = [each for each in report.coverage if not each.complete]
+    print(_as_json(report) if format is Format.JSON else _as_text(report, uncovered if coverage else []))
+    if report.failed or (coverage and uncovered):
+        raise typer.Exit(1)
+
+
+def _as_text(report: cases.Report, uncovered: list[cases.Coverage]) -> str:
+    lines = [
+        f"{result.place}: {result.case} as {result.subject}: {result.message}" for result in report.results if not result.passed
+    ]
+    lines += [f"{each.place}: {each.rule} was never {'missed' if each.matched else 'matched'} by a case" for each in uncovered]
+    covered = sum(each.complete for each in report.coverage)
+    lines.append(f"{report.passed} passed, {report.failed} failed; {covered} of {len(report.coverage)} rules seen in both outcomes")
+    return "\n".join(lines)
+
+
+def _as_json(report: cases.Report) -> str:
+    results = [
+        {
+            "case": each.case,
+            "subject": each.subject,
+            "expected": each.expected,
+            "actual": each.actual,
+            "rule": each.rule,
+            "message": each.message,
+        }
+        for each in report.results
+    ]
+    rules = [{"rule": each.rule, "place": each.place, "complete": each.complete} for each in report.coverage]
+    document = {"passed": report.passed, "failed": report.failed, "results": results, "coverage": rules}
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+
+
+@app.command()
+def explain(
+    method: Annotated[str, typer.Argument(help="GET, POST …")],
+    path: Annotated[str, typer.Argument(help="The path as a client would send it, with its query.")],
+    config: Config = None,
+    env_file: EnvFile = None,
+    as_: Annotated[str, typer.Option("--as", help="A subject of a PolicyTest file.")] = "",
+    claims: Annotated[Path | None, typer.Option(help="A JSON file with the claims of a token; its `iss` names the issuer.")] = None,
+    host: Annotated[str, typer.Option(help="The Host of the request.")] = "localhost",
+    address: Annotated[str, typer.Option("--from", help="The client's address.")] = "127.0.0.1",
+    now: Annotated[str, typer.Option(help="The time of the request, RFC 3339.")] = "",
+    format: Output = Format.TEXT,
+) -> None:
+    """Say whether a request would be allowed, and which rule decided, with the values compared.
+
+    Exit 0: it was explained, whatever the answer; 1: no route claims it, or it would be refused before policy; 78: bad configuration.
+    """
+    loaded = sound(config, env_file)
+    rehearsal = rehearse(loaded)
+    case = Case.model_validate(
+        {"request": f"{method.upper()} {path}", "host": host, "from": address, "expect": {}, **({"now": now} if now else {})}
+    )
+    try:
+        access = cases.access_request(case, rehearsal.policies, rehearsal.match)
+    except GatewayError as error:
+        print(f"refused before any policy: {error.status} {error.reason} ({error.detail})")
+        raise typer.Exit(1) from error
+    if access is None:
+        print(f"no route claims {method.upper()} {path}")
+        raise typer.Exit(1)
+    explanation = explained(rehearsal.policies, _principal(loaded, rehearsal, as_, claims), access)
+    print(orjson.dumps(explanation.data(), option=orjson.OPT_INDENT_2).decode() if format is Format.JSON else explanation.text())
+
+
+def _principal(loaded: Loaded, rehearsal: Rehearsal, name: str, claims: Path | None) -> Principal:
+    """Who asks: a subject of a test, the bearer of claims, or nobody. Raises typer.BadParameter naming what is known."""
+    if claims is not None:
+        return rehearsal.policies.grant(_bearer(loaded, claims))
+    if not name:
+        return rehearsal.policies.grant(Identity(id="anonymous", issuer="anonymous", scheme="anonymous"))
+    subjects = {key: subject for test in rehearsal.documents.tests for key, subject in test.model.subjects.items()}
+    if name not in subjects:
+        raise typer.BadParameter(f"no PolicyTest names {name!r}; known: {', '.join(sorted(subjects)) or 'none'}")
+    return rehearsal.policies.grant(cases.identity(name, subjects[name]))
+
+
+def _bearer(loaded: Loaded, file: Path) -> Identity:
+    """The identity that a verified token with these claims would give."""
+    try:
+        found: Any = orjson.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file}: {error}") from error
+    issuers = loaded.settings.authentication.jwt if loaded.settings is not None else {}
+    for name, issuer in issuers.items():
+        if isinstance(found, dict) and found.get("iss") == issuer.issuer:
+            return Identity(
+                id=str(found.get(issuer.subject, "")),
+                issuer=name,
+                scheme="jwt",
+                claims=found,
+                groups=_texts(found.get(issuer.groups)),
+                scopes=_texts(found.get(issuer.scopes)),
+                scope_ceiling=issuer.scope_ceiling,
+            )
+    raise typer.BadParameter(f"{file}: `iss` names no configured issuer; known: {', '.join(issuers) or 'none'}")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.split())
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
+
+
+def failures(loaded: Loaded) -> list[Problem]:
+    """Cases that are answered otherwise than they expect, as problems at their place."""
+    rehearsal = rehearse(loaded)
+    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match)
+    return [_problem(result) for result in report.results if not result.passed]
+
+
+def _problem(result: cases.Result) -> Problem:
+    file, _, line = result.place.rpartition(":")
+    return Problem(file, int(line), 1, f"{result.test}: {result.case} as {result.subject}", result.message)
