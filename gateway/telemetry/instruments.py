@@ -86,12 +86,30 @@ AUTHZ: Final = Instrument(
 VALIDATION: Final = Instrument(
     "gateway.validation.rejections", "counter", "{request}", "Requests refused by validation, by reason.", ("rule",)
 )
+RATE_LIMITS: Final = Instrument(
+    "gateway.ratelimit.decisions",
+    "counter",
+    "{decision}",
+    "Requests a rate limit allowed, by limit, and requests refused by one.",
+    ("policy", "outcome"),
+)
 BUILD: Final = Instrument("target", "gauge", "", "Which gateway this is.", ("service.name", "service.version"))
 
 COUNTED: Final = (
-    Instrument("gateway.ratelimit.decisions", "counter", "{decision}", "Rate limit decisions.", ("policy", "outcome", "backend")),
-    Instrument("gateway.ratelimit.store.failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
+    Instrument("gateway.ratelimit.store_failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
     Instrument("gateway.jwks.fetches", "counter", "{fetch}", "Key set fetches.", ("issuer", "outcome")),
+    Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Reloads of the api-keys file.", ("outcome",)),
+    Instrument("gateway.secret.refresh_failures", "counter", "{failure}", "Secrets that could not be read again.", ("source",)),
+    Instrument("gateway.upstream.connect_failures", "counter", "{failure}", "Failed connections to an upstream.", ("upstream",)),
+    Instrument("gateway.upstream.poisoned", "counter", "{connection}", "Idle upstream connections that spoke.", ("upstream",)),
+    Instrument("gateway.upstream.retries", "counter", "{retry}", "Requests sent to an upstream again.", ("upstream",)),
+    Instrument("gateway.connections.refused", "counter", "{connection}", "Connections refused.", ("listener", "reason")),
+    Instrument("gateway.tls.handshakes.failed", "counter", "{handshake}", "Failed TLS handshakes.", ("listener", "reason")),
+    Instrument("gateway.tls.reloads", "counter", "{reload}", "Certificates picked up while running.", ("listener", "outcome")),
+    Instrument("gateway.tls.certificate.not_after", "gauge", "s", "Unix time a listener's certificate expires at.", ("listener",)),
+    Instrument("gateway.certificate.not_after", "gauge", "s", "Unix time a certificate expires at.", ("certificate",)),
+    Instrument("gateway.credential.errors", "counter", "{error}", "Upstream credentials that could not be had.", ("credential",)),
+    Instrument("gateway.credential.not_after", "gauge", "s", "Unix time an upstream credential expires at.", ("credential",)),
     Instrument("gateway.audit.queued", "gauge", "{event}", "Audit events not yet written."),
     Instrument("gateway.audit.written", "counter", "{event}", "Audit events written."),
     Instrument("gateway.audit.dropped", "counter", "{event}", "Audit events lost."),
@@ -100,9 +118,6 @@ COUNTED: Final = (
     Instrument("gateway.spans.dropped", "counter", "{span}", "Spans lost because the queue was full or the collector failed."),
     Instrument("gateway.config.reloads", "counter", "{reload}", "Reloads of the configuration.", ("outcome",)),
     Instrument("gateway.config.last_success", "gauge", "", "1 if the last reload was taken over, 0 if it was refused."),
-    Instrument("gateway.credential.errors", "counter", "{error}", "Upstream credentials that could not be had.", ("credential",)),
-    Instrument("gateway.credential.not_after", "gauge", "s", "Unix time an upstream credential expires at.", ("credential",)),
-    Instrument("gateway.certificate.not_after", "gauge", "s", "Unix time a certificate expires at.", ("certificate",)),
 )
 """What rooms count and set by name."""
 
@@ -122,6 +137,7 @@ INSTRUMENTS: Final = (
     AUTHN,
     AUTHZ,
     VALIDATION,
+    RATE_LIMITS,
     *COUNTED,
     *PROCESS,
     BUILD,

@@ -60,6 +60,7 @@ class Registry:
             status,
             None if principal is None else principal.scheme,
             None if decision is None else (decision.allowed, decision.rule, decision.shadow),
+            tuple([allowance.policy for allowance in exchange.allowances]),
         )
         series = self._series.get(key)
         if series is None:

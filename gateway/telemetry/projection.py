@@ -9,6 +9,7 @@ from gateway.telemetry.instruments import (
     AUTHZ,
     BOUNDS,
     CLIENT_DURATION,
+    RATE_LIMITS,
     REQUESTS,
     SERVER_DURATION,
     VALIDATION,
@@ -107,11 +108,17 @@ def _validation(seen: Seen) -> list[Labels]:
     return [labelled(VALIDATION, seen.reason)] if seen.reason in VALIDATION_REASONS else []
 
 
+def _rate_limits(seen: Seen) -> list[Labels]:
+    allowed = [labelled(RATE_LIMITS, policy, "allowed") for policy in seen.limits]
+    return [*allowed, labelled(RATE_LIMITS, None, "refused")] if seen.reason is Reason.RATE_LIMITED else allowed
+
+
 COUNTS: Final[dict[Instrument, View]] = {
     REQUESTS: _requests,
     AUTHN: _authn,
     AUTHZ: _authz,
     VALIDATION: _validation,
+    RATE_LIMITS: _rate_limits,
 }
 
 

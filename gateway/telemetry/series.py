@@ -33,6 +33,7 @@ class Seen(NamedTuple):
     upstream_status: int | None
     scheme: str | None
     decision: tuple[bool, str | None, tuple[str, bool] | None] | None
+    limits: tuple[str, ...]
 
 
 class Buckets:
