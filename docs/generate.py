@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Writes the reference pages that come from code: `make docs`. A test compares them with what stands in docs/reference."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from docs.reasons import MEANING  # noqa: E402  the script is run by its path
+from docs.tables import objects, table  # noqa: E402
+from gateway.cli.schema import config_schema, policy_schema  # noqa: E402
+from gateway.core.reason import STATUS, Reason, title  # noqa: E402
+from gateway.telemetry.instruments import INSTRUMENTS, prometheus_name  # noqa: E402
+
+NOTE = "<!-- Made by docs/generate.py (`make docs`): change the code it comes from, not this page. -->"
+
+
+def errors() -> list[str]:
+    lines = [
+        "# Errors",
+        "",
+        "What the gateway answers by itself is a problem document (RFC 9457) with `Content-Type: application/problem+json`:",
+        "",
+        "```json",
+        '{"type": "urn:latchgate:problem:policy-denied", "title": "Forbidden", "status": 403, "instance": "urn:uuid:0192…",',
+        ' "error": "The request was denied", "timestamp": "2026-11-21T10:58:00Z", "request_id": "0192…"}',
+        "```",
+        "",
+        "The reason is the end of `type`, the audit event's `reason` and the label `reason` of `gateway_requests_total`. It is one",
+        "of a closed list and never renamed. `error` is one fixed text per status: no rule, no upstream, no hint if a key exists.",
+    ]
+    for status in sorted(set(STATUS.values())):
+        lines += ["", f"## {status} {title(status)}", ""]
+        rows = [[f"`{reason}`", *MEANING[reason]] for reason in Reason if STATUS[reason] == status]
+        lines += table(["reason", "means", "do"], rows)
+    return lines
+
+
+def metrics() -> list[str]:
+    lines = [
+        "# Metrics",
+        "",
+        "On `/metrics` of the admin listener in Prometheus' text format, and by OTLP where `telemetry.metrics.otlp` says so.",
+        "Labels lose their dots in Prometheus (`http.route` is `http_route`); a histogram `x` is read as `x_bucket`, `x_sum` and",
+        "`x_count`. A route is named by its name and pattern, never by a path; a label's values beyond the cardinality limit are",
+        "counted together under `otel.metric.overflow`.",
+        "",
+    ]
+    rows = [
+        [
+            f"`{instrument.name}`",
+            f"`{prometheus_name(instrument)}`",
+            instrument.type,
+            ", ".join(f"`{label}`" for label in instrument.labels) or "—",
+            instrument.about,
+        ]
+        for instrument in INSTRUMENTS
+    ]
+    return lines + table(["OpenTelemetry", "Prometheus", "type", "labels", "what"], rows)
+
+
+def configuration() -> list[str]:
+    return [
+        "# Configuration",
+        "",
+        "Every key of `config.yaml`. `gateway config schema` prints the same as JSON Schema 2020-12 for your editor;",
+        "[contract.md](contract.md#2-configuration) has one annotated example of everything.",
+        "",
+        *objects(config_schema(), "config.yaml"),
+    ]
+
+
+def policies() -> list[str]:
+    return [
+        "# Policy files",
+        "",
+        "Every key of policy documents. What they mean: [contract.md](contract.md#4-policies).",
+        "",
+        *objects(policy_schema(), ""),
+    ]
+
+
+PAGES: dict[str, Callable[[], list[str]]] = {
+    "errors.md": errors,
+    "metrics.md": metrics,
+    "configuration.md": configuration,
+    "policies.md": policies,
+}
+
+
+def render(page: str) -> str:
+    """The text of one reference page."""
+    first, *rest = PAGES[page]()
+    return "\n".join([first, "", NOTE, *rest]) + "\n"
+
+
+def main() -> None:
+    for page in PAGES:
+        (ROOT / "docs" / "reference" / page).write_text(render(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
