@@ -1,0 +1,93 @@
+"""Payloads hidden from inspection: attack rows 142 (agentgateway), 88 (MCP Go SDK, Envoy AI Gateway), 66 (nginx) and 44 (caddy-security)."""
+
+import gzip
+import json
+import zlib
+
+import pytest
+
+from gateway.core.errors import BadRequest
+from gateway.core.exchange import Exchange
+from gateway.core.message import Inbound
+from gateway.edge.cors import Cors
+from gateway.edge.finish import Finish
+from gateway.edge.model import Validate
+from gateway.edge.problem import render
+from gateway.edge.security_headers import SecurityHeaders
+from gateway.edge.validation import Validation
+from gateway.ratelimit.headers import LimitFields
+from tests.fakes import HeldBody, a_request
+
+SCHEMA = b'{"type":"object","properties":{"forbidden":false,"name":{"type":"string"}}}'
+FORBIDDEN = b'"forbidden":1'
+TYPE = (b"content-type", b"application/json")
+
+
+async def status(body: HeldBody, *headers: tuple[bytes, bytes], limit: str | None = None) -> int:
+    stage = Validation(Validate.model_validate({"body_limit": limit} if limit else {}), schema=SCHEMA)
+    with pytest.raises(BadRequest) as refused:
+        await stage.validate(a_request("POST", headers=[TYPE, *headers], body=body))
+    return refused.value.status
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
+@pytest.mark.parametrize("limit", [None, "64KiB", "4MiB"])
+async def test_row_142_padding_before_the_forbidden_member_does_not_hide_it(declared: bool, limit: str | None) -> None:
+    padding = b'{"name":"' + b"a" * (2 * 1024 * 1024 + 1) + b'",'
+    answered = await status(HeldBody(padding, FORBIDDEN, b"}", declared=declared), limit=limit)
+    assert answered == (422 if limit == "4MiB" else 413)
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"br", b"deflate", b"zstd", b"x-gzip", b"identity, gzip", b"GZIP", b""])
+async def test_row_142_encoded_body_cannot_be_inspected_and_is_refused(coding: bytes) -> None:
+    plain = b"{" + FORBIDDEN + b"}"
+    body = {b"gzip": gzip.compress(plain), b"deflate": zlib.compress(plain)}.get(coding, plain)
+    assert await status(HeldBody(body), (b"content-encoding", coding)) == 415
+
+
+async def test_row_142_second_content_encoding_is_seen() -> None:
+    assert await status(HeldBody(b"{}"), (b"content-encoding", b"identity"), (b"content-encoding", b"gzip")) == 415
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name":"ok","name":{"forbidden":1}}',
+        b'{"name":"ok","Name":{"forbidden":1}}',
+        b'{"na\\u0000me":"x"}',
+        b'{"name":"ok","\\u006eame":1}',
+        b'{"params":{},"params":{"forbidden":1}}',
+    ],
+    ids=["twice", "other case", "NUL", "escaped", "params twice"],
+)
+async def test_row_88_names_that_two_parsers_read_differently_are_refused(body: bytes) -> None:
+    assert await status(HeldBody(body)) == 422
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
+async def test_row_66_body_limit_of_the_route_holds(declared: bool) -> None:
+    stage = Validation(Validate.model_validate({"body_limit": "1KiB"}))
+    request = a_request("POST", headers=[TYPE], body=HeldBody(b"x" * 512, b"x" * 513, declared=declared))
+
+    async def forward() -> None:
+        await stage.validate(request)
+        async for _ in request.body:
+            pass
+
+    with pytest.raises(BadRequest) as refused:
+        await forward()
+    assert refused.value.status == 413
+
+
+async def test_row_44_what_a_client_sent_never_becomes_a_page() -> None:
+    stage = Validation(Validate(), schema=b'{"additionalProperties":{"type":"string"}}')
+    with pytest.raises(BadRequest) as refused:
+        await stage.validate(a_request("POST", headers=[TYPE], body=HeldBody(b'{"<script>alert(1)</script>":1}')))
+    response = render(refused.value, request_id="r", now=0)
+    finish = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=LimitFields("none"))
+    inbound = Inbound(method="POST", target=b"/", version="1.1", headers=[], peer="", listener="main")
+    headers = dict(finish(response, inbound=inbound, exchange=Exchange("r", 0, 0, "g", "main", "POST", "")).headers)
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert b"default-src 'self'" in headers[b"content-security-policy"]
+    assert json.loads(response.body)["errors"] == [{"pointer": "/<script>alert(1)<~1script>", "keyword": "type"}]
