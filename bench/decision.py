@@ -13,7 +13,8 @@ from pathlib import Path
 
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import load
-from gateway.authz.policy import METHODS, Policies, RouteFact
+from gateway.authz.model import METHODS
+from gateway.authz.policy import Policies, RouteFact
 from gateway.authz.rule import first
 from gateway.core.decision import AccessRequest
 from gateway.core.message import NO_BODY, Request

@@ -4,33 +4,32 @@ import ipaddress
 from collections.abc import Collection, Iterator
 
 from gateway.authz.cel.values import Timestamp
-from gateway.authz.document import Loaded
-from gateway.authz.model import PolicyTest
+from gateway.authz.document import Loaded, PolicyDocuments
+from gateway.authz.model import Case, PolicyTest
 from gateway.config.document import Steps
 from gateway.config.validation import suggest
 from gateway.core.errors import Problem
 
 
-def tests(documents: list[Loaded[PolicyTest]], roles: Collection[str], rules: Collection[str]) -> Iterator[Problem]:
-    """Everything that is wrong with the tests."""
-    for loaded in documents:
+def tests(documents: PolicyDocuments, roles: Collection[str], rules: Collection[str]) -> Iterator[Problem]:
+    """Everything that is wrong with the tests. Where rules were left out because of mistakes, their names are not missed."""
+    for loaded in documents.tests:
         for name, subject in loaded.model.subjects.items():
             for number, role in enumerate(subject.roles or ()):
                 if role not in roles:
                     path: Steps = ("subjects", name, "roles", number)
                     yield loaded.problem(path, f"unknown role {role!r}", suggest(role, sorted(roles)))
-        for number in range(len(loaded.model.cases)):
-            yield from _case(loaded, number, rules)
+        for number, case in zip(loaded.numbers, loaded.model.cases, strict=True):
+            yield from _case(loaded, number, case, rules if documents.complete else None)
 
 
-def _case(loaded: Loaded[PolicyTest], number: int, rules: Collection[str]) -> Iterator[Problem]:
-    case = loaded.model.cases[number]
+def _case(loaded: Loaded[PolicyTest], number: int, case: Case, rules: Collection[str] | None) -> Iterator[Problem]:
     path: Steps = ("cases", number)
     subjects = sorted(loaded.model.subjects)
     for name in case.expect:
         if name not in loaded.model.subjects:
             yield loaded.problem((*path, "expect", name), f"unknown subject {name!r}", suggest(name, subjects), key=True)
-    if case.rule is not None and case.rule not in rules:
+    if case.rule is not None and rules is not None and case.rule not in rules:
         yield loaded.problem((*path, "rule"), f"unknown rule {case.rule!r}", suggest(case.rule, sorted(rules)))
     try:
         ipaddress.ip_address(case.from_)

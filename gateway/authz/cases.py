@@ -77,7 +77,7 @@ def run(documents: PolicyDocuments, policies: Policies, match: Match) -> Report:
     results: list[Result] = []
     for loaded in documents.tests:
         principals = {name: policies.grant(identity(name, subject)) for name, subject in loaded.model.subjects.items()}
-        for number, case in enumerate(loaded.model.cases):
+        for number, case in zip(loaded.numbers, loaded.model.cases, strict=True):
             for result in _case(loaded, number, case, principals, policies, match):
                 results.append(result)
                 _cover(coverage, result.explanation)

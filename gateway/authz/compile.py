@@ -43,14 +43,16 @@ def compile_policies(
     rules: list[Rule] = []
     for loaded in documents.policies:
         covered = compiler.covered(loaded)
-        compiled = [compiler.rule(loaded, number, covered, numbering) for number in range(len(loaded.model.rules))]
+        parts = zip(loaded.numbers, loaded.model.rules, strict=True)
+        compiled = [compiler.rule(loaded, number, model, covered, numbering) for number, model in parts]
         rules.extend(compiled)
         for fact in covered:
             by_route[fact.name].extend(compiled)
     found = compiler.problems
-    found.extend(lint.ungranted(documents, roles))
-    found.extend(lint.without_rule(routes, by_route))
-    found.extend(case_lint.tests(documents.tests, roles, {rule.name for rule in rules}))
+    if documents.complete:
+        found.extend(lint.ungranted(documents, roles))
+        found.extend(lint.without_rule(routes, by_route))
+    found.extend(case_lint.tests(documents, roles, {rule.name for rule in rules}))
     found.sort(key=lambda problem: (problem.file, problem.line, problem.column))
     if any(problem.severity == "error" for problem in found):
         return None, found
@@ -104,7 +106,7 @@ class _Compiler:
         """All bindings of all documents."""
         bindings = Bindings()
         for loaded in documents:
-            for number, binding in enumerate(loaded.model.bindings):
+            for number, binding in zip(loaded.numbers, loaded.model.bindings, strict=True):
                 self._bind(loaded, ("bindings", number), binding, bindings)
         return bindings
 
@@ -149,9 +151,8 @@ class _Compiler:
             names.update(dict.fromkeys(matching))
         return [self._routes[name] for name in names]
 
-    def rule(self, loaded: Loaded[Policy], number: int, covered: list[RouteFact], numbering: Numbering) -> Rule:
-        """One rule, compiled."""
-        model = loaded.model.rules[number]
+    def rule(self, loaded: Loaded[Policy], number: int, model: RuleModel, covered: list[RouteFact], numbering: Numbering) -> Rule:
+        """One rule, compiled; it is the `number`th of its file."""
         path: Steps = ("rules", number)
         written = _written((*path, "when"), model.when)
         if model.unless is not None:

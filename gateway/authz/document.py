@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 from pydantic import BaseModel
 
 from gateway.authz.model import KINDS, Policy, PolicyTest, Roles
+from gateway.authz.salvage import PARTS, salvaged
 from gateway.config.document import Document, Steps, read
 from gateway.config.validation import suggest, validate
 from gateway.core.errors import Problem
@@ -21,10 +22,12 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[M]):
-    """A model and the document it came from."""
+    """A model and the document it came from. `numbers` are the places in the file of its rules, bindings or cases: those of
+    a document with mistakes have gaps where a bad one was left out."""
 
     model: M
     document: Document
+    numbers: tuple[int, ...]
 
     def problem(self, path: Steps, message: str, hint: str = "", *, key: bool = False, severity: str = "error") -> Problem:
         """A problem at the node of `path`, or at its key."""
@@ -44,6 +47,11 @@ class PolicyDocuments:
     tests: list[Loaded[PolicyTest]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     revision: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was left out because of a mistake."""
+        return not any(problem.severity == "error" for problem in self.problems)
 
 
 def load(paths: Sequence[Path]) -> PolicyDocuments:
@@ -104,16 +112,21 @@ def _sort(document: Document, file: Path, documents: PolicyDocuments) -> None:
 
 
 def _validated(kind: str, document: Document, documents: PolicyDocuments) -> None:
+    model: BaseModel | None
     model, problems = validate(KINDS[kind], document)
     documents.problems.extend(problems)
+    if model is None:
+        model, numbers = salvaged(kind, document.value)
+    else:
+        numbers = tuple(range(len(document.value.get(PARTS[kind][0], ()))))
     match model:
         case Roles():
-            documents.roles.append(Loaded(model, document))
+            documents.roles.append(Loaded(model, document, numbers))
         case Policy():
-            documents.policies.append(Loaded(model, document))
+            documents.policies.append(Loaded(model, document, numbers))
         case PolicyTest():
-            documents.tests.append(Loaded(model, document))
-        case None:
+            documents.tests.append(Loaded(model, document, numbers))
+        case _:
             return
 
 
@@ -132,7 +145,7 @@ def _repeated(documents: PolicyDocuments) -> Iterator[Problem]:
 
 def _repeated_rules(policy: Loaded[Policy]) -> Iterator[Problem]:
     first: dict[str, str] = {}
-    for number, rule in enumerate(policy.model.rules):
+    for number, rule in zip(policy.numbers, policy.model.rules, strict=True):
         path = ("rules", number, "name")
         if rule.name in first:
             yield policy.problem(path, f"the rule name {rule.name!r} is used twice", f"first in {first[rule.name]}")

@@ -60,7 +60,7 @@ def ungranted(documents: PolicyDocuments, roles: Mapping[str, Resolved]) -> Iter
     granted = sorted({pattern for role in roles.values() for pattern in role.permissions})
     covered: dict[str, bool] = {}
     for loaded in documents.policies:
-        for number, rule in enumerate(loaded.model.rules):
+        for number, rule in zip(loaded.numbers, loaded.model.rules, strict=True):
             permission = rule.permission
             if permission is None:
                 continue

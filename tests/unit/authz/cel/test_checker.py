@@ -109,5 +109,5 @@ def test_the_subset_is_accepted(source: str) -> None:
     "source", ["request.method == 'GET'", "'a' in subject.roles", "env.now > timestamp(0)", "resource.path == '/'"]
 )
 def test_a_binding_reads_the_identity_only(source: str) -> None:
-    with pytest.raises(CelError, match="unknown name|not a field"):
+    with pytest.raises(CelError, match=r"unknown name|not a field"):
         clause(source, BINDINGS)

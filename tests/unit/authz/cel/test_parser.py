@@ -177,12 +177,18 @@ WORDS = [
 ]
 
 
+def parsed(source: str) -> Node | CelError:
+    try:
+        return parse(source)
+    except CelError as error:
+        return error
+
+
 @given(st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join))
 def test_any_words_give_a_tree_or_a_cel_error(source: str) -> None:
-    try:
-        tree = parse(source)
-    except CelError as error:
-        assert 0 <= error.offset <= len(source)
+    tree = parsed(source)
+    if isinstance(tree, CelError):
+        assert 0 <= tree.offset <= len(source)
         return
     assert tree.depth <= MAX_DEPTH
     assert shape(parse(shape(tree).replace("True", "true"))) == shape(tree)
@@ -190,7 +196,6 @@ def test_any_words_give_a_tree_or_a_cel_error(source: str) -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_gives_a_tree_or_a_cel_error(source: str) -> None:
-    try:
-        parse(source)
-    except CelError as error:
-        assert 0 <= error.offset <= len(source)
+    tree = parsed(source)
+    place = tree.offset if isinstance(tree, CelError) else tree.span[1]
+    assert 0 <= place <= len(source)
