@@ -28,6 +28,10 @@ class Alarm:
         if deadline < self._at:
             self._set(deadline)
 
+    def left(self) -> float:
+        """Seconds until it rings."""
+        return self.deadline - self._loop.time()
+
     def never(self) -> None:
         """Do not ring until told otherwise."""
         self.deadline = NEVER
@@ -48,7 +52,7 @@ class Alarm:
     def _ring(self) -> None:
         self._handle = None
         self._at = NEVER
-        if self.deadline - self._loop.time() <= RESOLUTION:
+        if self.left() <= RESOLUTION:
             self._on_ring()
         elif self.deadline < NEVER:
             self._set(self.deadline)

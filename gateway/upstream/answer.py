@@ -112,12 +112,13 @@ def stripped_prefix(outbound: Outbound, base: bytes) -> bytes:
 
 def scrubbed(fields: list[Field], secrets: Sequence[bytes]) -> list[Field]:
     """The fields with every injected secret replaced; the framing's digits are left alone."""
-    spellings = {spelling for secret in secrets for spelling in (secret, secret.removeprefix(b"Basic ")) if spelling}
     joined = b"\n".join([value for _, value in fields])
-    found = sorted((spelling for spelling in spellings if spelling in joined), key=len, reverse=True)
+    # `Basic` is a word anybody may write; what follows it is the secret.
+    found = [secret.removeprefix(b"Basic ") for secret in secrets if secret.removeprefix(b"Basic ") in joined]
     if not found:
         return fields
-    return [(name, value if name == FRAMING else masked(value, found)) for name, value in fields]
+    spellings = sorted(filter(None, found), key=len, reverse=True)
+    return [(name, value if name == FRAMING else masked(value, spellings)) for name, value in fields]
 
 
 def masked(value: bytes, secrets: list[bytes]) -> bytes:

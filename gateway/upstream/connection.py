@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = 60.0
 """Seconds an idle connection is kept."""
+CALM: Final = 4.0
+"""Seconds for which an idle connection is trusted with a request that may not be sent twice: servers commonly close after 5."""
 
 
 class Pool(Protocol):
@@ -41,7 +43,6 @@ class Connection(asyncio.Protocol):
         self.ip = ip
         self.address = address
         self.served = 0
-        self.released = 0.0
         self.seen = 0
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -69,6 +70,10 @@ class Connection(asyncio.Protocol):
         self._quiet = 0
 
     # What the pool and the transport do with it
+
+    def is_calm(self) -> bool:
+        """Whether it served so lately that the upstream cannot have closed it for idleness."""
+        return self._alarm.left() > KEPT - CALM
 
     def is_usable(self) -> bool:
         """Whether the next request may go out here."""
@@ -126,7 +131,6 @@ class Connection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Wait for the next request, not forever."""
-        self.released = self._loop.time()
         self._alarm.within(KEPT)
 
     def resume(self) -> None:
@@ -219,7 +223,7 @@ class Connection(asyncio.Protocol):
             self._until_close = status not in BODILESS and not self._bodiless
         elif b"transfer-encoding" in names and (self._bodiless or status in BODILESS):
             self._keep = False
-        if any(name in names for name in CHALLENGES) and binds_identity(fields):
+        if not CHALLENGES.isdisjoint(names) and binds_identity(fields):
             self._keep = False
         # llhttp cannot be told that the answer to HEAD ends with its head; it gets a successor in `_finish`.
         self._complete = self._bodiless
@@ -264,30 +268,27 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """The answer is complete: hand over the rest, and the connection back."""
-        self._stop_upload()
-        owner, stream, pieces = self._owner, self._stream, self._pieces
-        self._leave()
-        if stream is not None:
-            stream.feed(pieces)
+        if self._upload is not None:
+            self._stop_upload()
+        owner, self._owner = self._owner, None
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            stream.feed(self._pieces)
             stream.end()
         elif owner is not None and not owner.done():
-            owner.set_result(Reply(self._status, self._fields, self._names, b"".join(pieces), None))
+            owner.set_result(Reply(self._status, self._fields, self._names, b"".join(self._pieces), None))
         if self._poisoned:
             self._pool.poisoned()
         elif self._keep and self._transport is not None:
-            self._recover()
+            self.served += 1
+            if self._bodiless:
+                self._parser = httptools.HttpResponseParser(self)
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
             self._pool.release(self)
             return
         self.close()
-
-    def _recover(self) -> None:
-        """Make ready for the next exchange."""
-        self.served += 1
-        if self._bodiless:
-            self._parser = httptools.HttpResponseParser(self)
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
 
     def _leave(self) -> None:
         self._stop_upload()

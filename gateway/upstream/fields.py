@@ -26,7 +26,7 @@ REMEMBERED: Final = 1024
 MOST_HOPS: Final = 20
 USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 NOTHING: Final[frozenset[bytes]] = frozenset()
-UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED)
+UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie"})
 VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
 
 
@@ -139,7 +139,7 @@ def fixed_fields(upstream: Upstream) -> tuple[Field, ...]:
     for name, value in upstream.headers.set.items():
         key = name.lower().encode("ascii")
         if key in UNSETTABLE:
-            raise ValueError(f"headers.set may not name {name}: the gateway writes that field itself")
+            raise ValueError(f"headers.set may not name {name}: that field is the gateway's, or a credential's")
         if not value.isascii() or any((ord(sign) < 0x20 and sign != "\t") or ord(sign) == 0x7F for sign in value):
             raise ValueError(f"headers.set.{name} holds characters that a header field cannot carry: use printable ASCII")
         fields.append((key, value.strip(" \t").encode("ascii")))

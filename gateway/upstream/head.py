@@ -8,9 +8,10 @@ from gateway.core.message import Field, Outbound
 HEAD_LIMIT: Final = 64 * 1024
 FIELD_LIMIT: Final = 200
 BODILESS: Final = (204, 304)
+COLON: Final = b": "
 ANTICIPATE_BODY: Final = ("POST", "PUT", "PATCH")
 CONNECTION_BOUND: Final = (b"negotiate", b"ntlm")
-CHALLENGES: Final = (b"www-authenticate", b"proxy-authenticate", b"authentication-info", b"proxy-authentication-info")
+CHALLENGES: Final = frozenset({b"www-authenticate", b"proxy-authenticate", b"authentication-info", b"proxy-authentication-info"})
 
 
 def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
@@ -22,15 +23,15 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
     headers, body = outbound.headers, outbound.body
     if authority is not None:
         headers = [(name, authority if name == b"host" else value) for name, value in headers]
-    lines = [b"%b %b HTTP/1.1" % (outbound.method.encode("ascii"), outbound.target)]
-    lines += [name + b": " + value for name, value in headers]
+    framing = b""
     whole = body.whole if body.length != 0 else b""
     if whole is None:
-        lines.append(b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length)
+        framing = b"\r\ntransfer-encoding: chunked" if body.length is None else b"\r\ncontent-length: %d" % body.length
     elif whole or outbound.method in ANTICIPATE_BODY:
-        lines.append(b"content-length: %d" % len(whole))
-    head = b"\r\n".join(lines)
-    ends = len(lines) - 1
+        framing = b"\r\ncontent-length: %d" % len(whole)
+    fields = b"\r\n".join(map(COLON.join, headers))
+    head = b"%b %b HTTP/1.1\r\n%b%b" % (outbound.method.encode("ascii"), outbound.target, fields, framing)
+    ends = len(headers) + (1 if framing else 0)
     if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head or b" " in outbound.target:
         raise InternalError("a header field or the target would have broken out of its line")
     return head + b"\r\n\r\n" + (whole or b"")

@@ -7,8 +7,6 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.model import Upstream
 from gateway.upstream.target import Addresses, Resolve, Target
 
-CALM: Final = 4.0
-"""Seconds after which an idle connection is trusted only with requests that may be sent again: servers commonly close after 5."""
 EJECTED: Final = 5.0
 """Seconds a target that could not be reached is passed over, while others can."""
 
@@ -24,13 +22,13 @@ class Lane:
         self.idle: list[Connection] = []
         self._ejected_until = 0.0
 
-    def take(self, *, repeatable: bool, now: float) -> Connection | None:
+    def take(self, *, repeatable: bool) -> Connection | None:
         """The idle connection used last, since it is the least likely to be stale; None when there is none to trust."""
         idle = self.idle
         while idle:
             connection = idle[-1]
             if connection.is_usable():
-                if not repeatable and now - connection.released >= CALM:
+                if not repeatable and not connection.is_calm():
                     return None
                 return idle.pop()
             idle.pop()

@@ -159,14 +159,15 @@ class Addresses:
         now = self._time()
         if self.known and now - self._answered < STALE:
             if now - self._asked >= FRESH and self._asking is None:
-                self._ask(now)
+                self._asking = self._ask(now)
             return self.known
         # Shielded: one request's cancellation must not take the answer from the others that wait for it.
-        return await asyncio.shield(self._asking or self._ask(now))
+        self._asking = self._asking or self._ask(now)
+        return await asyncio.shield(self._asking)
 
     def _ask(self, now: float) -> "asyncio.Task[tuple[str, ...]]":
         self._asked = now
-        task = self._asking = asyncio.get_running_loop().create_task(self._refreshed())
+        task = asyncio.get_running_loop().create_task(self._refreshed())
         task.add_done_callback(self._answered_by)
         return task
 

@@ -19,7 +19,7 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 class Connections(Protocol):
     """Where connections come from."""
 
-    def take(self, *, repeatable: bool, now: float) -> Connection | None: ...
+    def take(self, *, repeatable: bool) -> Connection | None: ...
     async def connect(self, seconds: float) -> Connection: ...
     def count(self, name: str, **labels: str) -> None: ...
 
@@ -42,8 +42,7 @@ class UpstreamTransport:
         """
         body = outbound.body
         repeatable = (body.length == 0 or body.whole is not None) and outbound.method in IDEMPOTENT
-        now = asyncio.get_running_loop().time()
-        connection = self._connections.take(repeatable=repeatable, now=now)
+        connection = self._connections.take(repeatable=repeatable)
         if connection is None:
             connection = await self._connections.connect(self._connect)
         retries = 0
@@ -58,7 +57,18 @@ class UpstreamTransport:
             self._connections.count("gateway.upstream.retries")
             connection = await self._connections.connect(self._connect)
             reply = await self._exchange(connection, outbound)
-        return self._response_of(reply, outbound, connection, retries)
+        stream = reply.stream
+        response = Response(
+            reply.status,
+            self._fields(reply.status, reply.fields, reply.names, outbound),
+            reply.body,
+            stream=stream,
+            abandon=None if stream is None else stream.abandon,
+            own=False,
+        )
+        response.address = connection.address
+        response.retries = retries
+        return response
 
     async def _exchange(self, connection: Connection, outbound: Outbound) -> Reply:
         try:
@@ -75,13 +85,3 @@ class UpstreamTransport:
         except asyncio.CancelledError:
             connection.disown(owner)
             raise
-
-    def _response_of(self, reply: Reply, outbound: Outbound, connection: Connection, retries: int) -> Response:
-        headers = self._fields(reply.status, reply.fields, reply.names, outbound)
-        stream = reply.stream
-        response = Response(
-            reply.status, headers, reply.body, stream=stream, abandon=None if stream is None else stream.abandon, own=False
-        )
-        response.address = connection.address
-        response.retries = retries
-        return response
