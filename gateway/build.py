@@ -300,11 +300,14 @@ class Builder:
     def _own(self) -> Iterator[Entry[Route]]:
         """The gateway's own public paths."""
         model = self._settings.security_txt
-        text = self._at(("security_txt",), lambda: SecurityText(model)) if model is not None else None
+        text: SecurityText | None = self._at(("security_txt",), partial(SecurityText, model)) if model is not None else None
         if text is not None:
             clock = self._resources.clock
-            route = self._answering("security_txt", lambda request: text.response(clock.now()), self._finish(Cors(None)))
-            yield Entry(parse(SECURITY_TXT), ("GET",), None, route)
+
+            def answer(_: Request, text: SecurityText = text) -> Response:
+                return text.response(clock.now())
+
+            yield Entry(parse(SECURITY_TXT), ("GET",), None, self._answering("security_txt", answer, self._finish(Cors(None))))
 
     def _redirect(self, listen: Listen) -> Entry[Route]:
         """Every request of the plain-HTTP port: to https for reading, refused for the rest (CONTRACT 2)."""

@@ -35,9 +35,9 @@ async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
         response = render(error, request_id=exchange.id, now=exchange.time)
     except Exception as bug:  # a bug in this house: answered blandly, logged fully
         log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
-        error = InternalError(type(bug).__name__)
-        note_error(exchange, error)
-        response = render(error, request_id=exchange.id, now=exchange.time)
+        blandly = InternalError(type(bug).__name__)
+        note_error(exchange, blandly)
+        response = render(blandly, request_id=exchange.id, now=exchange.time)
     exchange.status = response.status
     return finish(response, inbound=inbound, exchange=exchange)
 

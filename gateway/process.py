@@ -14,7 +14,7 @@ from gateway.app import GatewayApp
 from gateway.audit.trail import Trail
 from gateway.build import build, listeners
 from gateway.config.apart import read_apart
-from gateway.core.errors import ConfigError, Problem
+from gateway.core.errors import ConfigError
 from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound
 from gateway.edge.model import Drain
@@ -182,11 +182,15 @@ class Process:
         """The configuration is live: resources follow it."""
         self.loaded = loaded
         settings = usable(loaded)
-        self.telemetry.describe(names_of(settings), lambda inbound: self.current.snapshot.doors[inbound.listener].admit.trusts(inbound))
+        self.telemetry.describe(names_of(settings), self._trusts)
         for section in self._fixed:
             if getattr(settings, section) != self._fixed[section]:
                 log.warning("a changed section counts from the next start", extra={"section": section})
         await self.resources.commit()
+
+    def _trusts(self, inbound: Inbound) -> bool:
+        """Whose `traceparent` continues a trace: that of the proxies whose word counts anyway."""
+        return self.current.snapshot.doors[inbound.listener].admit.trusts(inbound)
 
     def _refused(self, error: ConfigError) -> None:
         self.trail.event("config.refused", problems=[str(problem) for problem in error.problems])
@@ -238,7 +242,8 @@ class Process:
     async def stop(self, *, cut_off: bool = False) -> None:
         """End everything, evidence last."""
         await self.server.close()
-        self.trail.event("gateway.stopped", version=__version__, generation=self.current.snapshot.generation, pid=os.getpid(), cut_off=cut_off)
+        generation = self.current.snapshot.generation
+        self.trail.event("gateway.stopped", version=__version__, generation=generation, pid=os.getpid(), cut_off=cut_off)
         await self._end()
 
     async def _end(self) -> None:

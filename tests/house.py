@@ -64,7 +64,7 @@ class Upstream:
 
     seen: list[Seen] = field(default_factory=list)
     port: int = 0
-    answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
+    answer: bytes = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -151,8 +151,18 @@ class Keys:
 
     def token(self, subject: str = "alice", **claims: Any) -> str:
         now = int(time.time())
-        body = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 600, "roles": ["member"], "org": "acme"} | claims
-        return jwt.encode({key: value for key, value in body.items() if value is not None}, self.private, "ES256", headers={"kid": "k1"})
+        body = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "iat": now,
+            "exp": now + 600,
+            "roles": ["member"],
+            "org": "acme",
+        } | claims
+        return jwt.encode(
+            {key: value for key, value in body.items() if value is not None}, self.private, "ES256", headers={"kid": "k1"}
+        )
 
 
 POLICY = """
@@ -233,7 +243,14 @@ class House:
             writer.close()
 
     async def get(
-        self, target: str, *, method: str = "GET", token: str | None = None, headers: Mapping[str, str] | None = None, body: bytes = b"", host: str = "gw.test"
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        host: str = "gw.test",
     ) -> Reply:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
         if token is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.demo.run import TOKEN_VARIABLE, run, serve_tracker
+from gateway.demo.run import VARIABLE, run, serve_tracker
 
 
 def demo(
@@ -17,9 +17,9 @@ def demo(
 ) -> None:
     """A small tool API that demands a credential, the gateway in front, and five requests with five different answers."""
     if upstream_only:
-        token = os.environ.get(TOKEN_VARIABLE)
+        token = os.environ.get(VARIABLE)
         if not token:
-            print(f"set {TOKEN_VARIABLE} to the token that the tracker shall demand", file=sys.stderr)
+            print(f"set {VARIABLE} to the token that the tracker shall demand", file=sys.stderr)
             raise typer.Exit(2)
         raise typer.Exit(asyncio.run(serve_tracker(token, port)))
     raise typer.Exit(run(0 if check else port, check=check))

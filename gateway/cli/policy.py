@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from pydantic import ValidationError
 
 from gateway.authz import cases
 from gateway.authz.explain import explain as explained
@@ -29,8 +30,8 @@ class Format(StrEnum):
 Output = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
-@app.command()
-def test(
+@app.command("test")
+def run_cases(
     config: Config = None,
     env_file: EnvFile = None,
     coverage: Annotated[bool, typer.Option("--coverage", help="Fail when a rule was not seen in both outcomes.")] = False,
@@ -87,7 +88,7 @@ def explain(
 ) -> None:
     """Say whether a request would be allowed, and which rule decided, with the values compared.
 
-    Exit 0: it was explained, whatever the answer; 1: no route claims it, or it would be refused before policy; 78: bad configuration.
+    Exit 0: it was explained, whatever the answer; 1: no route claims it, or it is refused before policy; 78: bad configuration.
     """
     loaded = sound(config, env_file)
     rehearsal = rehearse(loaded)
@@ -104,6 +105,17 @@ def explain(
         raise typer.Exit(1)
     explanation = explained(rehearsal.policies, _principal(loaded, rehearsal, as_, claims), access)
     print(orjson.dumps(explanation.data(), option=orjson.OPT_INDENT_2).decode() if format is Format.JSON else explanation.text())
+
+
+def _case(method: str, path: str, *, host: str, address: str, now: str) -> Case:
+    """The request in question. Raises typer.BadParameter."""
+    wanted = {"request": f"{method} {path}", "host": host, "from": address} | ({"now": now} if now else {})
+    try:
+        return Case.model_validate(wanted)
+    except ValidationError as error:
+        raise typer.BadParameter(
+            "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+        ) from error
 
 
 def _principal(loaded: Loaded, rehearsal: Rehearsal, name: str, claims: Path | None) -> Principal:

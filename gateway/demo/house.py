@@ -33,9 +33,12 @@ routes:
      authenticate: [jwt.demo], rate_limits: [per-principal]}}
   - {{name: issues.one, match: {{path: "/projects/{{owner}}/issues/{{number}}", methods: [GET]}}, upstream: tracker,
      authenticate: [jwt.demo], rate_limits: [per-principal]}}
-  - {{name: search, match: {{path: /search, methods: [GET]}}, upstream: tracker, authenticate: [jwt.demo], rate_limits: [search]}}
-  - {{name: events, match: {{path: /events, methods: [GET]}}, upstream: tracker, authenticate: [jwt.demo], rate_limits: [per-principal]}}
-  - {{name: whoami, match: {{path: /whoami, methods: [GET]}}, upstream: tracker, authenticate: [jwt.demo], rate_limits: [per-principal]}}
+  - {{name: search, match: {{path: /search, methods: [GET]}}, upstream: tracker,
+     authenticate: [jwt.demo], rate_limits: [search]}}
+  - {{name: events, match: {{path: /events, methods: [GET]}}, upstream: tracker,
+     authenticate: [jwt.demo], rate_limits: [per-principal]}}
+  - {{name: whoami, match: {{path: /whoami, methods: [GET]}}, upstream: tracker,
+     authenticate: [jwt.demo], rate_limits: [per-principal]}}
 audit: {{file: audit.jsonl}}
 log: {{level: warning, format: text}}
 """

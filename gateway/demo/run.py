@@ -15,7 +15,7 @@ from gateway.process import Process, Source
 from gateway.server.lifecycle import Server
 from gateway.server.listener import Asgi, Listener
 
-TOKEN_VARIABLE: Final = "TRACKER_TOKEN"
+VARIABLE: Final = "TRACKER_TOKEN"
 LOOPBACK: Final = "127.0.0.1"
 
 
@@ -45,7 +45,7 @@ async def demo(port: int, *, check: bool) -> int:
         stack.push_async_callback(tracker.close)
         behind = int(tracker.addresses["tracker"].rpartition(":")[2])
         token = furnish(folder, port=port, admin=0, tracker=behind)
-        process = Process(Source((folder / "config.yaml",), (), {TOKEN_VARIABLE: upstream_token}))
+        process = Process(Source((folder / "config.yaml",), (), {VARIABLE: upstream_token}))
         await process.start()
         _, bound = process.address("listen")
         if check:

@@ -30,7 +30,8 @@ async def test_cve_2026_33494_dot_segments_do_not_leave_a_public_prefix(gateway:
 
 
 @pytest.mark.parametrize(
-    "target", ["/public/%2e%2e/admin", "/public/%2e%2e%2fadmin", "/public/..;/admin", "/public/.%2e/admin", "/public/%2E%2E;x=1/admin"]
+    "target",
+    ["/public/%2e%2e/admin", "/public/%2e%2e%2fadmin", "/public/..;/admin", "/public/.%2e/admin", "/public/%2E%2E;x=1/admin"],
 )
 async def test_cve_2026_42274_encoded_dot_segments_are_refused(gateway: House, target: str) -> None:
     await refused(gateway, target)
@@ -94,7 +95,13 @@ async def test_cve_2026_48020_a_prefix_ends_at_a_slash(gateway: House, target: s
 
 async def test_cve_2026_40912_a_stripped_prefix_cuts_the_form_that_was_matched(tmp_path: Path) -> None:
     routes = [
-        {"name": "open.api", "match": {"path": "/api/**"}, "upstream": "plain", "anonymous": True, "rewrite": {"strip_prefix": "/api"}},
+        {
+            "name": "open.api",
+            "match": {"path": "/api/**"},
+            "upstream": "plain",
+            "anonymous": True,
+            "rewrite": {"strip_prefix": "/api"},
+        },
         {"name": "admin", "match": {"path": "/admin/**"}, "upstream": "api", "authenticate": ["jwt.corp"]},
     ]
     async with house(tmp_path, routes=routes) as gateway:
@@ -109,7 +116,9 @@ async def test_cve_2026_40912_a_stripped_prefix_cuts_the_form_that_was_matched(t
 
 @pytest.mark.parametrize("escape", ["%00", "%2e", "%2f", "%5c", "%3b", "%3f", "%23", "%25", "%0d%0a", "%7f"])
 @pytest.mark.parametrize("position", ["/things/{}x", "/things/x{}", "/things/{}"])
-async def test_cve_2025_66490_no_encoded_reserved_character_passes_a_plain_parameter(gateway: House, escape: str, position: str) -> None:
+async def test_cve_2025_66490_no_encoded_reserved_character_passes_a_plain_parameter(
+    gateway: House, escape: str, position: str
+) -> None:
     target = position.format(escape)
     reply = await gateway.get(target, token=gateway.keys.token())
     if escape == "%2e" and position != "/things/{}":
@@ -179,4 +188,7 @@ async def test_class_every_traversal_spelling_stays_beneath_the_public_prefix(ga
         target = payload.strip().replace(b" ", b"%20")
         if target:
             await gateway.raw(b"GET /public/" + target + b" HTTP/1.1\r\nHost: gw.test\r\n\r\n")
-    assert all(seen.target.startswith("/public/") and ".." not in seen.target.replace("%2F", "/").split("/") for seen in gateway.upstream.seen)
+    assert all(
+        seen.target.startswith("/public/") and ".." not in seen.target.replace("%2F", "/").split("/")
+        for seen in gateway.upstream.seen
+    )
