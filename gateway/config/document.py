@@ -80,7 +80,7 @@ def _failed(file: str, message: str) -> Document:
     return Document(file, "", None, 0, [Problem(file, 1, 1, "", message)])
 
 
-def parse(file: str, text: str) -> Document:
+def parse(file: str, text: str, loader: Any = LOADER) -> Document:
     """Text -> Document."""
     document = Document(file, text, None, 0, [])
     if found := UNPRINTABLE.search(text):
@@ -89,7 +89,7 @@ def parse(file: str, text: str) -> Document:
         return document
     builder = _Builder(document)
     try:
-        builder.build(yaml.parse(text, Loader=LOADER))
+        builder.build(yaml.parse(text, Loader=loader))
     except _Stop:
         document.value, document.marks = None, 0
     except yaml.YAMLError as error:

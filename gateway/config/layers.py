@@ -4,6 +4,7 @@ Each value keeps its place in the file that gave it.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from gateway.config.node import Document, Steps, dotted
@@ -16,9 +17,8 @@ class Layers:
 
     def __init__(self, documents: Sequence[Document]) -> None:
         self.documents = documents
-        self.value: Any = None
-        for document in documents:
-            self.value = document.value if self.value is None else merge(self.value, document.value)
+        given = [document.value for document in documents if document.value is not None]
+        self.value: Any = reduce(merge, given) if given else None
 
     @property
     def problems(self) -> list[Problem]:

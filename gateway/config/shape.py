@@ -38,18 +38,23 @@ def is_model(kind: Any) -> bool:
 
 
 def models(annotation: Any, value: Any) -> list[type[BaseModel]]:
-    """The models a mapping here may be; where a literal field tells them apart, the ones it fits."""
+    """The models a mapping here may be: those whose literal fields it fits, of these the ones it is complete for."""
     found = [kind for kind in members(annotation) if is_model(kind)]
-    return [model for model in found if _fits(model, value)] or found
+    fitting = [model for model in found if _fits(model, value)] or found
+    return [model for model in fitting if _is_complete(model, value)] or fitting
 
 
 def _fits(model: type[BaseModel], value: Any) -> bool:
-    if not isinstance(value, dict):
-        return True
-    for key, field in fields_of(model).items():
-        if get_origin(field.annotation) is Literal and field.is_required() and value.get(key) not in get_args(field.annotation):
-            return False
-    return True
+    """Whether the fields that tell models apart, required literals, have one of their values."""
+    told = {
+        key: field for key, field in fields_of(model).items() if get_origin(field.annotation) is Literal and field.is_required()
+    }
+    return not isinstance(value, dict) or all(value.get(key) in get_args(field.annotation) for key, field in told.items())
+
+
+def _is_complete(model: type[BaseModel], value: Any) -> bool:
+    required = {key for key, field in fields_of(model).items() if field.is_required()}
+    return not isinstance(value, dict) or required <= value.keys()
 
 
 def children(annotation: Any, value: Any, step: str | int) -> Iterator[Any]:

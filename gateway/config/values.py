@@ -147,15 +147,14 @@ class FileSecret(Model):
 def _secret_kind(value: Any) -> str | None:
     """Which kind of reference; None refuses what is not exactly one."""
     if isinstance(value, (EnvSecret, FileSecret)):
-        return "env" if isinstance(value, EnvSecret) else "file"
-    if not isinstance(value, dict):
+        return type(value).__name__
+    if not isinstance(value, dict) or ("env" in value) == ("file" in value):
         return None
-    kinds = [kind for kind in ("env", "file") if kind in value]
-    return kinds[0] if len(kinds) == 1 else None
+    return "EnvSecret" if "env" in value else "FileSecret"
 
 
 SecretRef = Annotated[
-    Annotated[EnvSecret, Tag("env")] | Annotated[FileSecret, Tag("file")],
+    Annotated[EnvSecret, Tag("EnvSecret")] | Annotated[FileSecret, Tag("FileSecret")],
     Discriminator(
         _secret_kind,
         custom_error_type="secret_reference",
