@@ -164,10 +164,12 @@ async def serving(
     limits: ListenerLimits | None = None,
     tls: ServerTls | None = None,
     metrics: Metrics | None = None,
+    certificate_interval: float = 3600.0,
     **options: Any,
 ) -> AsyncIterator[Gate]:
     """A server with one listener named `main`; closed, with its clients, at the end."""
-    server = Server([Listener("main", address, app, limits=limits or ListenerLimits(), tls=tls, **options)], metrics=metrics)
+    listener = Listener("main", address, app, limits=limits or ListenerLimits(), tls=tls, **options)
+    server = Server([listener], metrics=metrics, certificate_interval=certificate_interval)
     await server.start()
     gate = Gate(server, server.addresses["main"])
     try:

@@ -54,7 +54,9 @@ class Server:
         return sum(len(acceptor.connections) for acceptor in self._acceptors.values() if not is_operators(acceptor))
 
     async def start(self) -> None:
-        """Bind every address and take connections, or raise ListenError with none of them bound."""
+        """Bind every address and take connections, or raise ListenError with none of them bound. Once started it is harmless."""
+        if self._watch is not None:
+            return
         self._acceptors = self._bind(self._listeners)
         for acceptor in self._acceptors.values():
             acceptor.start()
@@ -79,17 +81,17 @@ class Server:
         known = self._acceptors | added
         self._acceptors = {key: known[key] for key in wanted}
 
-    def refresh_certificates(self) -> None:
+    async def refresh_certificates(self) -> None:
         """Take up replaced certificate files; a broken replacement is logged and counted, and the old one stays."""
-        for acceptor in self._acceptors.values():
+        for acceptor in list(self._acceptors.values()):
             listener = acceptor.bound.listener
-            if listener.tls is not None and listener.tls.changed():
-                self._refresh(acceptor, listener.name, listener.tls)
+            if listener.tls is not None and await asyncio.to_thread(listener.tls.changed):
+                await self._refresh(acceptor, listener.name, listener.tls)
 
-    def _refresh(self, acceptor: Acceptor, name: str, tls: ServerTls) -> None:
+    async def _refresh(self, acceptor: Acceptor, name: str, tls: ServerTls) -> None:
         trust = tls.trust
         try:
-            tls.reload()
+            await asyncio.to_thread(tls.reload)
         except TlsError as error:
             log.error("certificate refused", extra={"listener": name, "key": error.key, "problem": error.problem})
             self._metrics.count("gateway.tls.reloads", 1, listener=name, outcome="refused")
@@ -144,7 +146,7 @@ class Server:
         while True:
             self._report_expiry()
             await asyncio.sleep(self._interval)
-            self.refresh_certificates()
+            await self.refresh_certificates()
 
     def _report_expiry(self) -> None:
         for (name, _), acceptor in self._acceptors.items():
@@ -173,15 +175,19 @@ async def run_until_signal(
     *,
     on_reload: Callable[[], Awaitable[None]],
     drain: Callable[[], Drain],
+    on_start: Callable[[], None] = lambda: None,
     on_drain: Callable[[], None] = lambda: None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; gives the exit code: 0, or 1 when requests were cut off.
+    """Start, serve until SIGTERM or SIGINT, drain; gives the exit code: 0, or 1 when requests were cut off.
 
     SIGHUP awaits `on_reload`, one at a time; a second SIGTERM or SIGINT ends the drain at once. `drain` is asked when it
-    begins, so that a reload may have changed it; `on_drain` is told then. The server must have been started.
+    begins, so that a reload may have changed it; `on_drain` is told then, `on_start` when the addresses are bound. Signals
+    are handled from before the start, so that none kills a process that has just begun to serve. Raises ListenError.
     """
     signals = Signals()
     try:
+        await server.start()
+        on_start()
         while await signals.next() == signal.SIGHUP:
             await on_reload()
         log.info("draining")

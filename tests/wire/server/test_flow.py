@@ -93,21 +93,21 @@ async def test_a_client_that_never_reads_is_cut_off() -> None:
 
 
 async def test_a_slow_reader_of_the_last_answer_gets_all_of_it() -> None:
-    body = b"x" * 1_000_000
+    """What counts is that the client reads at all, not that it is done within `body_idle`."""
+    body = b"x" * PLENTY
 
     async def app(inbound: Inbound, writer: Writer) -> None:
         await writer.start(Response(200, [], close=True), body, False)
 
-    async with serving(scripted(app), limits=limits(body_idle=1.0)) as gate:
+    async with serving(scripted(app), limits=limits(body_idle=0.3)) as gate:
         client = await gate.connect(limit=1024)
         await client.send(GET)
-        assert await client.reader.readexactly(1)
-        async with asyncio.timeout(10):
-            received = 1
-            while data := await client.reader.read(20_000):
+        received = 0
+        async with asyncio.timeout(30):
+            while data := await client.reader.read(1 << 18):
                 received += len(data)
-                await asyncio.sleep(0.01)
-    assert received > len(body)
+                await asyncio.sleep(0.005)
+    assert received > PLENTY
 
 
 @pytest.mark.parametrize("when", ["waiting", "reading", "writing"])
