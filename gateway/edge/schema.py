@@ -42,16 +42,12 @@ class Schema:
 
     def findings(self, value: Any, size: int) -> list[Finding]:
         """What is wrong with a value whose text has `size` bytes; nothing if it is valid."""
-        if self._validator.is_valid(value):
-            return []
-        if size <= LISTED:
-            errors = list(self._validator.iter_errors(value))[:MAX_FINDINGS]
-            return [(pointer(error.instance_path), error.kind.name) for error in errors]
         try:
             self._validator.validate(value)
-        except self._error as error:
-            return [(pointer(error.instance_path), error.kind.name)]
-        return [("", "schema")]  # the library contradicts itself: is_valid said no
+        except self._error as first:
+            errors = [first] if size > LISTED else list(self._validator.iter_errors(value))[:MAX_FINDINGS]
+            return [(pointer(error.instance_path), error.kind.name) for error in errors]
+        return []
 
 
 def load(text: bytes) -> Any:

@@ -6,7 +6,6 @@ burst, by algorithm: a bucket holds `burst` (else `limit`) and refills at the ra
 
 from collections.abc import Sequence
 from contextlib import suppress
-from math import ceil
 from typing import Final
 
 from gateway.core.errors import DependencyDown, LimitExceeded
@@ -68,7 +67,7 @@ def including_head(methods: Sequence[str]) -> frozenset[str]:
 def quotas(name: str, rule: Rule) -> tuple[Quota, ...]:
     """What a rule has counted: its window or bucket, and the pace where a burst bounds a window."""
     window = round(rule.limit.seconds * MICRO)
-    interval = ceil(window / rule.limit.count)  # rounded up: rather a little slower than a little too fast
+    interval = -(-window // rule.limit.count)  # rounded up: rather a little slower than a little too fast
     if rule.algorithm == "bucket":
         return (Quota(name, "bucket", rule.burst or rule.limit.count, interval),)
     counted = Quota(name, rule.algorithm, rule.limit.count, window)

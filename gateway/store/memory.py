@@ -96,11 +96,10 @@ class Sliding:
 def until(target: int, previous: int, current: int, left: int, window: int) -> int:
     """Microseconds until a sliding count is at most `target`, if nothing more is taken; `left` is what remains of the window.
 
-    The weighted count falls as `left` does, and the current window becomes the previous one where it ends.
+    The weighted count falls as `left` does, and the current window becomes the previous one where it ends. The count is above
+    `target` now, so where `current` is not, `previous` is more than nothing.
     """
     if current <= target:
-        if previous == 0:
-            return 0
         return max(left - ((target - current + 1) * window - 1) // previous, 0)
     return left + window - min(((target + 1) * window - 1) // current, window - 1)
 

@@ -19,7 +19,6 @@ end
 
 local function until_at_most(target, previous, current, left, window)
   if current <= target then
-    if previous == 0 then return 0 end
     return math.max(left - math.floor(((target - current + 1) * window - 1) / previous), 0)
   end
   return left + window - math.min(math.floor(((target + 1) * window - 1) / current), window - 1)

@@ -90,7 +90,13 @@ async def test_number_of_errors_is_bounded(count: int) -> None:
 
 @pytest.mark.parametrize(
     "type",
-    [b"application/json", b"Application/JSON ; charset=UTF-8", b"application/problem+json", b'application/json;charset="utf-8"'],
+    [
+        b"application/json",
+        b"Application/JSON ; charset=UTF-8",
+        b"application/problem+json",
+        b'application/json;charset="utf-8"',
+        b"application/json; v=1",
+    ],
     ids=str,
 )
 async def test_json_media_types_are_taken_where_none_are_listed(type: bytes) -> None:

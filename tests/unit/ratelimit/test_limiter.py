@@ -106,6 +106,13 @@ async def test_refusal_spends_none_of_the_stages_limits() -> None:
     assert await admitted(alone, 50) == 3
 
 
+async def test_refusal_by_another_limit_gives_back_both_window_and_pace() -> None:
+    limits = limiter(default=[])
+    assert await admitted(limits.stage(["paced", "per-route"], route="r", subject=False), 50) == 2
+    (allowance,) = await limits.stage(["paced"], route="r", subject=False).spend(a_request(), None)
+    assert allowance.remaining == 0  # of a burst of three, two went through and this is the third
+
+
 async def test_refusal_tells_when_to_come_back_and_which_limits_stand_in_the_way() -> None:
     clock = SteppedClock(monotonic=6_000.0)
     stage = limiter(clock).stage(["reads"], route="r", subject=False)

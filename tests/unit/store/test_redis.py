@@ -21,6 +21,7 @@ from gateway.core.secret import Secret
 from gateway.store import memory
 from gateway.store.quota import REFUSED, Algorithm, Quota
 from gateway.store.redis import RedisCounters, parse, tls_context
+from gateway.store.resp import MAX_PENDING
 from gateway.store.script import SPEND
 from tests.redis_server import RedisServer
 
@@ -303,6 +304,32 @@ async def test_server_that_is_no_redis_is_a_failure(answer: bytes, tmp_path: Pat
                     await store.spend([HOUR], ["k"])
         finally:
             await store.close()
+
+
+async def test_server_that_accepts_and_stays_silent_is_a_failure_for_all_who_wait() -> None:
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
+    async with server:
+        store = RedisCounters(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.01)
+        answers = await asyncio.gather(*[store.spend([HOUR], ["k"]) for _ in range(20)], return_exceptions=True)
+        assert {str(answer) for answer in answers} == {"redis: no connection in time"}
+        await store.close()
+
+
+async def test_unanswered_commands_are_bounded(redis_server: RedisServer) -> None:
+    async with counters(redis_server) as store:
+        await store.spend([HOUR], ["k"])
+        redis_server.freeze()
+        try:
+            spends = [store.spend([HOUR], ["k"]) for _ in range(MAX_PENDING + 1)]
+            answers = await asyncio.gather(*spends, return_exceptions=True)
+        finally:
+            redis_server.thaw()
+        assert any("too many unanswered commands" in str(answer) for answer in answers)
+        assert all(isinstance(answer, DependencyDown) for answer in answers)
 
 
 async def test_nobody_listening_is_a_failure(port: int) -> None:
