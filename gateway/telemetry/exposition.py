@@ -14,7 +14,7 @@ def render(families: list[Family]) -> bytes:
     lines: list[str] = []
     for family in families:
         lines += _family(family)
-    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+    return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 
 
 def _family(family: Family) -> list[str]:

@@ -14,7 +14,7 @@ from gateway.telemetry.exposition import render
 from gateway.telemetry.instruments import ACTIVE, BOUNDS, BUILD, COUNTED, FINE_BOUNDS, OVERHEAD, Instrument
 from gateway.telemetry.names import Names
 from gateway.telemetry.projection import project
-from gateway.telemetry.series import METHODS, OTHER, OVERFLOWN, VALUE, Buckets, Family, Key, Labels, Series, was_called
+from gateway.telemetry.series import METHODS, OTHER, OVERFLOWN, Buckets, Family, Key, Labels, Series, label, was_called
 
 VERSIONS: Final = frozenset({"1.0", "1.1", "2"})
 MAX_SERIES: Final = 5000
@@ -107,7 +107,7 @@ class Registry:
             values = self._values[name] = {}
             unknown = Instrument(name, "counter" if type == "counter" else "gauge", "", "Not in the reference.")
             self._types[name] = self._known.get(name, unknown)
-        at = tuple((label, str(value)[:VALUE]) for label, value in sorted(labels.items()))
+        at = tuple((name, label(value)) for name, value in sorted(labels.items()))
         if at not in values and len(values) >= MAX_LABELS:
             at = OVERFLOWN
         return values, at

@@ -16,7 +16,7 @@ from gateway.telemetry.instruments import (
     Instrument,
 )
 from gateway.telemetry.names import Names
-from gateway.telemetry.series import OVERFLOWN, VALUE, Buckets, Family, Labels, Seen, Series
+from gateway.telemetry.series import OVERFLOWN, Buckets, Family, Labels, Seen, Series, label
 
 CREDENTIAL_REASONS: Final = frozenset(
     {Reason.CREDENTIAL_AMBIGUOUS, Reason.CREDENTIAL_MISSING, Reason.CREDENTIAL_INVALID, Reason.CREDENTIAL_EXPIRED}
@@ -63,7 +63,7 @@ def _labels(series: Series, view: View) -> list[Labels]:
 def labelled(instrument: Instrument, *values: Any) -> Labels:
     """Values with the names of an instrument's labels; those unknown are left out."""
     pairs = zip(instrument.labels, values, strict=True)
-    return tuple((name, str(value)[:VALUE]) for name, value in pairs if value is not None and value != "")
+    return tuple((name, label(value)) for name, value in pairs if value is not None and value != "")
 
 
 def _server(seen: Seen, names: Names) -> list[Labels]:

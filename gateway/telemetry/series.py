@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from gateway.core.exchange import Exchange
 from gateway.core.reason import Reason
 from gateway.telemetry.instruments import BOUNDS, OVERFLOW, Instrument
+from gateway.telemetry.redact import visible
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 """Methods that are told apart; what else a client invents is OTHER (HTTP conventions, http.request.method)."""
@@ -17,6 +18,11 @@ VALUE: Final = 128
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[Any, ...]
 OVERFLOWN: Final[Labels] = ((OVERFLOW, "true"),)
+
+
+def label(value: object) -> str:
+    """A label's value: short, on one line, sayable in UTF-8. One odd value must not cost a whole exposition or push."""
+    return visible(str(value)[:VALUE])
 
 
 class Seen(NamedTuple):

@@ -96,7 +96,7 @@ def server_name(exchange: Exchange, names: Names) -> str:
     """`{method} {http.route}`, never the raw path."""
     method = exchange.method if exchange.method in METHODS else "HTTP"
     route = names.routes.get(exchange.route, exchange.route) if exchange.route else None
-    return f"{method} {route}" if route else method
+    return f"{method} {visible(route)}" if route else method
 
 
 def server_failed(exchange: Exchange) -> bool:
