@@ -78,7 +78,7 @@ def test_a_duration_that_was_written_is_read_back(seconds: float) -> None:
     assert parse_duration(write_duration(seconds)) == pytest.approx(seconds)
 
 
-@given(st.integers(0, 2**41))
+@given(st.integers(0, 10**12 - 1))
 def test_a_size_that_was_written_is_read_back(size: int) -> None:
     assert parse_size(write_size(size)) == size
 
