@@ -157,6 +157,9 @@ async def _read(answer: "httpx.Response", host: str, limit: int) -> bytes:
     """The body as it stands on the wire, at most `limit` bytes."""
     if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise DependencyDown(f"{host}: a compressed answer was not asked for")
+    announced = answer.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        raise DependencyDown(f"{host}: the answer is larger than {limit} bytes")
     body = bytearray()
     async for chunk in answer.aiter_raw(16384):
         body += chunk

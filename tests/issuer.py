@@ -126,7 +126,11 @@ def grant(identity: Identity) -> Principal:
 
 
 def request(
-    *fields: tuple[bytes, bytes], method: str = "GET", certificate: bytes | None = None, secure: bool = True, host: str = "api.example.com"
+    *fields: tuple[bytes, bytes],
+    method: str = "GET",
+    certificate: bytes | None = None,
+    secure: bool = True,
+    host: str = "api.example.com",
 ) -> Request:
     """An admitted request with these header fields."""
     first: dict[bytes, bytes] = {}
@@ -297,12 +301,12 @@ async def https_server(authority: trustme.CA, serve: Serve, *names: str) -> Asyn
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
             head = await reader.readuntil(b"\r\n\r\n")
             await serve(head.decode("latin-1"), writer)
             await writer.drain()
         writer.close()
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError, ssl.SSLError):
             await writer.wait_closed()
         tasks.discard(task)
 

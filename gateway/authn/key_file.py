@@ -91,8 +91,13 @@ def create(
     key, entry = new_entry(
         pepper, prefix=prefix, name=name, now=now, subject=subject, roles=roles, permissions=permissions, expires=expires
     )
-    _change(path, lambda entries: [*entries, entry])
+    add(path, entry)
     return key, entry
+
+
+def add(path: Path, entry: KeyEntry) -> None:
+    """Store one more entry. Raises ConfigError for a malformed file, OSError for one that cannot be written."""
+    _change(path, lambda entries: [*entries, entry])
 
 
 def new_entry(
@@ -162,7 +167,7 @@ def render(entries: Sequence[KeyEntry]) -> str:
 
 def written(time: float) -> str:
     """Unix seconds -> 2027-01-31T12:00:00Z."""
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(text: str) -> float:

@@ -112,7 +112,12 @@ class TestAccepted:
         gate = house.authentication.gate((), anonymous=True, grant=grant)
         for fields in ((), (bearer("garbage"), bearer("twice"), api_key("x"))):
             principal = await gate.authenticate(request(*fields))
-            assert (principal.issuer, principal.id, principal.scheme, principal.roles) == ("anonymous", "anonymous", "anonymous", ())
+            assert (principal.issuer, principal.id, principal.scheme, principal.roles) == (
+                "anonymous",
+                "anonymous",
+                "anonymous",
+                (),
+            )
 
     async def test_every_scheme_is_in_the_rooms_table(self, house: House) -> None:
         gate = house.authentication.gate((), anonymous=True, grant=grant)
@@ -126,7 +131,9 @@ class TestAccepted:
 
 
 class TestMissing:
-    @pytest.mark.parametrize("fields", [(), (cookie("theme=dark; sidx=1; sid"),), ((b"cookie", b""),)], ids=["nothing", "other cookies", "empty cookie"])
+    @pytest.mark.parametrize(
+        "fields", [(), (cookie("theme=dark; sidx=1; sid"),), ((b"cookie", b""),)], ids=["nothing", "other cookies", "empty cookie"]
+    )
     async def test_nothing_presented_is_401_without_an_error(self, fields: tuple[tuple[bytes, bytes], ...], house: House) -> None:
         error = await house.refused(*fields)
         assert (error.reason, error.headers) == (Reason.CREDENTIAL_MISSING, MISSING)
@@ -289,7 +296,14 @@ class TestOrigin:
 
 NAMES = st.sampled_from([b"authorization", b"x-api-key", b"cookie", b"origin", b"sec-fetch-site", b"accept"])
 VALUES = st.binary(max_size=60) | st.sampled_from(
-    [b"Bearer " + mint(KEY).encode(), b"Bearer a.b.c", b"sid=a.b.c", b"sid=" + mint(KEY).encode(), b"lgk_aaaaaaaaaaaa_", b"Bearer lgk_x"]
+    [
+        b"Bearer " + mint(KEY).encode(),
+        b"Bearer a.b.c",
+        b"sid=a.b.c",
+        b"sid=" + mint(KEY).encode(),
+        b"lgk_aaaaaaaaaaaa_",
+        b"Bearer lgk_x",
+    ]
 )
 
 
@@ -321,7 +335,9 @@ class TestResources:
         gate = authentication(model).gate(("api_keys",), anonymous=False, grant=grant)
         assert (await gate.authenticate(request(bearer(key)))).id == "ci"
 
-    @pytest.mark.parametrize("accepted", [(), ("jwt.nobody",), ("jwt",), ("corp",), ("basic",), ("anonymous",), ("jwt.corp", "api_key")], ids=repr)
+    @pytest.mark.parametrize(
+        "accepted", [(), ("jwt.nobody",), ("jwt",), ("corp",), ("basic",), ("anonymous",), ("jwt.corp", "api_key")], ids=repr
+    )
     def test_what_is_not_configured_cannot_be_accepted(self, accepted: tuple[str, ...], house: House) -> None:
         house.authentication.gate((), anonymous=True, grant=grant)
         with pytest.raises(ConfigError):
@@ -357,11 +373,20 @@ class TestResources:
         with pytest.raises(ConfigError) as caught:
             authentication(model, secrets=lambda reference: FixedSecret(PEPPER))
         text = str(caught.value)
-        for part in ("jwt.file.jwks.file: not a JWK set", "jwt.gone.jwks.file", "No such file", "jwt.weak.secret", "64 are needed", "keys.yaml:1:"):
+        for part in (
+            "jwt.file.jwks.file: not a JWK set",
+            "jwt.gone.jwks.file",
+            "No such file",
+            "jwt.weak.secret",
+            "64 are needed",
+            "keys.yaml:1:",
+        ):
             assert part in text
         assert PEPPER.decode() not in text
 
-    @pytest.mark.parametrize("value", [b"short", b"changeme" * 5, b"a" * 40, None], ids=["short", "placeholder", "repeating", "missing"])
+    @pytest.mark.parametrize(
+        "value", [b"short", b"changeme" * 5, b"a" * 40, None], ids=["short", "placeholder", "repeating", "missing"]
+    )
     def test_a_pepper_that_was_not_generated_is_refused_and_the_cure_named(self, value: bytes | None, tmp_path: Path) -> None:
         model = {"api_keys": {"file": tmp_path / "k", "pepper": {"env": "PEPPER"}}}
         with pytest.raises(ConfigError) as caught:
@@ -383,7 +408,9 @@ class TestResources:
         entry = JwtIssuer.model_construct(issuer="https://a/", audience=["b"], jwks=None, secret=None, algorithms=["RS256"])
         model = Model.model_construct(jwt={"corp": entry}, api_keys=None, mtls=None)
         with pytest.raises(ConfigError, match="is missing"):
-            Authentication(model, fetch=ScriptedFetch(), clock=FrozenClock(), metrics=_none(), secrets=lambda _: FixedSecret(PEPPER))
+            Authentication(
+                model, fetch=ScriptedFetch(), clock=FrozenClock(), metrics=_none(), secrets=lambda _: FixedSecret(PEPPER)
+            )
 
 
 def _none() -> Any:

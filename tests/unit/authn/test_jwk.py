@@ -1,5 +1,6 @@
 """Which published keys are used, and for which algorithms."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def one(key: dict[str, Any]) -> jwk.Key:
 def test_each_kind_of_key_verifies_with_its_own_algorithms_only(rsa_key: RsaKey, ec_key: EcKey, ed_key: EdKey) -> None:
     found = jwk.parse(jwks(rsa_key, ec_key, ed_key))
     assert [key.algorithms for key in found.keys] == [ALL_RSA, {"ES256"}, {"EdDSA"}]
-    for key, pair in zip(found.keys, (rsa_key, ec_key, ed_key), strict=True):
+    pairs: list[RsaKey | EcKey | EdKey] = [rsa_key, ec_key, ed_key]
+    for key, pair in zip(found.keys, pairs, strict=True):
         signature = pair.sign(b"message")
         assert key.verifies(pair.algorithm, b"message", signature)
         assert not key.verifies(pair.algorithm, b"another", signature)
@@ -92,7 +94,7 @@ def test_a_key_that_must_not_be_used_is_left_out_and_the_reason_told(
 
 
 def test_a_1024_bit_key_is_left_out() -> None:
-    with pytest.raises(ValueError, match="no usable key.*2048"):
+    with pytest.raises(ValueError, match=r"no usable key.*2048"):
         jwk.parse(jwks(RsaKey(bits=1024)))
 
 
@@ -121,7 +123,16 @@ def test_what_is_no_key_set_is_a_value_error(document: bytes) -> None:
         jwk.parse(document)
 
 
-@given(st.dictionaries(st.sampled_from(["kty", "crv", "n", "e", "x", "y", "alg", "use", "key_ops", "kid", "d", "k"]), st.text() | st.integers() | st.none() | st.lists(st.text()) | st.sampled_from(["RSA", "EC", "OKP", "oct", "P-256", "Ed25519", "sig", "AQAB"])))
+@given(
+    st.dictionaries(
+        st.sampled_from(["kty", "crv", "n", "e", "x", "y", "alg", "use", "key_ops", "kid", "d", "k"]),
+        st.text()
+        | st.integers()
+        | st.none()
+        | st.lists(st.text())
+        | st.sampled_from(["RSA", "EC", "OKP", "oct", "P-256", "Ed25519", "sig", "AQAB"]),
+    )
+)
 def test_any_key_is_used_or_refused_never_worse(key: dict[str, Any]) -> None:
     try:
         found = jwk.parse(json.dumps({"keys": [key]}).encode())
@@ -174,7 +185,12 @@ def test_the_jose_cookbooks_public_keys_are_used(vectors: Path, name: str) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["3_2.ec_private_key.json", "3_4.rsa_private_key.json", "3_5.symmetric_key_mac_computation.json", "3_6.symmetric_key_encryption.json"],
+    [
+        "3_2.ec_private_key.json",
+        "3_4.rsa_private_key.json",
+        "3_5.symmetric_key_mac_computation.json",
+        "3_6.symmetric_key_encryption.json",
+    ],
 )
 def test_the_jose_cookbooks_secret_keys_are_left_out(vectors: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no usable key"):
@@ -196,6 +212,4 @@ def test_wycheproofs_hmac_sha256_vectors(vectors: Path) -> None:
 
 
 def _decode(text: str) -> bytes:
-    import base64
-
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

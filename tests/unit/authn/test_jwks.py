@@ -187,7 +187,17 @@ async def test_the_same_set_again_keeps_the_revision(fetch: ScriptedFetch, clock
 
 @pytest.mark.parametrize(
     ("cache_control", "pause"),
-    [("max-age=1000", 800), ("public, MAX-AGE=1000, x", 800), ("max-age=1", 48), ("max-age=9999999", 0.8 * 86400), ("no-store", 480), ("", 480), ('max-age="1000"', 800), ("x-max-age=5000", 480), ("max-age=12junk", 480)],
+    [
+        ("max-age=1000", 800),
+        ("public, MAX-AGE=1000, x", 800),
+        ("max-age=1", 48),
+        ("max-age=9999999", 0.8 * 86400),
+        ("no-store", 480),
+        ("", 480),
+        ('max-age="1000"', 800),
+        ("x-max-age=5000", 480),
+        ("max-age=12junk", 480),
+    ],
 )
 async def test_a_set_is_asked_for_again_when_four_fifths_of_its_freshness_are_over(
     cache_control: str, pause: float, fetch: ScriptedFetch, clock: FrozenClock, rsa_key: RsaKey
@@ -273,7 +283,9 @@ class TestDiscovery:
         return answer(json.dumps({"issuer": issuer, "jwks_uri": uri}).encode())
 
     @pytest.mark.parametrize("url", [DISCOVERY_URL, OAUTH_URL])
-    async def test_keys_are_found_through_either_document(self, url: str, fetch: ScriptedFetch, clock: FrozenClock, rsa_key: RsaKey) -> None:
+    async def test_keys_are_found_through_either_document(
+        self, url: str, fetch: ScriptedFetch, clock: FrozenClock, rsa_key: RsaKey
+    ) -> None:
         fetch.answers |= {url: self.metadata(), JWKS_URL: answer(jwks(rsa_key))}
         assert len(await self.discovered(fetch, clock).find("RS256", "rsa-1")) == 1
         assert fetch.asked[-1] == JWKS_URL
@@ -302,7 +314,9 @@ class TestDiscovery:
             await self.discovered(fetch, clock).find("RS256", "rsa-1")
         assert JWKS_URL not in fetch.asked
 
-    @pytest.mark.parametrize("body", [b"<html>", b'{"issuer":"https://idp.example.com/","issuer":"x"}'], ids=["html", "duplicate member"])
+    @pytest.mark.parametrize(
+        "body", [b"<html>", b'{"issuer":"https://idp.example.com/","issuer":"x"}'], ids=["html", "duplicate member"]
+    )
     async def test_a_document_that_is_not_json_is_refused(self, body: bytes, fetch: ScriptedFetch, clock: FrozenClock) -> None:
         fetch.answers[DISCOVERY_URL] = answer(body)
         with pytest.raises(DependencyDown, match="not JSON"):
@@ -310,7 +324,9 @@ class TestDiscovery:
 
     def test_both_places_follow_their_specifications(self) -> None:
         assert key_sources.openid_url("https://a.example/tenant/") == "https://a.example/tenant/.well-known/openid-configuration"
-        assert key_sources.oauth_url("https://a.example/tenant") == "https://a.example/.well-known/oauth-authorization-server/tenant"
+        assert (
+            key_sources.oauth_url("https://a.example/tenant") == "https://a.example/.well-known/oauth-authorization-server/tenant"
+        )
 
 
 class TestFile:

@@ -79,8 +79,14 @@ async def test_claims_become_the_identity(corp: Corp, ed_key: EdKey) -> None:
 async def test_other_claims_may_be_named(ed_key: EdKey) -> None:
     corp = Corp(ed_key, subject="client_id", groups="realm.roles", scopes="scp", scope_ceiling=True)
     seen: list[Identity] = []
-    gate = corp.authentication.gate(("jwt.corp",), anonymous=False, grant=lambda identity: (seen.append(identity), grant(identity))[1])
-    token = mint(ed_key, claims(sub=None, client_id="svc", scp=["r", "w"], **{"realm.roles": "one group", "realm": {"roles": ["x"]}}))
+
+    def noting(identity: Identity) -> Principal:
+        seen.append(identity)
+        return grant(identity)
+
+    gate = corp.authentication.gate(("jwt.corp",), anonymous=False, grant=noting)
+    payload = claims(sub=None, client_id="svc", scp=["r", "w"]) | {"realm.roles": "one group", "realm": {"roles": ["x"]}}
+    token = mint(ed_key, payload)
     principal = await gate.authenticate(request(bearer(token)))
     assert (principal.id, principal.groups, principal.scopes) == ("svc", ("one group",), ("r", "w"))
     assert seen[0].scope_ceiling

@@ -120,7 +120,9 @@ def test_control_characters_in_any_name_make_the_certificate_useless(text: str) 
 
 
 def test_a_name_of_one_type_never_stands_for_one_of_another() -> None:
-    der = client_certificate(email=["ci.example.org"], other=[x509.OtherName(x509.ObjectIdentifier("1.2.3"), b"\x0c\x0eci.example.org")])
+    der = client_certificate(
+        email=["ci.example.org"], other=[x509.OtherName(x509.ObjectIdentifier("1.2.3"), b"\x0c\x0eci.example.org")]
+    )
     refused(der)
     refused(der, "san_dns", "subject_cn")
 
@@ -157,7 +159,11 @@ def test_each_certificate_is_read_once() -> None:
 WHOLE = client_certificate(uri=[SPIFFE], dns=["ci.example.org"], common=["ci"])
 
 
-@given(st.binary(max_size=100) | st.builds(lambda at, byte: WHOLE[:at] + bytes([byte]) + WHOLE[at + 1 :], st.integers(0, len(WHOLE) - 1), st.integers(0, 255)))
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning", "ignore::UserWarning")
+@given(
+    st.binary(max_size=100)
+    | st.builds(lambda at, byte: WHOLE[:at] + bytes([byte]) + WHOLE[at + 1 :], st.integers(0, len(WHOLE) - 1), st.integers(0, 255))
+)
 def test_any_bytes_are_a_principal_or_a_refusal(der: bytes) -> None:
     try:
         principal = Certificates(EVERY, grant, FrozenClock()).authenticate(der)

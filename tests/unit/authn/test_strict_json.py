@@ -67,6 +67,8 @@ def test_control_characters_and_surrogates_are_found_wherever_they_are(text: str
     assert not is_clean(place(text))
 
 
-@pytest.mark.parametrize("value", ["Ünïcödé ☂ 🙂", "a b", "zero\u200bwidth", "nbsp\u00a0", 1, None, True, {"a": ["b", 2]}], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["Ünïcödé ☂ 🙂", "a b", "zero\u200bwidth", "nbsp\u00a0", 1, None, True, {"a": ["b", 2]}], ids=repr
+)
 def test_ordinary_text_is_clean(value: Any) -> None:
     assert is_clean(value)

@@ -11,7 +11,21 @@ from gateway.authn.tokens import LONGEST
 from gateway.core.errors import ConfigError, Unauthenticated
 from gateway.core.principal import Identity, Principal
 from gateway.core.reason import Reason
-from tests.issuer import JWKS_URL, EdKey, FrozenClock, ScriptedFetch, answer, authentication, bearer, claims, grant, issuer_model, jwks, mint, request
+from tests.issuer import (
+    JWKS_URL,
+    EdKey,
+    FrozenClock,
+    ScriptedFetch,
+    answer,
+    authentication,
+    bearer,
+    claims,
+    grant,
+    issuer_model,
+    jwks,
+    mint,
+    request,
+)
 
 
 class Counting:
@@ -110,7 +124,9 @@ def test_routes_that_accept_the_same_share_a_gate(fetch: ScriptedFetch, clock: F
     assert resources.gate((), anonymous=True, grant=grant) is resources.gate((), anonymous=True, grant=grant)
 
 
-async def test_a_token_of_a_configured_issuer_is_never_anybody_elses(fetch: ScriptedFetch, clock: FrozenClock, ed_key: EdKey) -> None:
+async def test_a_token_of_a_configured_issuer_is_never_anybody_elses(
+    fetch: ScriptedFetch, clock: FrozenClock, ed_key: EdKey
+) -> None:
     resources = two_issuers(fetch, clock, ed_key)
     gate = resources.gate(("jwt.any",), anonymous=False, grant=grant)
     assert (await gate.authenticate(request(bearer(mint(ed_key, claims(iss="https://unknown.example/")))))).issuer == "any"
