@@ -1,0 +1,119 @@
+"""Policy tests: what passes, what fails and why, and which rules were exercised."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gateway.authz.cases import Report, run
+from gateway.authz.compile import compile_policies
+from gateway.authz.document import load
+from gateway.core.errors import BadRequest
+from gateway.core.reason import Reason
+from tests.asking import ISSUERS, MESSAGES, STATUS, policy, roles
+
+ROLES = roles("roles: {member: ['messages:*']}\nbindings: [{role: member, subjects: ['mtls:ci']}]")
+RULES = policy(
+    """
+    - {name: read, allow: [GET], permission: 'messages:read', when: subject.claims.org_id == resource.params.org_id}
+    - {name: machines, allow: [GET], when: subject.scheme == 'mtls'}
+    - {name: blocked, deny: any, when: "cidr('203.0.113.0/24').containsIP(request.client_ip)"}
+    - {name: night, deny: any, when: "env.now < timestamp('2025-01-01T00:00:00Z')"}
+    - {name: header, deny: any, when: "has(request.headers['x-debug']) || 'trace' in request.query"}
+    - {name: open, allow: [DELETE]}
+    """
+)
+SUBJECTS = """
+subjects:
+  alice: {roles: [member], claims: {org_id: org_9}}
+  mallory: {roles: [member], claims: {org_id: org_1}}
+  ci: {issuer: mtls, scheme: mtls}
+"""
+
+
+def match(method: str, path: str, host: str) -> tuple[str, Mapping[str, str]] | None:
+    if "%" in path:
+        raise BadRequest("refused", reason=Reason.PATH_REFUSED)
+    parts = path.split("/")
+    assert (method.isupper(), host) == (True, "gateway.test")
+    return ("messages.get", {"org_id": parts[2]}) if parts[1] == "orgs" else None
+
+
+def report(folder: Path, cases: str) -> Report:
+    folder.joinpath("0.yaml").write_text(ROLES)
+    folder.joinpath("1.yaml").write_text(RULES)
+    folder.joinpath("p_test.yaml").write_text(f"apiVersion: gateway/v1\nkind: PolicyTest\nname: t{SUBJECTS}cases:\n{cases}\n")
+    documents = load([folder])
+    policies, problems = compile_policies(documents, routes=[MESSAGES, STATUS], issuers=ISSUERS)
+    assert policies is not None, problems
+    return run(documents, policies, match)
+
+
+def failures(folder: Path, case: str) -> dict[str, str]:
+    return {result.subject: result.message for result in report(folder, f"  - {case}").results if not result.passed}
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("{request: GET /orgs/org_9/messages, expect: {alice: allow, ci: allow}}", {}),
+        ("{request: GET /orgs/org_9/messages, expect: {alice: allow}}", {"ci": "expected deny, got allow by p/machines"}),
+        (
+            "{request: GET /orgs/org_1/messages, expect: {alice: allow, mallory: allow, ci: allow}}",
+            {"alice": "expected allow, got deny"},
+        ),
+        ("{request: POST /orgs/org_9/messages}", {}),
+        ("{request: GET /orgs/org_9/messages, from: 203.0.113.9}", {}),
+        ("{request: GET /orgs/org_9/messages, from: '::ffff:203.0.113.9', expect: {alice: deny}, rule: p/blocked}", {}),
+        ("{request: GET /orgs/org_9/messages, now: '2024-06-01T00:00:00Z', expect: {ci: deny}, rule: p/night}", {}),
+        ("{request: 'GET /orgs/org_9/messages?trace=1', expect: {ci: deny}, rule: p/header}", {}),
+        ("{request: GET /orgs/org_9/messages, headers: {X-Debug: '1'}, expect: {ci: deny}, rule: p/header}", {}),
+        ("{request: GET /orgs/org_9/messages, headers: {x-debug: ['1', '2']}, expect: {ci: deny}, rule: p/header}", {}),
+        (
+            "{request: GET /orgs/org_9/messages, expect: {alice: allow, mallory: deny, ci: allow}, rule: p/read}",
+            {"ci": "expected rule p/read, got p/machines"},
+        ),
+        ("{request: GET /orgs/org_9/messages, expect: {alice: allow, ci: allow}, rule: p/blocked}", {}),
+        (
+            "{request: POST /orgs/org_9/messages, expect: {alice: deny}, rule: p/blocked}",
+            {"alice": "expected rule p/blocked, got default deny"},
+        ),
+        ("{request: GET /nowhere}", dict.fromkeys(("alice", "mallory", "ci"), "no route claims this request")),
+        ("{request: GET /orgs/%2e%2e}", {}),
+        ("{request: GET /orgs/%2e%2e, expect: {alice: allow}}", {"alice": "refused before any rule: path-refused"}),
+        ("{request: 'GET /orgs/org_9/messages?a=%zz', expect: {ci: deny}}", {}),
+    ],
+)
+def test_a_case_fails_for_a_reason(tmp_path: Path, case: str, expected: dict[str, str]) -> None:
+    assert failures(tmp_path, case) == expected
+
+
+def test_results_say_where_and_what(tmp_path: Path) -> None:
+    found = report(
+        tmp_path, "  - {request: GET /orgs/org_9/messages, expect: {alice: allow}}\n  - {name: second, request: DELETE /orgs/a}"
+    )
+    assert (found.passed, found.failed) == (2, 4)
+    first = found.results[0]
+    assert (first.test, first.case, first.place, first.subject) == (
+        "t",
+        "GET /orgs/org_9/messages",
+        f"{tmp_path}/p_test.yaml:9",
+        "alice",
+    )
+    assert (first.expected, first.actual, first.rule, first.passed) == ("allow", "allow", "p/read", True)
+    assert found.results[3].case == "second"
+    assert first.explanation is not None
+    assert first.explanation.text().startswith("ALLOW")
+
+
+def test_coverage_wants_both_outcomes_of_every_rule(tmp_path: Path) -> None:
+    found = report(
+        tmp_path, "  - {request: GET /orgs/org_9/messages, expect: {alice: allow, ci: allow}}\n  - {request: DELETE /orgs/a}"
+    )
+    covered = {coverage.rule: coverage for coverage in found.coverage}
+    assert covered["p/read"].complete
+    assert covered["p/machines"].complete
+    assert not covered["p/blocked"].matched
+    assert not covered["p/blocked"].complete
+    assert covered["p/open"].complete
+    assert not covered["p/open"].can_miss
