@@ -20,7 +20,7 @@ from gateway.core.message import Inbound
 from gateway.edge.model import Drain
 from gateway.fetch import HttpFetch
 from gateway.operations import Operating
-from gateway.reload import Reload, watch
+from gateway.reload import Reload, fingerprint, watch
 from gateway.resources import USER_AGENT, Resources, SystemClock
 from gateway.served import Served
 from gateway.server.lifecycle import Server, run_until_signal
@@ -181,6 +181,7 @@ class Process:
     async def _adopt(self, loaded: Loaded, snapshot: Snapshot) -> None:
         """The configuration is live: resources follow it."""
         self.loaded = loaded
+        self._seen = fingerprint(loaded.files)
         settings = usable(loaded)
         self.telemetry.describe(names_of(settings), self._trusts)
         for section in self._fixed:
@@ -208,7 +209,7 @@ class Process:
 
     def watch(self) -> None:
         """Reload whenever a file of the configuration changes."""
-        self._tasks.append(asyncio.create_task(watch(self.files, self.reload)))
+        self._tasks.append(asyncio.create_task(watch(self.files, lambda: self._seen, self.reload)))
 
     def address(self, listener: str) -> tuple[str, int]:
         """The bound host and port of a TCP listener."""

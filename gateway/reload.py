@@ -18,7 +18,8 @@ from gateway.core.ports import Metrics
 log = logging.getLogger(__name__)
 
 SETTLE: Final = 0.2
-LOOK_EVERY: Final = 30.0
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks where the file system tells nothing (network mounts)."""
 
 
 class Reload:
@@ -60,15 +61,18 @@ def fingerprint(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-async def watch(files: Callable[[], Iterable[Path]], changed: Callable[[], Awaitable[object]]) -> None:
-    """Call `changed` whenever the content of the files is another. Runs until cancelled; asks for the files each time."""
-    seen = await asyncio.to_thread(fingerprint, files())
+async def watch(files: Callable[[], Iterable[Path]], seen: Callable[[], str], changed: Callable[[], Awaitable[object]]) -> None:
+    """Call `changed` whenever the files hold other content than `seen` says was loaded last. Runs until cancelled.
+
+    Content that was refused is not tried again until it is another.
+    """
+    refused = ""
     while True:
-        await _something_happened({file.parent for file in files()})
         now = await asyncio.to_thread(fingerprint, files())
-        if now != seen:
-            seen = now
+        if now not in (seen(), refused):
+            refused = now
             await changed()
+        await _something_happened({file.parent for file in files()})
 
 
 async def _something_happened(folders: set[Path]) -> None:

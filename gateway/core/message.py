@@ -40,9 +40,11 @@ class NoBody:
     async def read(self, limit: int) -> bytes:
         return b""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        return
-        yield b""
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
 
 
 NO_BODY: Final = NoBody()
