@@ -277,9 +277,10 @@ class Connection(asyncio.Protocol):
             stream.end()
         elif owner is not None and not owner.done():
             owner.set_result(Reply(self._status, self._fields, self._names, b"".join(self._pieces), None))
+        unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
         if self._poisoned:
             self._pool.poisoned()
-        elif self._keep and self._transport is not None:
+        elif self._keep and not unsent and self._transport is not None:
             self.served += 1
             if self._bodiless:
                 self._parser = httptools.HttpResponseParser(self)
@@ -288,7 +289,11 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
             self._pool.release(self)
             return
-        self.close()
+        # What the upstream has not read by its answer it may never read: waiting for that would hold the place forever.
+        if unsent:
+            self.abort()
+        else:
+            self.close()
 
     def _leave(self) -> None:
         self._stop_upload()

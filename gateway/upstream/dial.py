@@ -22,8 +22,8 @@ async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float
         try:
             async with asyncio.timeout((end - loop.time()) / (len(lanes) - position)) as bound:
                 connection = await _reach(lane, pool, tls, bound)
-        except UpstreamUnreachable as unreachable:
-            error = unreachable
+        except (UpstreamUnreachable, UpstreamTimeout) as failure:
+            error = failure
         except TimeoutError:
             error = UpstreamTimeout(f"no connection to {lane.target.origin} in time")
         else:
@@ -39,15 +39,18 @@ async def _reach(lane: Lane, pool: Pool, tls: ClientTls, bound: asyncio.Timeout)
     found = await lane.addresses.current()
     end = bound.when() or loop.time()
     problems: list[str] = []
+    kind: type[UpstreamUnreachable | UpstreamTimeout] = UpstreamUnreachable
     for position, ip in enumerate(found):
         try:
             async with asyncio.timeout((end - loop.time()) / (len(found) - position)):
                 return await _connect(lane, ip, pool, tls)
         except TimeoutError:
+            kind = UpstreamTimeout
             problems.append(f"{ip}: timed out")
         except OSError as error:
+            kind = UpstreamUnreachable
             problems.append(f"{ip}: {error}")
-    raise UpstreamUnreachable(f"no connection to {lane.target.origin}: {'; '.join(problems)}")
+    raise kind(f"no connection to {lane.target.origin}: {'; '.join(problems)}")
 
 
 async def _connect(lane: Lane, ip: str, pool: Pool, tls: ClientTls) -> Connection:

@@ -185,11 +185,11 @@ class Upstream:
             connection = await dial(self._ordered(), self, self._tls, seconds)
         finally:
             self._reserved -= 1
-            if connection is None:
+            if connection is not None and connection.is_usable():
+                self._connections.add(connection)
+            else:
                 self.count("gateway.upstream.connect_failures")
                 self._offer_place()
-            else:
-                self._connections.add(connection)
         return connection
 
 

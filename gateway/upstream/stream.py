@@ -1,9 +1,9 @@
 """An answer's body on its way through: bounded, waiting for whoever is slower."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
-HIGH: int = 256 * 1024
+HIGH: Final = 256 * 1024
 """Bytes held before the upstream is asked to wait."""
 
 

@@ -78,7 +78,7 @@ class UpstreamTransport:
             raise
         owner = connection.begin(head, bodiless=outbound.head, response=self._response, idle=self._idle)
         body = outbound.body
-        if body.length != 0 and body.whole is None:
+        if body.length != 0 and body.whole is None and not owner.done():
             connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
         try:
             return await owner

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.core.errors import BadRequest, UpstreamTimeout, UpstreamUnreachable
 from gateway.core.reason import Reason
-from tests.scripted import CLOSE, HEAD, OK, READ, RESET, Pieces, Scripted, Whole, body_of, outbound, transport
+from gateway.upstream.model import RouteTimeouts
+from tests.scripted import BOUND, CLOSE, HEAD, OK, READ, RESET, Pieces, Scripted, Whole, body_of, outbound, transport, upstream
 
 REFUSED = b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno"
 
@@ -152,3 +153,13 @@ async def test_cancelling_stops_the_body_too() -> None:
             await task
         await server.until_closed(1)
         assert not [other for other in asyncio.all_tasks() if "upload" in repr(other)]
+
+
+async def test_a_body_the_upstream_never_read_does_not_hold_its_connection() -> None:
+    never = asyncio.Event()
+    async with Scripted([HEAD, REFUSED, never], [READ, OK]) as server:
+        service = upstream(server.port, connections=1)
+        way = service.transport(RouteTimeouts(), drop_cookies=True)
+        assert (await way.send(outbound("PUT", body=Whole(b"x" * (32 << 20))))).status == 413
+        assert (await asyncio.wait_for(way.send(outbound()), BOUND)).body == b"ok"
+        assert server.opened == 2

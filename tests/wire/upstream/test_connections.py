@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.errors import InternalError, UpstreamOverloaded, UpstreamTimeout, UpstreamUnreachable
+from gateway.upstream.connection import CALM, KEPT
 from gateway.upstream.model import RouteTimeouts
 from tests.scripted import BOUND, CLOSE, OK, READ, Counted, Pieces, Scripted, Whole, body_of, outbound, transport, upstream
 
@@ -331,3 +332,61 @@ async def test_many_at_once_get_each_their_own_answer() -> None:
         assert service.status()["connections"] <= 20
         assert service.status()["waiting"] == 0
         await service.close()
+
+
+async def test_places_are_not_lost_whoever_leaves_when() -> None:
+    # Connections end at random moments, clients give up at random moments; in the end every place is free again.
+    async with Scripted(
+        [READ, OK, READ, CLOSE], [READ, CLOSE], [READ, OK, READ, OK, READ, b"HTTP/1.1 2"], [READ, OK + b"x"]
+    ) as server:
+        service = upstream(server.port, connections=2, timeouts={"connect": "5s", "response": "5s"})
+        way = service.transport(RouteTimeouts(), drop_cookies=True)
+
+        async def client(number: int) -> None:
+            for turn in range(12):
+                task = asyncio.create_task(way.send(outbound("POST" if number % 3 else "GET")))
+                if (number * 5 + turn) % 4 == 0:
+                    for _ in range(turn):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+        await asyncio.gather(*(client(number) for number in range(4)))
+        await service.close()
+        opened = server.opened
+        await server.until_closed(opened)
+        assert service.status()["waiting"] == 0
+        assert (await way.send(outbound())).body == b"ok"
+        await server.until_closed(opened + 1)
+        assert (service._reserved, len(service._connections)) == (0, 0)
+
+
+async def test_an_idle_connection_of_another_target_makes_room() -> None:
+    async with Scripted([READ, OK] * 4) as one, Scripted([READ, OK] * 4) as two:
+        service = upstream(targets=[f"http://127.0.0.1:{one.port}", f"http://127.0.0.1:{two.port}"], connections=1)
+        way = service.transport(RouteTimeouts(), drop_cookies=True)
+        for _ in range(4):
+            assert (await way.send(outbound())).body == b"ok"
+        assert (one.opened, two.opened) == (2, 2)
+        await service.close()
+
+
+async def test_a_request_that_may_not_be_repeated_takes_no_old_connection() -> None:
+    async with Scripted([READ, OK, READ, OK]) as server:
+        service = upstream(server.port)
+        way = service.transport(RouteTimeouts(), drop_cookies=True)
+        await way.send(outbound())
+        (kept,) = service._lanes[0].idle
+        kept._alarm.within(KEPT - CALM - 1)  # as if it had rested since
+        await way.send(outbound("POST"))
+        assert (server.opened, service.status()["targets"][0]["idle"]) == (2, 2)
+        await service.close()
+
+
+async def test_an_idle_connection_is_not_kept_for_ever() -> None:
+    async with Scripted([READ, OK]) as server:
+        service = upstream(server.port)
+        await service.transport(RouteTimeouts(), drop_cookies=True).send(outbound())
+        (kept,) = service._lanes[0].idle
+        kept._alarm.within(0.01)
+        await server.until_closed(1)

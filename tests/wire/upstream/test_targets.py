@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
-from gateway.core.errors import UpstreamUnreachable
+from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.model import RouteTimeouts
 from tests.scripted import OK, READ, Script, Scripted, outbound, upstream
 
@@ -151,3 +152,43 @@ async def test_a_name_that_resolves_to_nothing_is_unreachable() -> None:
     service = upstream(url="http://tools.example", resolve=failing)
     with pytest.raises(UpstreamUnreachable):
         await service.transport(RouteTimeouts(), drop_cookies=True).send(outbound())
+
+
+async def test_a_handshake_that_never_ends_is_a_connect_timeout() -> None:
+    never = asyncio.Event()
+    async with Scripted([never]) as server:
+        service = upstream(url=f"https://127.0.0.1:{server.port}", timeouts={"connect": "100ms"}, connections=1)
+        for _ in range(2):
+            with pytest.raises(UpstreamTimeout):
+                await service.transport(RouteTimeouts(), drop_cookies=True).send(outbound())
+        assert service.status()["connections"] == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "keys"),
+    [
+        ({}, {"ca": "ca.pem"}),
+        ({"ca.pem": ""}, {"ca": "ca.pem"}),
+        ({"ca.pem": "no certificate"}, {"ca": "ca.pem"}),
+        ({"own.crt": "no certificate"}, {"client_certificate": "own.crt"}),
+        ({"own.key": "x"}, {"client_key": "own.key"}),
+    ],
+    ids=["missing", "empty", "broken", "broken-certificate", "key-alone"],
+)
+def test_an_unusable_tls_file_is_found_at_load(tmp_path: Path, files: dict[str, str], keys: dict[str, str]) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    tls = {key: str(tmp_path / name) if key != "client_key" else {"file": str(tmp_path / name)} for key, name in keys.items()}
+    with pytest.raises(ValueError, match="tls"):
+        upstream(url="https://tools.example", tls=tls)
+
+
+def test_an_encrypted_key_is_an_error_and_not_a_question(authority: trustme.CA, tmp_path: Path) -> None:
+    own = authority.issue_cert("gateway.example")
+    own.cert_chain_pems[0].write_to_path(str(tmp_path / "own.crt"))
+    key = serialization.load_pem_private_key(own.private_key_pem.bytes(), None)
+    sealed = serialization.BestAvailableEncryption(b"passphrase")
+    (tmp_path / "own.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed))
+    tls = {"client_certificate": str(tmp_path / "own.crt"), "client_key": {"file": str(tmp_path / "own.key")}}
+    with pytest.raises(ValueError, match="tls"):
+        upstream(url="https://tools.example", tls=tls)
