@@ -4,6 +4,7 @@ The standard library's engine backtracks, so an expression like `(a+)+` lets one
 """
 
 import re
+import warnings
 from typing import Final
 
 LONGEST: Final = 256
@@ -22,8 +23,11 @@ def judged_expression(text: str) -> tuple[str, str] | None:
     if len(text) > LONGEST:
         return f"an expression has at most {LONGEST} characters", ""
     try:
-        re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            # What the engine will read otherwise in a later version, it warns of.
+            warnings.simplefilter("error")
+            re.compile(text)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
         return f"not a regular expression: {error}", ""
     if BACKREFERENCE.search(text):
         return "backreferences are refused: matching could take for ever", HINT

@@ -41,7 +41,7 @@ def _origin(draft: Draft, path: Steps, origin: str, credentials: bool) -> Iterat
         return
     if "*" in found["host"] and (found["scheme"] != "https" or WIDE.fullmatch(found["host"])):
         yield draft.error(path, "a wildcard stands for the first label of a name under a domain", "like https://*.example.com")
-    elif found["port"] == DEFAULT_PORTS.get(found["scheme"]):
+    elif found["port"] and found["port"] == DEFAULT_PORTS.get(found["scheme"]):
         yield draft.error(path, "browsers leave out the default port: this never matches", "leave out the port")
     elif found["scheme"] == "http" and credentials and found["host"] not in {"localhost", "127.0.0.1", "[::1]"}:
         yield draft.warning(path, "credentials for an http origin: whoever is on its network can read them")

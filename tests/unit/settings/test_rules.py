@@ -1,0 +1,460 @@
+"""What no single model can check: each rule by the smallest configuration that breaks it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from gateway.config.document import read
+from gateway.config.layers import Layers, merge
+from gateway.core.errors import Problem
+from gateway.settings import rules
+from gateway.settings.rules.expressions import judged_expression
+
+JWT = {"issuer": "https://i.example", "audience": ["a"], "jwks": {"url": "https://i.example/jwks"}, "algorithms": ["RS256"]}
+SOUND: dict[str, Any] = {
+    "version": 1,
+    "authentication": {"jwt": {"corp": JWT}},
+    "policies": ["/dev/null"],
+    "upstreams": {"github": {"url": "https://api.example.com"}},
+    "routes": [{"name": "r", "match": {"path": "/r/{id}"}, "upstream": "github", "authenticate": ["jwt.corp"]}],
+}
+TLS = {"certificate": "/dev/null", "key": {"file": "/dev/null"}}
+
+
+def found(overlay: Any, base: Any = SOUND) -> list[Problem]:
+    text = json.dumps(merge(base, overlay), indent=1, ensure_ascii=False)
+    return [problem for problem in rules.check(Layers([read("f", text)])) if problem.message != "is not a file"]
+
+
+def told(overlay: Any) -> list[str]:
+    """`path: message (hint)` of every finding, warnings marked."""
+    marks = {"error": "", "warning": "warning: "}
+    return [f"{marks[one.severity]}{one.path}: {one.message}" for one in found(overlay)]
+
+
+def route(**keys: Any) -> dict[str, Any]:
+    return {"routes": [SOUND["routes"][0] | keys]}
+
+
+def listener(**keys: Any) -> dict[str, Any]:
+    return {"listen": keys}
+
+
+def limited(route_limits: list[str], **rule: Any) -> dict[str, Any]:
+    return {"rate_limits": {"rules": {"l": {"key": "subject", "limit": "1/minute"} | rule}}} | route(rate_limits=route_limits)
+
+
+def cors(**keys: Any) -> dict[str, Any]:
+    return {"cors": {"app": {"origins": ["https://a.example"]} | keys}} | route(cors="app")
+
+
+def issuer(**keys: Any) -> dict[str, Any]:
+    return {"authentication": {"jwt": {"corp": keys}}}
+
+
+def upstream(**keys: Any) -> dict[str, Any]:
+    return {"upstreams": {"github": keys}}
+
+
+BOTH_LISTENERS = {"a": {"address": "127.0.0.1:1"}}
+BROKEN: dict[str, tuple[Any, str]] = {
+    # names
+    "unknown upstream": (route(upstream="gihub"), "routes[0].upstream: unknown upstream 'gihub'"),
+    "unknown credential of a route": (route(credential="x"), "routes[0].credential: unknown credential 'x'"),
+    "unknown credential of an upstream": (upstream(credential="x"), "upstreams.github.credential: unknown credential 'x'"),
+    "unknown CORS policy": (route(cors="x"), "routes[0].cors: unknown CORS policy 'x'"),
+    "unknown rate limit": (route(rate_limits=["x"]), "routes[0].rate_limits[0]: unknown rate limit 'x'"),
+    "unknown default rate limit": ({"rate_limits": {"default": ["x"]}}, "rate_limits.default[0]: unknown rate limit 'x'"),
+    "unknown issuer": (route(authenticate=["jwt.crp"]), "routes[0].authenticate[0]: unknown scheme 'jwt.crp'"),
+    "scheme that is not configured": (route(authenticate=["api_keys"]), "routes[0].authenticate[0]: unknown scheme 'api_keys'"),
+    "scheme named twice": (
+        route(authenticate=["jwt.corp", "jwt.corp"]),
+        "routes[0].authenticate[1]: scheme 'jwt.corp' is named twice",
+    ),
+    "listeners of one": (
+        route(match={"path": "/r", "listeners": ["x"]}),
+        "routes[0].match.listeners: names listeners, but only one",
+    ),
+    "unknown listener": (
+        {"listeners": BOTH_LISTENERS} | route(match={"path": "/r", "listeners": ["b"]}),
+        "routes[0].match.listeners[0]: unknown listener 'b'",
+    ),
+    # listeners
+    "both kinds of listeners": ({"listeners": BOTH_LISTENERS, "listen": {}}, "listeners: `listen` and `listeners` exclude"),
+    "no named listener": ({"listeners": {}}, "listeners: no listener is named"),
+    "bad address": (listener(address="8080"), "listen.address: an address is written like"),
+    "plaintext off loopback": (
+        listener(address="0.0.0.0:80", hosts=["a"]),
+        "listen.address: plaintext on an address that is not loopback",
+    ),
+    "any host off loopback": (
+        listener(address="0.0.0.0:443", tls=TLS),
+        "warning: listen.address: any Host is accepted off loopback",
+    ),
+    "nobody may connect": (listener(allow_from=[]), "listen.allow_from: nobody may connect"),
+    "redirect without TLS": (listener(redirect_http="127.0.0.1:81"), "listen.redirect_http: a redirect to https needs `tls`"),
+    "redirect to no address": (listener(redirect_http="81", tls=TLS), "listen.redirect_http: an address is written like"),
+    "trusts everybody": (
+        listener(trusted_proxies=["0.0.0.0/0"], client_address="forwarded"),
+        "listen.trusted_proxies[0]: trusts everybody",
+    ),
+    "trusts a wide network": (
+        listener(trusted_proxies=["::/16"], client_address="forwarded"),
+        "warning: listen.trusted_proxies[0]: trusts a very wide network",
+    ),
+    "address believed from nobody": (listener(client_address="forwarded"), "listen.client_address: is believed from nobody"),
+    "proxy that says nothing": (
+        listener(trusted_proxies=["10.0.0.1"]),
+        "warning: listen.trusted_proxies: all clients have the proxy's",
+    ),
+    "certificate believed from nobody": (listener(client_certificate="xfcc"), "listen.client_certificate: is believed from nobody"),
+    "certificate from a proxy without one": (
+        listener(client_certificate="xfcc", trusted_proxies=["10.0.0.1"], client_address="forwarded"),
+        "listen.client_certificate: needs a proxy that proves who it is",
+    ),
+    "client certificates without a CA": (
+        listener(tls=TLS | {"client_auth": "require"}),
+        "listen.tls.client_auth: needs `client_ca`",
+    ),
+    "CA without effect": (listener(tls=TLS | {"client_ca": "/dev/null"}), "warning: listen.tls.client_ca: has no effect"),
+    "revocations without a CA": (listener(tls=TLS | {"client_crl": "/dev/null"}), "listen.tls.client_crl: needs `client_ca`"),
+    "no time for the head": (listener(limits={"header_timeout": "0s"}), "listen.limits.header_timeout: must be more than 0"),
+    "host with a port": (listener(hosts=["a.example:443"]), "listen.hosts[0]: a host is a name without a port"),
+    "host with a scheme": (listener(hosts=["https://a.example"]), "listen.hosts[0]: a host is a name, not a URL"),
+    "host in upper case": (listener(hosts=["A.example"]), "listen.hosts[0]: not a host name"),
+    "host with an inner wildcard": (listener(hosts=["a.*.example"]), "listen.hosts[0]: not a host name"),
+    "no host": (listener(hosts=[]), "listen.hosts: no host is accepted"),
+    "address taken twice": (
+        {"listeners": {"a": {"address": "127.0.0.1:81"}, "b": {"address": "127.0.0.1:81"}}},
+        "listeners.b.address: 127.0.0.1:81 is taken by another listener",
+    ),
+    "admin's address taken": (listener(address="127.0.0.1:9901"), "admin.address: 127.0.0.1:9901 is taken by another listener"),
+    "admin off loopback": ({"admin": {"address": "0.0.0.0:9901"}}, "warning: admin.address: health and metrics are open"),
+    "admin at no address": ({"admin": {"address": "x"}}, "admin.address: an address is written like"),
+    # authentication
+    "audience waived": (issuer(audience="none"), "warning: authentication.jwt.corp.audience: audience waived"),
+    "issuer waived": (issuer(issuer="none"), "warning: authentication.jwt.corp.issuer: issuer waived"),
+    "tokens for ever": (issuer(required_claims=[]), "warning: authentication.jwt.corp.required_claims: tokens that never expire"),
+    "minutes of leeway": (issuer(leeway="5m"), "warning: authentication.jwt.corp.leeway: expired tokens live on"),
+    "private key set": (
+        issuer(jwks={"url": "https://10.0.0.1/jwks"}),
+        "authentication.jwt.corp.jwks.url: 10.0.0.1 is not a public",
+    ),
+    "key set on localhost": (
+        issuer(jwks={"url": "https://localhost./k"}),
+        "authentication.jwt.corp.jwks.url: localhost is a private",
+    ),
+    "key set in the metadata service": (
+        issuer(jwks={"url": "https://[::ffff:169.254.169.254]/jwks"}),
+        "authentication.jwt.corp.jwks.url: ::ffff:a9fe:a9fe is not a public",
+    ),
+    "issuer twice": (
+        {"authentication": {"jwt": {"other": JWT}}},
+        "authentication.jwt.other.issuer: two entries have the same issuer",
+    ),
+    "certificates that cannot arrive": (
+        {"authentication": {"mtls": {}}} | route(authenticate=["mtls"]),
+        "routes[0].authenticate[0]: no listener of this route asks for client certificates",
+    ),
+    "certificates that arrive elsewhere": (
+        {
+            "authentication": {"mtls": {}},
+            "listeners": {"a": {"address": "127.0.0.1:1", "tls": TLS | {"client_auth": "require", "client_ca": "/x"}}, "b": {}},
+        }
+        | route(authenticate=["mtls"], match={"path": "/r", "listeners": ["b"]}),
+        "routes[0].authenticate[0]: no listener of this route asks for client certificates",
+    ),
+    "keys in Authorization": (
+        {"authentication": {"api_keys": {"header": "Authorization", "file": "/x", "pepper": {"env": "P"}}}},
+        "authentication.api_keys.header: is a header with a meaning of its own",
+    ),
+    # credentials
+    "credential as Host": (
+        {"credentials": {"c": {"inject": "header", "name": "Host", "secret": {"env": "A"}}}},
+        "credentials.c.name: only the gateway itself sets this header",
+    ),
+    "credential as X_Forwarded.For": (
+        {"credentials": {"c": {"inject": "header", "name": "X_Forwarded.For", "secret": {"env": "A"}}}},
+        "credentials.c.name: only the gateway itself sets this header",
+    ),
+    "credential in the query": (
+        {"credentials": {"c": {"inject": "query", "name": "k", "secret": {"env": "A"}}}},
+        "warning: credentials.c.inject: a credential in the query",
+    ),
+    # routes
+    "nobody said who": (route(authenticate=None), "routes[0]: exactly one of `authenticate` and `anonymous: true`"),
+    "everybody and somebody": (route(anonymous=True), "routes[0].anonymous: `authenticate` and `anonymous: true` exclude"),
+    "everybody uses the credential": (
+        {"credentials": {"c": {"inject": "bearer", "secret": {"env": "A"}}}}
+        | route(authenticate=None, anonymous=True, credential="c"),
+        "warning: routes[0].anonymous: everybody may use the upstream's credential",
+    ),
+    "name twice": ({"routes": SOUND["routes"] * 2}, "routes[1].name: route name 'r' is used twice"),
+    "pattern of no parameter": (route(params={"idd": "x"}), "routes[0].params.idd: the path has no parameter 'idd'"),
+    "no regular expression": (route(params={"id": "("}), "routes[0].params.id: not a regular expression"),
+    "runaway expression": (route(params={"id": "(a+)+"}), "routes[0].params.id: repetitions inside repetitions"),
+    "slash in no parameter": (route(allow_encoded_slash=["x"]), "routes[0].allow_encoded_slash[0]: the path has no parameter 'x'"),
+    "prefix of something else": (route(rewrite={"strip_prefix": "/x"}), "routes[0].rewrite.strip_prefix: is not a prefix"),
+    "prefix inside a segment": (
+        route(match={"path": "/api/x"}, rewrite={"strip_prefix": "/ap"}),
+        "routes[0].rewrite.strip_prefix: is not a prefix of the route's path, segment by segment",
+    ),
+    "prefix with a parameter": (route(rewrite={"strip_prefix": "/r/{id}"}), "routes[0].rewrite.strip_prefix: a prefix is literal"),
+    "prefix that ends with a slash": (
+        route(rewrite={"strip_prefix": "/r/"}),
+        "routes[0].rewrite.strip_prefix: a prefix is literal",
+    ),
+    "portal claimed": (route(match={"path": "/.gateway/**"}), "routes[0].match.path: /.gateway is reserved"),
+    "moved portal claimed": (
+        {"portal": {"prefix": "/own"}} | route(match={"path": "/own"}),
+        "routes[0].match.path: /own is reserved",
+    ),
+    "security.txt claimed": (
+        route(match={"path": "/.well-known/security.txt"}),
+        "routes[0].match.path: /.well-known/security.txt is reserved",
+    ),
+    "metadata claimed": (
+        route(match={"path": "/.well-known/oauth-protected-resource/x"}),
+        "routes[0].match.path: /.well-known/oauth-protected-resource is reserved",
+    ),
+    "route's host with a port": (
+        route(match={"path": "/r", "host": "a:1"}),
+        "routes[0].match.host: a host is a name without a port",
+    ),
+    "no methods": (route(match={"path": "/r", "methods": []}), "routes[0].match.methods: matches nothing"),
+    "no content types": (route(validate={"content_types": []}), "routes[0].validate.content_types: accepts no body"),
+    "no media type": (route(validate={"content_types": ["json"]}), "routes[0].validate.content_types[0]: a media type is written"),
+    # limits
+    "default by subject": (
+        {"rate_limits": {"default": ["l"], "rules": {"l": {"key": ["route", "subject"], "limit": "1/minute"}}}},
+        "rate_limits.default[0]: 'l' is keyed by subject",
+    ),
+    "subject of nobody": (
+        limited(["l"]) | {"routes": [SOUND["routes"][0] | {"authenticate": None, "anonymous": True, "rate_limits": ["l"]}]},
+        "warning: routes[0].rate_limits[0]: 'l' is keyed by subject, and everybody is anonymous",
+    ),
+    "key twice": (limited(["l"], key=["route", "route"]), "rate_limits.rules.l.key: a key is named twice"),
+    "one quota for all": (limited(["l"], key="route"), "warning: rate_limits.rules.l.key: everybody shares one quota"),
+    "no methods counted": (limited(["l"], methods=[]), "rate_limits.rules.l.methods: counts nothing"),
+    "burst without effect": (limited(["l"], burst=5), "warning: rate_limits.rules.l.burst: has no effect"),
+    "default named again": (
+        {"rate_limits": {"default": ["l"], "rules": {"l": {"key": "client.address", "limit": "1/minute"}}}}
+        | route(rate_limits=["l"]),
+        "warning: routes[0].rate_limits[0]: 'l' is a default rule",
+    ),
+    # CORS
+    "credentials for everybody": (cors(origins=["*"], credentials=True), 'cors.app.origins[0]: "*" is refused together'),
+    "origin with a path": (cors(origins=["https://a.example/"]), "cors.app.origins[0]: not an origin"),
+    "origin in upper case": (cors(origins=["https://A.example"]), "cors.app.origins[0]: not an origin"),
+    "origin without a scheme": (cors(origins=["a.example"]), "cors.app.origins[0]: not an origin"),
+    "origin null": (cors(origins=["null"]), "cors.app.origins[0]: the origin null"),
+    "origin with the default port": (cors(origins=["https://a.example:443"]), "cors.app.origins[0]: browsers leave out"),
+    "wildcard for http": (cors(origins=["http://*.a.example"]), "cors.app.origins[0]: a wildcard stands for"),
+    "wildcard for a top-level domain": (cors(origins=["https://*.com"]), "cors.app.origins[0]: a wildcard stands for"),
+    "wildcard inside a label": (cors(origins=["https://a*.example.com"]), "cors.app.origins[0]: not an origin"),
+    "expression for an origin": (cors(origins=[r"https://.*\.a\.example"]), "cors.app.origins[0]: not an origin"),
+    "credentials over http": (
+        cors(origins=["http://a.example"], credentials=True),
+        "warning: cors.app.origins[0]: credentials for an http origin",
+    ),
+    "any header with credentials": (cors(headers=["*"], credentials=True), 'cors.app.headers: "*" is refused'),
+    "no method": (cors(methods=[]), "cors.app.methods: allows nothing"),
+    # upstreams
+    "neither url nor targets": (upstream(url=None), "upstreams.github: give exactly one of url and targets"),
+    "both url and targets": (upstream(targets=["https://b.example"]), "upstreams.github: give exactly one of url and targets"),
+    "plain http": (upstream(url="http://api.example.com"), "upstreams.github.url: http:// carries credentials readable by all"),
+    "private target": (upstream(url="https://192.168.0.1"), "upstreams.github.url: 192.168.0.1 is not a public address"),
+    "one private target of two": (
+        upstream(url=None, targets=["https://a.example", "https://[::1]"]),
+        "upstreams.github.targets[1]: ::1 is not a public address",
+    ),
+    "user in an upstream's URL": (upstream(url="https://a:b@a.example"), "upstreams.github.url: an upstream's URL carries no user"),
+    "half a client certificate": (
+        upstream(tls={"client_certificate": "/x"}),
+        "upstreams.github.tls: `client_certificate` and `client_key` belong together",
+    ),
+    "TLS for plain HTTP": (
+        upstream(url="http://a.example", allow_plaintext=True, tls={"ca": "/x"}),
+        "warning: upstreams.github.tls: has no effect",
+    ),
+    "header of the gateway's": (upstream(headers={"set": {"Host": "x"}}), "upstreams.github.headers:"),
+    # URLs
+    "user in an exporter's URL": (
+        {"telemetry": {"traces": {"otlp": "http://a:b@c:4318"}}},
+        "telemetry.traces.otlp: a URL must not carry a user name or password",
+    ),
+    "user in the store's URL": (
+        {"rate_limits": {"store": {"redis": {"url": "redis://:pw@r:6379"}}}},
+        "rate_limits.store.redis.url: a URL must not carry",
+    ),
+    "exporter that is no URL": ({"telemetry": {"metrics": {"otlp": "c:4318"}}}, "telemetry.metrics.otlp: a URL is needed here"),
+    "store that is no URL": (
+        {"rate_limits": {"store": {"redis": {"url": "http://r"}}}},
+        "rate_limits.store.redis.url: a URL is needed",
+    ),
+    # files
+    "file that is absent": (listener(tls=TLS | {"certificate": "/absent"}), "listen.tls.certificate: no such file"),
+    "policies that are absent": ({"policies": "/absent"}, "policies: no such file or folder"),
+    "audit folder that is absent": (
+        {"audit": {"file": "/absent/audit"}},
+        "audit.file: the folder for the audit trail does not exist",
+    ),
+    "keys that are not there yet": (
+        {"authentication": {"api_keys": {"file": "/absent", "pepper": {"env": "P"}}}},
+        "warning: authentication.api_keys.file: the file does not exist yet",
+    ),
+    # leftovers
+    "no routes": ({"routes": []}, "warning: routes: no routes"),
+    "no policies": ({"policies": []}, "warning: policies: no policies"),
+    "unused upstream": (
+        {"upstreams": {"u": {"url": "https://u.example"}}},
+        "warning: upstreams.u: upstream 'u' is used by nothing",
+    ),
+    "unused credential": (
+        {"credentials": {"c": {"inject": "bearer", "secret": {"env": "A"}}}},
+        "warning: credentials.c: credential 'c' is used by nothing",
+    ),
+    "unused CORS policy": ({"cors": {"c": {"origins": ["*"]}}}, "warning: cors.c: CORS policy 'c' is used by nothing"),
+    "unused rate limit": (limited([]), "warning: rate_limits.rules.l: rate limit 'l' is used by nothing"),
+    "unused scheme": ({"authentication": {"mtls": {}}}, "warning: authentication.mtls: no route accepts 'mtls'"),
+    "unused issuer": (
+        {"authentication": {"jwt": {"b": JWT | {"issuer": "https://b.example"}}}},
+        "warning: authentication.jwt.b: no route accepts 'jwt.b'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("overlay", "finding"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_breaks_a_rule_is_found(overlay: Any, finding: str) -> None:
+    assert any(line.startswith(finding) for line in told(overlay)), told(overlay)
+
+
+def test_what_breaks_no_rule_is_left_alone() -> None:
+    assert told({}) == []
+
+
+FINE: dict[str, Any] = {
+    "plaintext behind a proxy": listener(
+        address="0.0.0.0:80", hosts=["a"], trusted_proxies=["10.0.0.1"], client_address="forwarded"
+    ),
+    "TLS off loopback": listener(address="[::]:443", hosts=["*.a.example", "192.0.2.1", "[2001:db8::1]"], tls=TLS),
+    "redirect": listener(tls=TLS, redirect_http="127.0.0.1:81"),
+    "header believed on a unix socket": listener(address="unix:/x", client_address="x-forwarded-for", client_certificate="xfcc"),
+    "certificate from a proxy that has one": listener(
+        trusted_proxies=["10.0.0.1"],
+        client_address="forwarded",
+        client_certificate="client-cert",
+        tls=TLS | {"client_ca": "/dev/null", "client_auth": "require"},
+    ),
+    "any free ports": {"listeners": {"a": {"address": "127.0.0.1:0"}, "b": {"address": "127.0.0.1:0"}}},
+    "private key set that is meant": issuer(jwks={"url": "https://10.0.0.1/jwks", "allow_private": True}),
+    "private upstream of ours": upstream(url="https://10.0.0.1", internal=True),
+    "plain upstream that is meant": upstream(url="http://a.example", allow_plaintext=True),
+    "whole path stripped": route(match={"path": "/r"}, rewrite={"strip_prefix": "/r"}),
+    "beside the portal": route(match={"path": "/.gatewayed"}),
+    "wildcard origin": cors(
+        origins=["https://*.example.com", "https://a.example:8443", "http://localhost:3000", "capacitor://app"]
+    ),
+    "everybody's origin": cors(origins=["*"]),
+    "exporters": {"telemetry": {"traces": {"otlp": "http://127.0.0.1:4318"}}},
+    "at sign in a path": {"telemetry": {"traces": {"otlp": "http://127.0.0.1:4318/a@b"}}},
+    "certificates": {
+        "authentication": {"mtls": {}},
+        "listen": {"tls": TLS | {"client_ca": "/dev/null", "client_auth": "optional"}},
+    }
+    | route(authenticate=["mtls", "jwt.corp"]),
+}
+
+
+@pytest.mark.parametrize("overlay", FINE.values(), ids=FINE.keys())
+def test_what_is_allowed_is_not_complained_about(overlay: Any) -> None:
+    assert told(overlay) == []
+
+
+def test_a_finding_says_where_and_what_to_write() -> None:
+    [problem] = found(route(upstream="gihub"))[:1]
+    assert problem.hint == "did you mean 'github'?"
+    assert problem.line > 1
+
+
+@pytest.mark.parametrize(
+    "section", ["listen", "authentication", "upstreams", "routes", "rate_limits", "cors", "credentials", "portal", "admin"]
+)
+@pytest.mark.parametrize("value", [None, 5, "x", [], {}, [5], {"a": 5}, [[]], {"a": [{}]}, {"a": {"a": {"a": 5}}}], ids=repr)
+def test_rules_run_on_whatever_a_section_holds(section: str, value: Any) -> None:
+    text = json.dumps(SOUND | {section: value})
+    assert isinstance(list(rules.check(Layers([read("f", text)]))), list)
+
+
+KEYS = st.sampled_from(
+    ["listen", "listeners", "a", "tls", "routes", "match", "path", "upstream", "authenticate", "params", "rate_limits", "rules", "cors", "origins",
+     "rewrite", "strip_prefix", "authentication", "jwt", "mtls", "policies", "upstreams", "url", "targets", "credentials", "default", "audit", "file"]
+)  # fmt: skip
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["a", "jwt.a", "/a", "*", "https://a", "{", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(KEYS, JUNK, max_size=6))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_rules_never_raise(value: Any) -> None:
+    problems = list(rules.check(Layers([read("f", json.dumps(value))])))
+    assert all(problem.message and problem.line >= 1 for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["(a+)+", "(a*)*", "(a|b)*", "(?:a+){2,}", "(?P<n>a+)*", "((a+)b)*", "(a{1,})+", "([a-z]+-)*x", "a*a*a*b", ".*.*.*=", "(a)\\1", "(?P<a>x)(?P=a)",
+     "a{0,5000}(b{300}c*)*", "x" * 257, "[", "(?<=a*)b", "*", "(((a+)))+"],
+)  # fmt: skip
+def test_an_expression_that_could_run_away_is_refused(expression: str) -> None:
+    assert judged_expression(expression) is not None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "[A-Za-z0-9_-]{1,39}",
+        "[0-9]+",
+        "(a|b|c)",
+        "v[0-9]+(\\.[0-9]+)?",
+        "(?:[a-z]{1,8}-){2}x",
+        "[^/+*(]{1,64}",
+        "\\(\\+\\)",
+        "(?i:abc)",
+        "[]a]+",
+        "[\\]+]*",
+        "",
+    ],
+)
+def test_an_expression_that_cannot_run_away_is_accepted(expression: str) -> None:
+    assert judged_expression(expression) is None
+
+
+@given(st.text("ab()[]{}|*+?.\\^$,0123:<=!-P", max_size=24))
+@hypothesis_settings(max_examples=500, deadline=None)
+def test_whatever_is_written_is_an_expression_or_refused(text: str) -> None:
+    verdict = judged_expression(text)
+    assert verdict is None or verdict[0]
+
+
+def test_accepted_expressions_match_long_hostile_input_in_bounded_time() -> None:
+    """In a process of its own, so that one that runs away can be ended."""
+    program = (
+        "import re\nfor e in ('[a-z]*[a-z]*x', '(?:[a-z]{1,8}-){2}x', 'v[0-9]+(\\\\.[0-9]+)?'): re.compile(e).fullmatch('a' * 4096)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+
+
+def test_the_folder_of_policies_must_hold_some(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("x")
+    assert told({"policies": str(tmp_path)}) == ["warning: policies: the folder holds no policies: every request is denied"]
