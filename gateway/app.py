@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from time import monotonic, time
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
@@ -13,7 +13,13 @@ from gateway.core.ports import Writer
 from gateway.pipeline import handle
 from gateway.snapshot import Current
 
-CLIENT_GONE = "client-gone"
+CLIENT_GONE: Final = "client-gone"
+
+DIGITS: Final = 19
+"""Random hexadecimal digits of one id."""
+PAGE: Final = DIGITS * 128
+TIME: Final = (1 << 48) - 1
+VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class Evidence(Protocol):
@@ -23,18 +29,29 @@ class Evidence(Protocol):
     def end(self, exchange: Exchange) -> None: ...
 
 
-def request_id() -> str:
-    """A UUIDv7 (RFC 9562 5.7): sortable by time, unguessable otherwise."""
-    value = (int(time() * 1000) & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x7000 << 64 | 0x8000 << 48
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+class RequestIds:
+    """Makes UUIDv7s (RFC 9562 5.7): sortable by time, unguessable otherwise. Asks the system for randomness a page at a time."""
+
+    __slots__ = ("_at", "_page")
+
+    def __init__(self) -> None:
+        self._page = ""
+        self._at = 0
+
+    def __call__(self, now: float) -> str:
+        at = self._at
+        if at >= len(self._page):
+            self._page, at = os.urandom(PAGE).hex(), 0
+        self._at = at + DIGITS
+        random = self._page[at : at + DIGITS]
+        time = f"{int(now * 1000) & TIME:012x}"
+        return f"{time[:8]}-{time[8:]}-7{random[:3]}-{VARIANT[random[3]]}{random[4:7]}-{random[7:]}"
 
 
 class GatewayApp:
     """One listener's requests, each with the snapshot it came in with."""
 
-    def __init__(self, current: Current, listener: str, evidence: Evidence, *, new_id: Callable[[], str] = request_id) -> None:
+    def __init__(self, current: Current, listener: str, evidence: Evidence, *, new_id: Callable[[float], str]) -> None:
         self._current = current
         self._listener = listener
         self._evidence = evidence
@@ -42,7 +59,8 @@ class GatewayApp:
 
     async def __call__(self, inbound: Inbound, writer: Writer) -> None:
         snapshot = self._current.snapshot
-        exchange = Exchange(self._new_id(), monotonic(), time(), snapshot.generation, self._listener, inbound.method, inbound.peer)
+        now = time()
+        exchange = Exchange(self._new_id(now), monotonic(), now, snapshot.generation, self._listener, inbound.method, inbound.peer)
         exchange.version = inbound.version
         self._evidence.begin(exchange, inbound)
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import __version__
-from gateway.app import GatewayApp
+from gateway.app import GatewayApp, RequestIds
 from gateway.audit.trail import Trail
 from gateway.build import build, listeners
 from gateway.config.apart import read_apart
@@ -122,7 +122,7 @@ class Process:
         self._served = Served(self._app_of, Operating(self))
 
     def _app_of(self, listener: str) -> GatewayApp:
-        return GatewayApp(self.current, listener, Evidence(self.telemetry, self.trail))
+        return GatewayApp(self.current, listener, Evidence(self.telemetry, self.trail), new_id=RequestIds())
 
     async def _open(self, loaded: Loaded) -> None:
         snapshot = build(loaded, self.resources)
