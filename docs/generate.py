@@ -98,7 +98,11 @@ def render(page: str) -> str:
 
 def main() -> None:
     for page in PAGES:
-        (ROOT / "docs" / "reference" / page).write_text(render(page), encoding="utf-8")
+        file = ROOT / "docs" / "reference" / page
+        if "--check" not in sys.argv:
+            file.write_text(render(page), encoding="utf-8")
+        elif file.read_text(encoding="utf-8") != render(page):
+            sys.exit(f"{page} is not what the code says: run `make docs`")
 
 
 if __name__ == "__main__":

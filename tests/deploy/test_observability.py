@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.telemetry.instruments import INSTRUMENTS, Instrument, prometheus_name
+from gateway.telemetry.instruments import COUNTED, INSTRUMENTS, Instrument, prometheus_name
 from tests.deploy.manifests import DEPLOY, ROOT
 
 DASHBOARD = json.loads((DEPLOY / "grafana" / "latchgate.json").read_text())
 RULES = [rule for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
 RUNBOOKS = (ROOT / "docs" / "how-to" / "runbooks.md").read_text()
+CODE = "".join(
+    file.read_text() for file in (ROOT / "gateway").rglob("*.py") if file.name != "instruments.py" and file.parent.name != "cel"
+)
 
 SELECTOR = re.compile(r"\b([a-z][a-z0-9_]{5,})\s*(?:\{([^}]*)\}|\[)")
 KEYWORDS = {"histogram_quantile", "rate", "increase", "ignoring", "group_left", "absent"}
@@ -86,6 +89,20 @@ def test_a_wrong_name_is_found(expression: str, found: list[str]) -> None:
     assert missing(expression) == found
 
 
+@pytest.mark.parametrize("expression", expressions())
+def test_every_series_read_is_one_that_something_counts(expression: str) -> None:
+    """A metric may be declared and never written; a panel over it would show nothing and an alert would never come."""
+    names = {SERIES[name].name for name in re.findall(r"\b[a-z]+_[a-z_]+\b", expression) if name in SERIES}
+    ours = {name for name in names if name in {instrument.name for instrument in COUNTED}}
+    assert [name for name in ours if f'"{name}"' not in CODE] == []
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_every_label_value_read_is_one_the_code_writes(expression: str) -> None:
+    values = re.findall(r'[a-z_]+\s*!?="([^"]+)"', expression)
+    assert [value for value in values if f'"{value}"' not in CODE] == []
+
+
 def test_the_dashboard_has_a_fixed_uid_and_a_data_source_to_choose() -> None:
     assert DASHBOARD["uid"] == "latchgate-overview"
     assert "id" not in DASHBOARD
@@ -102,7 +119,7 @@ def test_the_dashboard_has_the_rows_an_operator_looks_for() -> None:
         "Authentication",
         "Limits and validation",
         "Upstreams",
-        "Evidence and credentials",
+        "Evidence and secrets",
         "Runtime",
     ]
 
