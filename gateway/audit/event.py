@@ -14,8 +14,8 @@ from typing import Any, Final
 import orjson
 
 from gateway.audit.model import Mask, Masking
+from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
-from gateway.core.principal import Principal
 from gateway.core.secret import Secret
 from gateway.telemetry.redact import scrub, sealed, visible
 
@@ -150,18 +150,29 @@ def partial_client(text: str, realm: str = "") -> str:
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
+class Nobody:
+    """The principal of a request without one."""
+
+    __slots__ = ()
+    issuer = id = scheme = credential_id = roles = None
+
+
+NOBODY: Final = Nobody()
+
+
 class Events:
     """Makes lines of exchanges and named events."""
 
-    __slots__ = ("_masks", "_stamp")
+    __slots__ = ("_masked", "_masks", "_stamp")
 
     def __init__(self, mask: Mask, key: Secret) -> None:
         self._masks = Masks(mask, key)
+        self._masked = mask.subject != "none" or mask.client != "none"
         self._stamp = Stamp()
 
     def request(self, exchange: Exchange, duration: float) -> bytes:
         """One request's line, newline included. `duration` in seconds, from the request's head to the last byte out."""
-        principal = exchange.principal
+        principal = exchange.principal or NOBODY
         decision = exchange.decision
         upstream = exchange.upstream_seconds
         fields: dict[str, Any] = {
@@ -171,19 +182,19 @@ class Events:
             "trace_id": exchange.trace_id or None,
             "generation": exchange.generation,
             "client": exchange.client or None,
-            "issuer": None,
-            "subject": None,
-            "scheme": None,
-            "credential_id": None,
-            "roles": None,
+            "issuer": principal.issuer,
+            "subject": principal.id,
+            "scheme": principal.scheme,
+            "credential_id": principal.credential_id,
+            "roles": principal.roles,
             "route": exchange.route,
             "params": exchange.params,
             "method": exchange.method,
             "path": exchange.path or None,
             "status": exchange.status,
             "reason": exchange.reason,
-            "decision": None,
-            "rule": None,
+            "decision": None if decision is None else "allow" if decision.allowed else "deny",
+            "rule": None if decision is None else decision.rule,
             "upstream": exchange.upstream,
             "credential": exchange.credential,
             "bytes_in": exchange.bytes_in,
@@ -193,20 +204,14 @@ class Events:
             "level": "info",
             "listener": exchange.listener,
         }
-        if principal is not None:
-            _tell_principal(fields, principal)
-        if decision is not None:
-            fields["decision"] = "allow" if decision.allowed else "deny"
-            fields["rule"] = decision.rule
-            if decision.shadow is not None:
-                fields["shadow"] = {"rule": decision.shadow[0], "decision": "allow" if decision.shadow[1] else "deny"}
-            if decision.errors:
-                fields["condition_errors"] = decision.errors
+        if decision is not None and (decision.shadow is not None or decision.errors):
+            _tell_conditions(fields, decision)
         if exchange.detail:
             fields["detail"] = scrub(exchange.detail[:TEXT])
         if exchange.error is not None:
             fields["error"] = scrub(exchange.error[:TEXT])
-        self._mask(fields)
+        if self._masked:
+            self._mask(fields)
         return render(fields)
 
     def named(self, name: str, time: float, given: Mapping[str, Any]) -> bytes | None:
@@ -218,7 +223,8 @@ class Events:
         for field in (*WHO, *kind.fields):
             value = given.get(field)
             fields[field] = scrub(value[:PATH]) if isinstance(value, str) else value
-        self._mask(fields)
+        if self._masked:
+            self._mask(fields)
         return render(fields)
 
     def _mask(self, fields: dict[str, Any]) -> None:
@@ -237,12 +243,12 @@ class Events:
                 fields[told] = text.replace(value, masked)
 
 
-def _tell_principal(fields: dict[str, Any], principal: Principal) -> None:
-    fields["issuer"] = principal.issuer
-    fields["subject"] = principal.id
-    fields["scheme"] = principal.scheme
-    fields["credential_id"] = principal.credential_id
-    fields["roles"] = principal.roles
+def _tell_conditions(fields: dict[str, Any], decision: Decision) -> None:
+    if decision.shadow is not None:
+        rule, allowed = decision.shadow
+        fields["shadow"] = {"rule": rule, "decision": "allow" if allowed else "deny"}
+    if decision.errors:
+        fields["condition_errors"] = decision.errors
 
 
 def render(fields: dict[str, Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.telemetry.instruments import Instrument, prometheus_name
+from gateway.telemetry.instruments import prometheus_name
 from gateway.telemetry.series import Buckets, Family, Labels
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,23 +21,25 @@ def _family(family: Family) -> list[str]:
     instrument = family.instrument
     name = prometheus_name(instrument)
     lines = [f"# HELP {name} {_help(instrument.about)}", f"# TYPE {name} {TYPES[instrument.type]}"]
+    ends = [*(_number(bound) for bound in instrument.bounds), "+Inf"]
     for labels, value in family.points:
         if isinstance(value, Buckets):
-            lines += _histogram(name, instrument, labels, value)
+            lines += _histogram(name, ends, labels, value)
         else:
             lines.append(f"{name}{_labels(labels)} {_number(value)}")
     return lines
 
 
-def _histogram(name: str, instrument: Instrument, labels: Labels, buckets: Buckets) -> list[str]:
+def _histogram(name: str, ends: list[str], labels: Labels, buckets: Buckets) -> list[str]:
     lines = []
     running = 0
-    for bound, count in zip((*instrument.bounds, None), buckets.counts, strict=True):
+    shown = _labels(labels)
+    opened = f"{shown[:-1]}," if shown else "{"
+    for end, count in zip(ends, buckets.counts, strict=True):
         running += count
-        end = "+Inf" if bound is None else _number(bound)
-        lines.append(f"{name}_bucket{_labels((*labels, ('le', end)))} {running}")
-    lines.append(f"{name}_sum{_labels(labels)} {_number(buckets.total)}")
-    lines.append(f"{name}_count{_labels(labels)} {running}")
+        lines.append(f'{name}_bucket{opened}le="{end}"}} {running}')
+    lines.append(f"{name}_sum{shown} {_number(buckets.total)}")
+    lines.append(f"{name}_count{shown} {running}")
     return lines
 
 
@@ -48,7 +50,7 @@ def _labels(labels: Labels) -> str:
 
 
 def _name(name: str) -> str:
-    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return name.replace(".", "_")
 
 
 def _value(value: str) -> str:

@@ -46,7 +46,7 @@ def server_attributes(exchange: Exchange, names: Names) -> Attributes:
     host, port = split_authority(exchange.host)
     found: dict[str, str | int | bool | None] = {
         **_method(exchange),
-        "url.path": exchange.path or None,
+        "url.path": scrub(exchange.path[:TEXT]) or None,
         "url.query": redact_query(exchange.query[:TEXT], names.hidden) if exchange.query else None,
         "url.scheme": "https" if exchange.secure else "http",
         "http.response.status_code": exchange.status,
@@ -56,7 +56,7 @@ def server_attributes(exchange: Exchange, names: Names) -> Attributes:
         "client.address": exchange.client or None,
         "network.peer.address": exchange.peer or None,
         "network.protocol.version": exchange.version,
-        "user_agent.original": exchange.user_agent.decode("latin-1") if exchange.user_agent else None,
+        "user_agent.original": scrub(exchange.user_agent[:TEXT].decode("latin-1")) if exchange.user_agent else None,
         "error.type": _broken(exchange) or error_type(exchange.status, exchange.reason),
         "gateway.request_id": exchange.id,
         "gateway.route": exchange.route,
@@ -138,6 +138,7 @@ def _target(exchange: Exchange, names: Names) -> str:
     else:
         raw, mark, rest = exchange.upstream_target[: 2 * TEXT].partition(b"?")
         path, query = raw.decode("latin-1"), rest if mark else None
+    path = scrub(path[:TEXT])
     return f"{path}?{redact_query(query[:TEXT], names.hidden)}" if query else path
 
 
@@ -147,4 +148,4 @@ def _broken(exchange: Exchange) -> str | None:
 
 def _bounded(found: dict[str, str | int | bool | None]) -> Attributes:
     told = {name: value for name, value in found.items() if value is not None}
-    return {name: visible(scrub(value[:TEXT])) if isinstance(value, str) else value for name, value in told.items()}
+    return {name: visible(value[:TEXT]) if isinstance(value, str) else value for name, value in told.items()}
