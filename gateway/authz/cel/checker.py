@@ -15,7 +15,6 @@ from gateway.authz.cel.types import BOOL, DOUBLE, DYN, INT, NULL, STRING, Kind, 
 
 EQUALITY: Final = frozenset({"==", "!="})
 ORDER: Final = frozenset({"<", "<=", ">", ">="})
-NUMERIC: Final = frozenset({Kind.INT, Kind.DOUBLE})
 ORDERED: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
 
 
@@ -115,16 +114,12 @@ class _Checker:
 
     def _declared(self, node: syntax.Select) -> tree.Read | None:
         """`subject.id` as the variable of that name; None when the left side is a value of its own."""
-        if not isinstance(node.operand, syntax.Name):
-            return None
-        namespace = node.operand.name
-        fields = self._environment.fields(namespace)
-        if node.field in fields:
-            name = f"{namespace}.{node.field}"
+        name = _dotted(node)
+        if name in self._environment.variables:
             variable = self._environment.variables[name]
             return tree.Read(node.span, variable.type, name, variable)
-        if fields:
-            raise CelError(f"{node.field!r} is not a field of {namespace}", node.place, known(node.field, fields))
+        if isinstance(node.operand, syntax.Name) and (fields := self._environment.fields(node.operand.name)):
+            raise CelError(f"{node.field!r} is not a field of {node.operand.name}", node.place, known(node.field, fields))
         return None
 
     def _field(self, span: syntax.Span, operand: tree.Tree, name: str, place: int) -> tree.Tree:
@@ -283,6 +278,18 @@ def _invocation(node: syntax.Call, function: Function, arguments: tuple[tree.Tre
     return tree.Invocation(node.span, function.result, function, arguments)
 
 
+def _dotted(node: syntax.Node) -> str:
+    """`a.b.c` as written; "" for anything else than names and dots."""
+    match node:
+        case syntax.Name(name=name):
+            return name
+        case syntax.Select(operand=operand, field=field):
+            start = _dotted(operand)
+            return f"{start}.{field}" if start else ""
+        case _:
+            return ""
+
+
 def _literal(value: Any) -> Type:
     if value is None:
         return NULL
@@ -295,7 +302,7 @@ def _literal(value: Any) -> Type:
 
 def _orderable(left: Type, right: Type) -> bool:
     kinds = {left.kind, right.kind} - {Kind.DYN}
-    return kinds <= ORDERED and (len(kinds) <= 1 or kinds <= NUMERIC)
+    return kinds <= ORDERED and len(kinds) <= 1
 
 
 def _counted(count: int) -> str:

@@ -29,8 +29,7 @@ DYNAMIC: Final = {
     ">": operations.greater,
     ">=": operations.greater_equal,
 }
-NUMERIC: Final = frozenset({Kind.INT, Kind.DOUBLE})
-SCALAR: Final = NUMERIC | {Kind.STRING, Kind.BOOL, Kind.TIMESTAMP}
+SCALAR: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
 
 
 def generate(node: tree.Tree, arguments: int) -> Callable[..., Any]:
@@ -161,8 +160,6 @@ def _native(node: tree.Comparison) -> bool:
     """Whether Python's operator means the same for these types."""
     left, right = node.left.type.kind, node.right.type.kind
     if node.operator in ("==", "!=") and Kind.STRING in (left, right):
-        return True
-    if {left, right} <= NUMERIC:
         return True
     return left is right and left in SCALAR
 

@@ -129,6 +129,9 @@ def _string(source: str, start: int, found: re.Match[str]) -> Token:
     while not source.startswith(quote, place):
         piece, place = _character(source, place, start, raw=prefix == "r", multiline=len(quote) == 3)
         pieces.append(piece)
+    if prefix == "r" and source[place - 1] == "\\":
+        # The grammar ends the string here, Google's C++ engine refuses it: a reader cannot tell, so neither do we.
+        raise CelError("a raw string may not end with a backslash", start)
     end = place + len(quote)
     return Token(Kind.STRING, source[start:end], start, end, "".join(pieces))
 

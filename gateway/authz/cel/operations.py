@@ -26,9 +26,9 @@ def equal(left: Any, right: Any) -> bool:
         return isinstance(right, list | tuple) and len(left) == len(right) and all(map(equal, left, right))
     if isinstance(left, Mapping):
         return isinstance(right, Mapping) and left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
-    if isinstance(left, int | float | str | Timestamp | None):
-        return bool(left == right)
-    raise EvaluationError("cannot be compared")
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        left, right = _numbers(left, right)
+    return bool(left == right)
 
 
 def unequal(left: Any, right: Any) -> bool:
@@ -36,24 +36,35 @@ def unequal(left: Any, right: Any) -> bool:
     return not equal(left, right)
 
 
-def _orderable(left: Any, right: Any) -> None:
-    for kinds in (bool, str, (int, float), Timestamp):
-        if isinstance(left, kinds) or isinstance(right, kinds):
-            if isinstance(left, kinds) and isinstance(right, kinds):
-                return
-            break
+def _numbers(left: float, right: float) -> tuple[float, float]:
+    """Two numbers of one type: an int is compared with a double as a double, as the CEL conformance tests have it."""
+    return (left, right) if type(left) is type(right) else (float(left), float(right))
+
+
+def _ordered(left: Any, right: Any) -> tuple[Any, Any]:
+    """Two values that Python orders as CEL does. Raises EvaluationError for others."""
+    for kind in (bool, str, Timestamp):
+        if isinstance(left, kind) and isinstance(right, kind):
+            return left, right
+    if (
+        isinstance(left, int | float)
+        and isinstance(right, int | float)
+        and not isinstance(left, bool)
+        and not isinstance(right, bool)
+    ):
+        return _numbers(left, right)
     raise EvaluationError("cannot be ordered")
 
 
 def less(left: Any, right: Any) -> bool:
     """`<`: numbers with numbers, else two of one kind."""
-    _orderable(left, right)
+    left, right = _ordered(left, right)
     return bool(left < right)
 
 
 def less_equal(left: Any, right: Any) -> bool:
     """`<=`, which is not the contrary of `>` where a NaN is involved."""
-    _orderable(left, right)
+    left, right = _ordered(left, right)
     return bool(left <= right)
 
 
@@ -71,9 +82,9 @@ def member(value: Any, container: Any) -> bool:
     """`in`: an equal item of a list, or a key of a map. A string has no members."""
     if isinstance(container, list | tuple):
         return any(equal(value, item) for item in container)
-    if isinstance(container, Mapping):
+    if isinstance(container, Mapping) and isinstance(value, str | int | float):
         return isinstance(value, str) and value in container
-    raise EvaluationError("'in' needs a list or a map")
+    raise EvaluationError("'in' needs a list, or a map and what could be its key")
 
 
 def select(operand: Any, field: str) -> Any:

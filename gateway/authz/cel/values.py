@@ -71,6 +71,12 @@ class Network:
         packed = _packed(address)
         return len(packed) == len(self._first) and self._first <= packed <= self._last
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and (self._first, self._last) == (other._first, other._last)
+
+    def __hash__(self) -> int:
+        return hash((self._first, self._last))
+
     def __str__(self) -> str:
         return self.text
 
