@@ -210,6 +210,12 @@ class Logs:
         self._backlog.close(timeout)
 
 
+def lines_dropped() -> float:
+    """Lines this process lost so far, whoever configured its logging."""
+    queues = [handler.queue for handler in logging.getLogger().handlers if isinstance(handler, QueueHandler)]
+    return float(sum(queue.dropped for queue in queues if isinstance(queue, Backlog)))
+
+
 def configure(model: Log, *, descriptor: int = 2) -> Logs:
     """Send this process's logging to standard error as `model` says."""
     return Logs(model, descriptor=descriptor)

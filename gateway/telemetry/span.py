@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.exchange import Exchange
+from gateway.core.reason import Reason
 from gateway.telemetry.names import Names
 from gateway.telemetry.projection import client_error_type, error_type
 from gateway.telemetry.redact import redact_query, scrub, visible
 from gateway.telemetry.series import METHODS, OTHER
 
 TEXT: Final = 1024
+REASONS: Final = frozenset(str(reason) for reason in Reason)
 CLIENT_GONE: Final = "client-gone"
 """What `exchange.error` says of a client that left: a deliberate end, no error of ours."""
 
@@ -143,7 +145,10 @@ def _target(exchange: Exchange, names: Names) -> str:
 
 
 def _broken(exchange: Exchange) -> str | None:
-    return exchange.error if exchange.error and exchange.error != CLIENT_GONE else None
+    """Why an answer broke off, from a closed list: `error.type` is low in cardinality and no place for free text."""
+    if exchange.error is None or exchange.error == CLIENT_GONE:
+        return None
+    return exchange.error if exchange.error in REASONS else "broken"
 
 
 def _bounded(found: dict[str, str | int | bool | None]) -> Attributes:

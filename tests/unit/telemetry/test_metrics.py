@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.core.decision import Decision
 from gateway.core.exchange import Allowance
 from gateway.core.reason import Reason
-from gateway.telemetry.instruments import BOUNDS, INSTRUMENTS, prometheus_name
+from gateway.telemetry.instruments import BOUNDS, COUNTED, INSTRUMENTS, prometheus_name
 from gateway.telemetry.metrics import MAX_LABELS, Registry
 from gateway.telemetry.model import Telemetry
 from gateway.telemetry.names import Names
@@ -259,6 +259,12 @@ def test_every_metric_the_code_counts_is_in_the_reference_with_its_labels() -> N
     assert {name for _, name, _ in found} >= {"gateway.audit.dropped", "gateway.jwks.fetches", "gateway.config.reloads"}
     assert [(file, name) for file, name, _ in found if name not in known] == []
     assert [(file, name, labels) for file, name, labels in found if not labels <= known[name]] == []
+
+
+def test_every_metric_of_the_reference_is_counted_somewhere() -> None:
+    files = [file for file in (ROOT / "gateway").rglob("*.py") if file.name != "instruments.py"]
+    code = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert [instrument.name for instrument in COUNTED if f'"{instrument.name}"' not in code] == []
 
 
 def test_the_reference_lists_every_metric_and_no_other() -> None:

@@ -266,9 +266,10 @@ def test_the_client_span_follows_the_http_conventions() -> None:
         ({"status": 503, "upstream_status": 503}, (True, "503"), (True, "503")),
         ({"status": 502, "upstream_status": None, "reason": Reason.UPSTREAM_UNREACHABLE}, (True, "upstream-unreachable"), (True, "upstream-unreachable")),
         ({"status": None, "upstream_status": None, "error": "client-gone"}, (False, None), (False, None)),
+        ({"status": 200, "upstream_status": 200, "error": "free text"}, (True, "broken"), (False, None)),
         ({"status": 200, "upstream_status": 200, "error": "upstream-protocol"}, (True, "upstream-protocol"), (False, None)),
     ],
-    ids=["ok", "not-found", "unavailable", "unreachable", "client-gone", "broken-stream"],
+    ids=["ok", "not-found", "unavailable", "unreachable", "client-gone", "free-text", "broken-stream"],
 )  # fmt: skip
 def test_what_counts_as_an_error(changes: dict[str, Any], server: tuple[bool, str | None], client: tuple[bool, str | None]) -> None:
     spans = spans_of(exchange(**changes))
