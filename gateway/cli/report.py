@@ -1,8 +1,10 @@
 """Problems as text for people, JSON for scripts, SARIF 2.1.0 for code hosts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 
@@ -16,7 +18,7 @@ RULE: Final = {"error": "configuration", "warning": "configuration-warning"}
 def text(problems: Sequence[Problem]) -> str:
     """One line each, and how many."""
     errors = sum(problem.severity == "error" for problem in problems)
-    lines = [str(problem) for problem in problems]
+    lines = [str(replace(problem, file=nearby(problem.file))) for problem in problems]
     lines.append(f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}" if problems else "no problems")
     return "\n".join(lines)
 
@@ -24,7 +26,8 @@ def text(problems: Sequence[Problem]) -> str:
 def json(problems: Sequence[Problem]) -> str:
     """`{"ok": …, "problems": [{file, line, column, path, message, hint, severity}]}`."""
     ok = not any(problem.severity == "error" for problem in problems)
-    return orjson.dumps({"ok": ok, "problems": problems}, option=orjson.OPT_INDENT_2).decode()
+    shown = [replace(problem, file=nearby(problem.file)) for problem in problems]
+    return orjson.dumps({"ok": ok, "problems": shown}, option=orjson.OPT_INDENT_2).decode()
 
 
 def sarif(problems: Sequence[Problem]) -> str:
@@ -61,8 +64,12 @@ def _result(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _uri(file: str) -> str:
+def nearby(file: str) -> str:
+    """A file below the working directory is named from there."""
     path = Path(file).absolute()
-    if path.is_relative_to(Path.cwd()):
-        return path.relative_to(Path.cwd()).as_posix()
-    return path.as_uri()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def _uri(file: str) -> str:
+    found = Path(nearby(file))
+    return found.absolute().as_uri() if found.is_absolute() else quote(found.as_posix())
