@@ -6,6 +6,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import NO_BODY, Body
 from gateway.edge.model import ListenerLimits
 from gateway.server.body import HIGH_WATER, Source, StreamBody
+from gateway.server.head import BLANK_LINE
 
 FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 DRIP: Final = 512
@@ -21,7 +22,7 @@ class Arrival:
     still to come, None for a chunked one; `body` is None where there is none.
     """
 
-    __slots__ = ("_coding", "_expects", "_length", "_overhead", "_progress", "body", "head", "remaining", "skipped")
+    __slots__ = ("_coding", "_expects", "_length", "_overhead", "_progress", "_tail", "body", "head", "remaining", "skipped")
 
     def __init__(self) -> None:
         self.head = b""
@@ -33,6 +34,7 @@ class Arrival:
         self._expects = False
         self._overhead = 0
         self._progress = 0
+        self._tail = b""
 
     def note(self, name: bytes, value: bytes) -> None:
         """One of the FRAMING fields."""
@@ -59,13 +61,28 @@ class Arrival:
         return self.body
 
     def cut(self, data: bytes) -> tuple[bytes, bytes]:
-        """(what belongs to this body as far as can be told, what lies behind it)."""
-        if self.remaining is None:
-            self._overhead += len(data)
-            return data, b""
-        own, rest = data[: self.remaining], data[self.remaining :]
-        self.remaining -= len(own)
+        """(what surely belongs to this body or ends it, what may lie behind it).
+
+        A chunked body ends with an empty line and nowhere else, so it is handed out from one empty line to the next.
+        """
+        size = self.remaining
+        if size is None:
+            size = self._next_end(data)
+            own, rest = data[:size], data[size:]
+            self._overhead += len(own)
+            self._tail = own[-3:] if len(own) >= 3 else (self._tail + own)[-3:]
+            return own, rest
+        own, rest = data[:size], data[size:]
+        self.remaining = size - len(own)
         return own, rest
+
+    def _next_end(self, data: bytes) -> int:
+        """Up to where `data` has no empty line behind it; one may have begun in what came before."""
+        across = (self._tail + data[:3]).find(BLANK_LINE)
+        if across >= 0:
+            return across + 4 - len(self._tail)
+        within = data.find(BLANK_LINE)
+        return within + 4 if within >= 0 else len(data)
 
     def put(self, piece: bytes) -> bool:
         """One piece of the body; true when enough of it came to count as progress. Raises BadRequest over the limit."""
