@@ -19,7 +19,7 @@ from gateway.authn.gate import Authentication
 from gateway.authn.model import Authentication as AuthenticationModel
 from gateway.core.errors import DependencyDown
 from gateway.core.message import NO_BODY, Request
-from gateway.core.ports import Fetched, SecretSource
+from gateway.core.ports import Fetch, Fetched, SecretSource
 from gateway.core.principal import Identity, Principal
 from gateway.core.secret import Secret
 
@@ -273,7 +273,7 @@ def issuer_model(**more: Any) -> dict[str, Any]:
 def authentication(
     model: Mapping[str, Any],
     *,
-    fetch: ScriptedFetch | None = None,
+    fetch: Fetch | None = None,
     clock: FrozenClock | None = None,
     secrets: Callable[[Any], SecretSource] | None = None,
 ) -> Authentication:

@@ -14,7 +14,7 @@ from gateway.authn.jwt import Verifier
 from gateway.authn.model import ApiKeys, CookieSource, JwtIssuer
 from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
-from gateway.authn.presented import AUTHORIZATION, Places, Presented, check_origin
+from gateway.authn.presented import AUTHORIZATION, Places, check_origin
 from gateway.authn.strength import SHORTEST
 from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, Problem, Unauthenticated
@@ -66,36 +66,31 @@ class Gate:
         try:
             if presented is None:
                 return self._by_certificate(request)
-            if presented.in_cookie:
-                return await self._by_cookie(request, presented)
-            if presented.place == AUTHORIZATION:
-                return await self._by_authorization(presented.value)
-            return self._by_key(presented.value)
+            place, value, in_cookie = presented
+            if in_cookie:
+                return await self._by_cookie(request, place, value)
+            if place != AUTHORIZATION:
+                return self._by_key(value)
+            token = _bearer_value(value)
+            if self._key_prefix is not None and token.startswith(self._key_prefix):
+                return self._by_key(token)
+            if self._bearer is None:
+                raise Unauthenticated("bearer: tokens are not accepted here")
+            return self._bearer.remembered(token) or await self._bearer.authenticate(token)
         except Unauthenticated as error:
             error.headers = error.headers or INVALID
             raise
-
-    async def _by_authorization(self, value: bytes) -> Principal:
-        """RFC 6750 2.1: the scheme without regard to case, spaces, one token."""
-        if value[:7].lower() != BEARER:
-            raise Unauthenticated("authorization: not a Bearer credential")
-        token = value[7:].strip(b" ")
-        if self._key_prefix is not None and token.startswith(self._key_prefix):
-            return self._by_key(token)
-        if self._bearer is None:
-            raise Unauthenticated("bearer: tokens are not accepted here")
-        return await self._bearer.authenticate(token)
 
     def _by_key(self, key: bytes) -> Principal:
         if self._holders is None:
             raise Unauthenticated("api key: not accepted here")
         return self._holders.authenticate(key)
 
-    async def _by_cookie(self, request: Request, presented: Presented) -> Principal:
-        tokens = self._cookies.get(presented.place)
+    async def _by_cookie(self, request: Request, name: bytes, value: bytes) -> Principal:
+        tokens = self._cookies.get(name)
         if tokens is None:
             raise Unauthenticated("cookie: not accepted here")
-        principal = await tokens.authenticate(presented.value)
+        principal = tokens.remembered(value) or await tokens.authenticate(value)
         check_origin(request)
         return principal
 
@@ -219,6 +214,13 @@ class Authentication:
         unknown = sorted(set(accepted) - known)
         if unknown or not accepted:
             raise refused(f"{unknown[0]} is not configured under `authentication`" if unknown else "accepts no credential at all")
+
+
+def _bearer_value(value: bytes) -> bytes:
+    """RFC 6750 2.1: the scheme without regard to case, spaces, one token. Raises Unauthenticated."""
+    if value[:7].lower() != BEARER:
+        raise Unauthenticated("authorization: not a Bearer credential")
+    return value[7:].strip(b" ")
 
 
 def refused(message: str) -> ConfigError:

@@ -83,7 +83,7 @@ class PublishedKeys:
         self._jitter = jitter
         self._set: KeySet | None = None
         self._digest = b""
-        self._revision = 0
+        self.revision = 0
         self._loaded_at = 0.0
         self._due = 0.0
         self._next_refetch = 0.0
@@ -92,10 +92,6 @@ class PublishedKeys:
         self._absent: Recent[str, float] = Recent(NEGATIVE_KIDS)
         self._fetching: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[None] | None = None
-
-    @property
-    def revision(self) -> int:
-        return self._revision
 
     async def find(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
         known = await self._current()
@@ -116,7 +112,7 @@ class PublishedKeys:
 
     def _replace(self, keys: KeySet, digest: bytes) -> None:
         self._absent.clear()
-        self._revision += 1
+        self.revision += 1
         self._set, self._digest = keys, digest
         for reason in keys.refused:
             log.warning("key of an issuer's set is not used", extra={"issuer": self._name, "cause": reason})
@@ -144,7 +140,7 @@ class PublishedKeys:
             "keys": len(keys.keys) if keys is not None else 0,
             "age": round(self._clock.monotonic() - self._loaded_at, 1) if keys is not None else None,
             "refused": list(keys.refused) if keys is not None else [],
-            "revision": self._revision,
+            "revision": self.revision,
             "error": self._error or None,
         }
 
@@ -165,7 +161,7 @@ class PublishedKeys:
         if self._set is None or self._source.local or self._clock.monotonic() - self._loaded_at < MAX_STALE:
             return self._set
         self._set, self._digest, self._due = None, b"", 0.0
-        self._revision += 1
+        self.revision += 1
         return None
 
     def _may_refetch(self, kid: str | None) -> bool:

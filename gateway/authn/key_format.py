@@ -4,7 +4,6 @@
 scanner's false alarm are told from a key offline.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -48,7 +47,7 @@ def identify(prefix: bytes, key: bytes) -> str | None:
 
 def digest(pepper: bytes, key: bytes) -> str:
     """What is stored of a key. The key is random, so a keyed hash does and a slow one is not needed."""
-    return "hmac-sha256:" + hmac.new(pepper, DOMAIN + key, hashlib.sha256).hexdigest()
+    return "hmac-sha256:" + hmac.digest(pepper, DOMAIN + key, "sha256").hex()
 
 
 def _random(length: int) -> str:

@@ -1,7 +1,7 @@
 """Which credential a request presents: the one list of places a client's credential may be carried in (CONTRACT 3)."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 from gateway.core.errors import BadRequest, Forbidden
 from gateway.core.message import Request
@@ -14,12 +14,8 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 
 
-class Presented(NamedTuple):
-    """A credential as it was presented: `place` is the header's or cookie's name."""
-
-    place: bytes
-    value: bytes
-    in_cookie: bool
+Presented = tuple[bytes, bytes, bool]
+"""A credential as it was presented: the header's or cookie's name, the value, whether it is a cookie."""
 
 
 @final
@@ -33,14 +29,15 @@ class Places:
 
     def find(self, request: Request) -> Presented | None:
         """The one credential in headers and cookies, None when there is none. Raises BadRequest when there are several."""
-        fields, found = request.fields, None
+        fields = request.fields
+        found: Presented | None = None
         value = fields.get(AUTHORIZATION)
         if value is not None:
-            found = Presented(AUTHORIZATION, value, False)
+            found = (AUTHORIZATION, value, False)
         if self.key_header is not None and self.key_header in fields and self.key_header != AUTHORIZATION:
             if found is not None:
                 raise ambiguous()
-            found = Presented(self.key_header, fields[self.key_header], False)
+            found = (self.key_header, fields[self.key_header], False)
         if request.repeated and not request.repeated.isdisjoint(self.headers):
             raise ambiguous()
         if self.cookies and COOKIE in fields:
@@ -52,7 +49,7 @@ class Places:
             if name in self.cookies:
                 if found is not None:
                     raise ambiguous()
-                found = Presented(name, value, True)
+                found = (name, value, True)
         return found
 
 

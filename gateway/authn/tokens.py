@@ -38,17 +38,17 @@ class Tokens:
         self._limit = max((verifier.limit for verifier in accepted), default=0)
         self._verified: Recent[bytes, Verified] = Recent(REMEMBERED)
 
-    async def authenticate(self, raw: bytes) -> Principal:
-        """Who presents this token. Raises Unauthenticated or DependencyDown."""
+    def remembered(self, raw: bytes) -> Principal | None:
+        """Who presented this very token before, None when that must be found out (again)."""
         if len(raw) > self._limit:
-            raise Unauthenticated("jwt: too long")
-        digest = hashlib.sha256(raw).digest()
-        known = self._verified.get(digest)
+            return None
+        known = self._verified.get(hashlib.sha256(raw).digest())
         if known is not None and known[1] > self._clock.now() and known[2].keys.revision == known[3]:
             return known[0]
-        return await self._verify(raw, digest)
+        return None
 
-    async def _verify(self, raw: bytes, digest: bytes) -> Principal:
+    async def authenticate(self, raw: bytes) -> Principal:
+        """Who presents this token, verified and remembered. Raises Unauthenticated or DependencyDown."""
         try:
             token = Token(raw, self._limit)
         except Malformed as error:
@@ -61,7 +61,7 @@ class Tokens:
         until = self._clock.now() + LONGEST
         if identity.expires is not None:
             until = min(until, identity.expires)
-        self._verified.put(digest, (principal, until, verifier, revision))
+        self._verified.put(hashlib.sha256(raw).digest(), (principal, until, verifier, revision))
         return principal
 
     def _verifier(self, issuer: str | None) -> Verifier:

@@ -323,8 +323,10 @@ class TestResources:
         assert house.authentication.credential_headers() == {b"authorization", b"x-api-key"}
         assert house.authentication.credential_cookies() == {b"sid"}
 
-    def test_without_schemes_only_authorization_carries_credentials(self) -> None:
+    async def test_without_schemes_only_authorization_carries_credentials(self) -> None:
         nothing = authentication({})
+        await nothing.start()
+        await nothing.close()
         assert nothing.credential_headers() == {b"authorization"}
         assert nothing.credential_cookies() == frozenset()
         assert nothing.status() == {}

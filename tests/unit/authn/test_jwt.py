@@ -1,10 +1,15 @@
 """One issuer's tokens, verified through a gate as requests see it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.authn.jwt import LATEST
+from gateway.authn.jwks import PublishedKeys
+from gateway.authn.jwt import LATEST, Verifier
+from gateway.authn.key_sources import FileSource
+from gateway.authn.model import JwtIssuer
+from gateway.authn.token import Token
 from gateway.core.errors import DependencyDown, Unauthenticated
 from gateway.core.principal import Identity, Principal
 from gateway.core.reason import Reason
@@ -13,6 +18,7 @@ from tests.issuer import (
     ISSUER,
     JWKS_URL,
     NOW,
+    Counted,
     EcKey,
     EdKey,
     FixedSecret,
@@ -240,6 +246,15 @@ async def test_a_token_without_jti_is_audited_by_a_keyed_fingerprint(corp: Corp,
     assert first != second
     for odd in (7, "", "j" * 257):
         assert str((await corp.present(mint(ed_key, claims(jti=odd)))).credential_id).startswith("fp:")
+
+
+async def test_a_verifier_checks_the_issuer_itself_whoever_chose_it(ed_key: EdKey) -> None:
+    keys = PublishedKeys("corp", FileSource(Path("unused")), FrozenClock(), Counted())
+    keys.accept(jwks(ed_key), 60)
+    verifier = Verifier("corp", JwtIssuer.model_validate(issuer_model()), keys, FrozenClock(), b"k" * 32)
+    assert (await verifier.verify(Token(mint(ed_key).encode(), 8192))).id == "alice"
+    with pytest.raises(Unauthenticated, match="another issuer"):
+        await verifier.verify(Token(mint(ed_key, claims(iss="https://other.example/")).encode(), 8192))
 
 
 async def test_the_size_cap_is_the_issuers_own(ed_key: EdKey) -> None:

@@ -44,7 +44,9 @@ def test_what_is_ambiguous_or_no_json_is_a_value_error(text: bytes) -> None:
 
 
 def test_thirty_two_levels_are_read() -> None:
-    assert json.dumps(loads(b"[" * 32 + b"]" * 32)) == "[" * 32 + "]" * 32
+    for inside in ("", "1", '"text"'):
+        text = "[" * 32 + inside + "]" * 32
+        assert json.dumps(loads(text.encode())) == text
 
 
 @given(PLAIN)
