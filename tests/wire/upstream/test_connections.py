@@ -339,7 +339,7 @@ async def test_places_are_not_lost_whoever_leaves_when() -> None:
     async with Scripted(
         [READ, OK, READ, CLOSE], [READ, CLOSE], [READ, OK, READ, OK, READ, b"HTTP/1.1 2"], [READ, OK + b"x"]
     ) as server:
-        service = upstream(server.port, connections=2, timeouts={"connect": "5s", "response": "5s"})
+        service = upstream(server.port, connections=2, timeouts={"connect": "5s", "response": "200ms"})
         way = service.transport(RouteTimeouts(), drop_cookies=True)
 
         async def client(number: int) -> None:
