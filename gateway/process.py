@@ -113,6 +113,8 @@ class Process:
         self.telemetry = Telemetry(settings.telemetry, clock=clock)
         metrics = self.telemetry.metrics
         loaded.secrets.metrics = metrics
+        if (lines := self.logs) is not None:
+            metrics.observe("gateway.log.dropped", lambda: lines.dropped)
         self.trail = Trail(settings.audit, clock=clock, metrics=metrics)
         self._fetch = HttpFetch(user_agent=USER_AGENT)
         self.resources = Resources(
