@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gateway.authz.cel import operations, tree
 from gateway.authz.cel.types import BOOL, DYN, STRING, Kind, Type
+from gateway.authz.cel.values import Network
 
 LOAD: Final = ast.Load()
 OPERATORS: Final[dict[str, ast.cmpop]] = {
@@ -96,8 +97,9 @@ class _Generator:
 
     def _object(self, value: Any) -> ast.expr:
         """A reference to an object that has no literal form."""
+        # The object is kept, so that its id stays its own while code is made.
         name = self._names.setdefault(id(value), f"k{len(self._names)}")
-        self.objects[name] = value
+        self.objects.setdefault(name, value)
         return ast.Name(id=name, ctx=LOAD)
 
     def _read(self, variable: tree.Variable) -> ast.expr:
@@ -149,6 +151,9 @@ class _Generator:
         inline = INLINE.get(node.function.name)
         if inline is not None and all(argument.type == STRING for argument in node.arguments):
             return inline([self.expression(argument) for argument in node.arguments])
+        first, *rest = node.arguments
+        if isinstance(first, tree.Constant) and isinstance(first.value, Network):
+            return _called(self._object(first.value.contains), *(self.expression(argument) for argument in rest))
         return self._call(node.function.call, *node.arguments)
 
 

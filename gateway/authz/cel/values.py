@@ -17,6 +17,8 @@ RFC3339: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
 CIDR: Final = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}", re.ASCII)
+IPV4: Final = int(socket.AF_INET)
+IPV6: Final = int(socket.AF_INET6)
 MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
 
@@ -68,7 +70,12 @@ class Network:
 
     def contains(self, address: str) -> bool:
         """Whether the address lies in the network; never for the other family. Raises EvaluationError for what is no address."""
-        packed = _packed(address)
+        try:
+            packed = socket.inet_pton(IPV6 if ":" in address else IPV4, address)
+        except (OSError, ValueError, TypeError) as error:
+            raise EvaluationError("not an IP address") from error
+        if len(packed) == 16 and packed.startswith(MAPPED):
+            packed = packed[12:]
         return len(packed) == len(self._first) and self._first <= packed <= self._last
 
     def __eq__(self, other: object) -> bool:
@@ -86,13 +93,3 @@ def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
     if network.version == 6 and network.prefixlen >= 96 and packed.startswith(MAPPED):
         return IPv4Network((packed[12:], network.prefixlen - 96))
     return network
-
-
-def _packed(address: object) -> bytes:
-    if not isinstance(address, str):
-        raise EvaluationError("an address is a string")
-    try:
-        packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-    except (OSError, ValueError) as error:
-        raise EvaluationError("not an IP address") from error
-    return packed[12:] if packed.startswith(MAPPED) and len(packed) == 16 else packed

@@ -2,7 +2,7 @@
 
 import ast
 from operator import itemgetter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +13,9 @@ from gateway.authz.cel.checker import Environment, check
 from gateway.authz.cel.codegen import generate
 from gateway.authz.cel.condition import Condition, clause
 from gateway.authz.cel.errors import FAULTS, CelError, EvaluationError
-from gateway.authz.cel.evaluate import evaluate
+from gateway.authz.cel.evaluate import EVALUATE, evaluate
 from gateway.authz.cel.parser import parse
-from gateway.authz.cel.tree import Variable
+from gateway.authz.cel.tree import Tree, Variable
 from gateway.authz.cel.types import DYN
 from gateway.core.errors import BadRequest
 from gateway.core.reason import Reason
@@ -245,3 +245,7 @@ def test_generated_code_gives_what_the_exact_walk_gives_or_raises(source: str, v
 def test_a_condition_insists_on_a_bool() -> None:
     with pytest.raises(EvaluationError, match="not a bool"):
         Condition([clause("a", VARIABLES)]).exact({"a": 1})
+
+
+def test_every_kind_of_node_can_be_evaluated() -> None:
+    assert set(EVALUATE) == set(get_args(Tree))
