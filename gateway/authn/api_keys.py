@@ -1,7 +1,6 @@
 """API keys the gateway handed out itself: looked up by their public id, compared by keyed hash in constant time."""
 
 import asyncio
-import contextlib
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
@@ -113,8 +112,7 @@ class KeyStore:
         task, self._loop = self._loop, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
         """For the operators' page."""

@@ -5,7 +5,6 @@ client sends can cause more than one fetch in COOLDOWN seconds.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import random
@@ -128,9 +127,7 @@ class PublishedKeys:
         self._loop = None
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
         """For the operators' page: whether keys are there, how many, their age in seconds, the last error."""

@@ -1,5 +1,6 @@
 """Which presented credential counts, and what happens to the others (CONTRACT 3)."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -356,7 +357,9 @@ class TestResources:
 
     async def test_background_work_begins_and_ends(self, house: House) -> None:
         await house.authentication.start()
+        assert {"keys of corp", "api keys"} <= {task.get_name() for task in asyncio.all_tasks()}
         await house.authentication.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
         status = house.authentication.status()
         assert status.keys() == {"jwt.corp", "jwt.browser", "jwt.elsewhere", "api_keys"}
         assert status["api_keys"]["keys"] == 1
