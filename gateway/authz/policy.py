@@ -71,7 +71,9 @@ class RoutePolicy:
         cell = self._cells.get(access.method, self._other)
         errors: list[str] = []
         mask = principal.mask
-        rule = first(cell.denies, principal, access, mask, errors) or first(cell.allows, principal, access, mask, errors)
+        rule = first(cell.denies, principal, access, mask, errors) if cell.denies else None
+        if rule is None:
+            rule = first(cell.allows, principal, access, mask, errors)
         shadow = None if cell.shadow is None else _shadow(cell.shadow, principal, access, errors)
         if rule is None:
             capped = principal.uncapped != mask and first(cell.allows, principal, access, principal.uncapped, []) is not None
