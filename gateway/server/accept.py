@@ -4,12 +4,11 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import Any, Final, Protocol
+from typing import Final
 
 from gateway.core.ports import Metrics
-from gateway.server.asgi import AsgiConnector
-from gateway.server.listener import Asgi, Bound, Connection, Listener, peer_of
-from gateway.server.protocol import Connector
+from gateway.server.connect import connector
+from gateway.server.listener import Bound, Connection, Listener, peer_of
 from gateway.server.sockets import bound_address, close, listen
 
 log = logging.getLogger(__name__)
@@ -24,18 +23,6 @@ SHUTDOWN: Final = 5.0
 """Seconds a peer gets to answer close_notify."""
 SLOWEST_TICK: Final = 1.0
 FASTEST_TICK: Final = 0.02
-
-
-class Connect(Protocol):
-    """Makes a protocol for a peer; `crowded` for one that is over the limit of connections."""
-
-    def __call__(self, peer: str, crowded: bool) -> Any: ...
-
-
-def connector(bound: Bound) -> Connect:
-    """What is spoken on a listener."""
-    app = bound.listener.app
-    return AsgiConnector(bound, app.app) if isinstance(app, Asgi) else Connector(bound)
 
 
 class Acceptor:
@@ -129,7 +116,7 @@ class Acceptor:
             self._refuse(sock, "overloaded")
             return
         sock.setblocking(False)
-        task = self._loop.create_task(self._open_connection(sock, peer, listener, crowded=above >= 0))
+        task = self._loop.create_task(self._open_connection(sock, peer, crowded=above >= 0))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
@@ -137,7 +124,8 @@ class Acceptor:
         sock.close()
         self.bound.metrics.count("gateway.connections.refused", 1, listener=self.bound.listener.name, reason=why)
 
-    async def _open_connection(self, sock: socket.socket, peer: str, listener: Listener, *, crowded: bool) -> None:
+    async def _open_connection(self, sock: socket.socket, peer: str, *, crowded: bool) -> None:
+        listener = self.bound.listener
         tls = listener.tls
         try:
             await self._loop.connect_accepted_socket(

@@ -86,15 +86,3 @@ class AsgiProtocol(HttpToolsProtocol):
         limits = self._bound.listener.limits
         if self._head_size > limits.request_line + limits.headers:
             self.transport.close()
-
-
-class AsgiConnector:
-    """Makes the protocol objects of a bound operators' listener."""
-
-    def __init__(self, bound: Bound, app: AsgiApp) -> None:
-        self._bound = bound
-        self._config = quiet(app)
-        self._state = ServerState()
-
-    def __call__(self, peer: str, crowded: bool) -> AsgiProtocol:
-        return AsgiProtocol(self._config, self._state, self._bound)

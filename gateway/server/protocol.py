@@ -13,12 +13,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
-from gateway.core.message import NO_BODY, Body, Inbound
+from gateway.core.message import Inbound
 from gateway.server.answer import Answer
 from gateway.server.arrival import FRAMING, Arrival
-from gateway.server.asgi import never, quiet
 from gateway.server.head import BLANK_LINE, head_fault, known, too_large, too_slow
 from gateway.server.listener import Asgi, Bound
+from gateway.server.origin import Origin
 from gateway.server.wire import NEVER, Wire
 
 # Where a connection is: reading a head, reading a body, waiting for the answer, or reading no more.
@@ -41,12 +41,11 @@ class GatewayProtocol(HttpToolsProtocol):
         # uvicorn turns this leniency on because it parses ahead; we do not.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
         self._bound = bound
+        self._listener = bound.listener
         self._peer = peer
         self._crowded = crowded
         self._limits = bound.listener.limits
-        self._secure = False
-        self._server_name: str | None = None
-        self._certificate: bytes | None = None
+        self._origin: Origin
         self._wire: Wire
         self._phase = HEAD
         self._deadline = NEVER
@@ -91,12 +90,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.transport = transport
         self._wire = Wire(transport, self._bound)
         self._bound.arrive(self)
-        session = transport.get_extra_info("ssl_object")
-        if session is not None:
-            tls = self._bound.listener.tls
-            self._secure = True
-            self._certificate = session.getpeercert(True)
-            self._server_name = tls.requested_name(session) if tls is not None else None
+        self._origin = Origin(self._listener, self._peer, transport)
         self._deadline = self.loop.time() + self._limits.header_timeout
         if self._bound.draining:
             self._finish()
@@ -221,14 +215,10 @@ class GatewayProtocol(HttpToolsProtocol):
         upgrade = self.parser.should_upgrade()
         arrival.skipped = upgrade and arrival.body is not None
         self._phase = BODY
+        version = "1.1" if modern else "1.0"
+        fault = Unavailable("connections over the limit", close=True) if self._crowded else None
         self._begin(
-            self._inbound(
-                method=method,
-                target=self.url,
-                version="1.1" if modern else "1.0",
-                body=body,
-                fault=Unavailable("connections over the limit", close=True) if self._crowded else None,
-            ),
+            self._origin.inbound(method, self.url, version, self.headers, body=body, fault=fault),
             close=upgrade or self._crowded or not modern or not self.parser.should_keep_alive(),
         )
 
@@ -252,21 +242,6 @@ class GatewayProtocol(HttpToolsProtocol):
             self._wire.resume()
 
     # One request to the app, and what comes after it.
-
-    def _inbound(self, *, method: str, target: bytes, version: str, body: Body = NO_BODY, fault: GatewayError | None) -> Inbound:
-        return Inbound(
-            method=method,
-            target=target,
-            version=version,
-            headers=self.headers,
-            peer=self._peer,
-            listener=self._bound.listener.name,
-            secure=self._secure,
-            server_name=self._server_name,
-            certificate=self._certificate,
-            body=body,
-            fault=fault,
-        )
 
     def _begin(self, inbound: Inbound, *, close: bool) -> None:
         self._deadline = NEVER
@@ -322,7 +297,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if phase == HEAD:
             method, target = known(self._arrival.head)
             version = "1.0" if b" HTTP/1.0\r\n" in self._arrival.head else "1.1"
-            self._begin(self._inbound(method=method, target=target, version=version, fault=error), close=True)
+            self._begin(self._origin.inbound(method, target, version, self.headers, fault=error), close=True)
         elif self._task is not None and self._answer is not None:
             self._answer.close = True
             if self._arrival.body is not None:
@@ -395,15 +370,3 @@ class BodyOnly:
     def __init__(self, protocol: GatewayProtocol) -> None:
         self.on_body = protocol.on_body
         self.on_message_complete = protocol.on_message_complete
-
-
-class Connector:
-    """Makes the protocol objects of one bound listener's connections."""
-
-    def __init__(self, bound: Bound) -> None:
-        self._bound = bound
-        self._config = quiet(never)
-        self._state = ServerState()
-
-    def __call__(self, peer: str, crowded: bool) -> GatewayProtocol:
-        return GatewayProtocol(self._config, self._state, self._bound, peer, crowded)

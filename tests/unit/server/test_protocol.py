@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.ports import App
+from gateway.server.connect import Connector
 from gateway.server.listener import Bound, Listener, Silent
-from gateway.server.protocol import Connector, GatewayProtocol
+from gateway.server.protocol import GatewayProtocol
 from tests.rawhttp import FOLLOWER, Echo, limits
 
 

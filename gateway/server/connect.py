@@ -1,0 +1,46 @@
+"""Which protocol a listener's connections speak: the data path's, or plain ASGI."""
+
+from typing import Protocol
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from gateway.server.asgi import AsgiProtocol, never, quiet
+from gateway.server.listener import Asgi, AsgiApp, Bound
+from gateway.server.protocol import GatewayProtocol
+
+
+class Connect(Protocol):
+    """Makes a protocol for a peer; `crowded` for one that is over the limit of connections."""
+
+    def __call__(self, peer: str, crowded: bool) -> GatewayProtocol | AsgiProtocol: ...
+
+
+def connector(bound: Bound) -> Connect:
+    """What is spoken on a listener."""
+    app = bound.listener.app
+    return AsgiConnector(bound, app.app) if isinstance(app, Asgi) else Connector(bound)
+
+
+class Connector:
+    """Makes the protocol objects of the data path's connections."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._config: uvicorn.Config = quiet(never)
+        self._state = ServerState()
+
+    def __call__(self, peer: str, crowded: bool) -> GatewayProtocol:
+        return GatewayProtocol(self._config, self._state, self._bound, peer, crowded)
+
+
+class AsgiConnector:
+    """Makes the protocol objects of an operators' listener."""
+
+    def __init__(self, bound: Bound, app: AsgiApp) -> None:
+        self._bound = bound
+        self._config: uvicorn.Config = quiet(app)
+        self._state = ServerState()
+
+    def __call__(self, peer: str, crowded: bool) -> AsgiProtocol:
+        return AsgiProtocol(self._config, self._state, self._bound)
