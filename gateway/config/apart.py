@@ -17,6 +17,7 @@ from gateway.config.document import Document, read
 from gateway.core.errors import Problem
 
 TIMEOUT: Final = 120.0
+PIECE: Final = 250
 
 
 def read_each(paths: Iterable[Path]) -> list[Document]:
@@ -42,16 +43,35 @@ def read_apart(paths: Iterable[Path]) -> list[Document]:
         )
     except (OSError, subprocess.SubprocessError):
         return read_each(Path(os.fsdecode(name)) for name in names)
-    return [_unpack(packed) for packed in marshal.loads(done.stdout)]  # noqa: S302 -- written by the process we started
+    return [_unpack(pieces) for pieces in marshal.loads(done.stdout)]  # noqa: S302 -- written by the process we started
 
 
-def _pack(document: Document) -> tuple[object, ...]:
-    return (document.file, document.text, document.value, document.marks, [astuple(problem) for problem in document.problems])
+def _pack(document: Document) -> list[bytes]:
+    """A head, and long lists in pieces: taking one piece up again is one call that holds the interpreter's lock."""
+    value, marks = document.value, document.marks
+    pieces: list[bytes] = []
+    counts: dict[str, int] = {}
+    if isinstance(value, dict) and not isinstance(marks, int):
+        value, marks = dict(value), (marks[0], dict(marks[1]))
+        for key in [key for key, child in value.items() if isinstance(child, list) and len(child) > PIECE]:
+            at, (start, inner) = marks[1][key]
+            items = value[key]
+            cuts = range(0, len(items), PIECE)
+            pieces += [marshal.dumps((items[cut : cut + PIECE], inner[cut : cut + PIECE])) for cut in cuts]
+            counts[key], value[key], marks[1][key] = len(cuts), [], (at, (start, []))
+    problems = [astuple(problem) for problem in document.problems]
+    return [marshal.dumps((document.file, document.text, value, marks, problems, counts)), *pieces]
 
 
-def _unpack(packed: tuple[object, ...]) -> Document:
-    file, text, value, marks, problems = packed
-    return Document(file, text, value, marks, [Problem(*problem) for problem in problems])  # type: ignore[arg-type, attr-defined]
+def _unpack(packed: Iterable[bytes]) -> Document:
+    pieces = iter(packed)
+    file, text, value, marks, problems, counts = marshal.loads(next(pieces))  # noqa: S302 -- written by the process we started
+    for key, count in counts.items():
+        for _ in range(count):
+            items, inner = marshal.loads(next(pieces))  # noqa: S302 -- written by the process we started
+            value[key] += items
+            marks[1][key][1][1].extend(inner)
+    return Document(file, text, value, marks, [Problem(*problem) for problem in problems])
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What the models say about one place of a document: which keys it may have, which values are paths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -16,7 +17,8 @@ def key_of(name: str, field: FieldInfo) -> str:
     return field.alias or name
 
 
-def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+@cache
+def fields_of(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
     """Key as written -> field."""
     return {key_of(name, field): field for name, field in model.model_fields.items()}
 
@@ -59,17 +61,35 @@ def _is_complete(model: type[BaseModel], value: Any) -> bool:
 
 def children(annotation: Any, value: Any, step: str | int) -> Iterator[Any]:
     """The annotations of one item of `value`: a model's field, a dict's value, a list's item."""
+    items, tables = inside(annotation, value)
+    yield from items
+    yield from (table[step].annotation for table in tables if step in table)
+
+
+def inside(annotation: Any, value: Any) -> tuple[list[Any], list[Mapping[Any, FieldInfo]]]:
+    """What every item of `value` is annotated with, and the fields of the models it may be."""
+    items = []
     for kind in members(annotation):
-        origin, arguments = get_origin(kind), get_args(kind)
+        origin = get_origin(kind)
         if origin is dict and isinstance(value, dict):
-            yield arguments[1]
+            items.append(get_args(kind)[1])
         elif origin is list and isinstance(value, list):
-            yield arguments[0]
-    if isinstance(step, str):
-        for model in models(annotation, value):
-            field = fields_of(model).get(step)
-            if field is not None:
-                yield field.annotation
+            items.append(get_args(kind)[0])
+    return items, [fields_of(model) for model in models(annotation, value)] if isinstance(value, dict) else []
+
+
+def below(annotation: Any, value: Any) -> Iterator[tuple[str | int, Any, Any]]:
+    """Every item of a collection with what it is annotated with: (step, annotation, item)."""
+    if not isinstance(value, (dict, list)):
+        return
+    items, tables = inside(annotation, value)
+    steps: Any = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, child in steps:
+        for kind in items:
+            yield step, kind, child
+        for table in tables:
+            if step in table:
+                yield step, table[step].annotation, child
 
 
 def at(annotation: Any, value: Any, path: Steps) -> list[tuple[Any, Any]]:
@@ -102,22 +122,19 @@ def paths(annotation: Any, value: Any, at: Steps = ()) -> Iterator[Steps]:
         words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
         if Path in kinds and value and value not in words:
             yield at
-    elif isinstance(value, (dict, list)):
-        steps: Any = value.items() if isinstance(value, dict) else enumerate(value)
-        for step, child in steps:
-            for kind in children(annotation, value, step):
-                yield from paths(kind, child, (*at, step))
+    for step, kind, child in below(annotation, value):
+        if isinstance(child, (str, dict, list)):
+            yield from paths(kind, child, (*at, step))
 
 
 def mappings(annotation: Any, value: Any, wanted: set[type[BaseModel]], at: Steps = ()) -> Iterator[tuple[Steps, dict[str, Any]]]:
     """Where `value` holds mappings of the wanted models, and those mappings."""
     if isinstance(value, dict) and wanted & set(members(annotation)):
         yield at, value
-    elif isinstance(value, (dict, list)):
-        steps: Any = value.items() if isinstance(value, dict) else enumerate(value)
-        for step, child in steps:
-            for kind in children(annotation, value, step):
-                yield from mappings(kind, child, wanted, (*at, step))
+        return
+    for step, kind, child in below(annotation, value):
+        if isinstance(child, (dict, list)):
+            yield from mappings(kind, child, wanted, (*at, step))
 
 
 def is_one_of(annotation: Any, value: Any, path: Steps, wanted: set[type[BaseModel]]) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, Protocol, TypeVar, cast
 
+from annotated_types import MinLen
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -17,6 +18,7 @@ Say = Callable[[dict[str, Any]], str]
 
 FILE_REFERENCE: Final = "a private key is a reference: {file: PATH}"
 KNOWN_AT_MOST: Final = 12
+LONG: Final = 100
 
 PATTERNS: Final[dict[str, str]] = {
     NAME: "a name has letters, digits, '.', '_' and '-', begins with a letter or digit and is at most 63 long",
@@ -71,7 +73,7 @@ def validate(model: type[M], source: Source, at: Steps = ()) -> tuple[M | None, 
     if value is None:
         return None, [] if source.problems else [source.problem(at, "is empty")]
     try:
-        return model.model_validate(value), []
+        return _validated(model, value), []
     except ValidationError as error:
         found = _problems(model, value, source, at, error.errors(include_url=False))
         return None, sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
@@ -82,6 +84,39 @@ def suggest(word: Any, known: Sequence[str]) -> str:
     if isinstance(word, str) and (close := get_close_matches(word, known, 1)):
         return f"did you mean '{close[0]}'?"
     return f"known: {', '.join(known)}" if 0 < len(known) <= KNOWN_AT_MOST else ""
+
+
+def _validated(model: type[M], value: Any) -> M:
+    """The model; items of long lists one by one, since one long call would hold up every other thread. Raises ValidationError."""
+    long = {key: kind for key, kind in _item_models(model).items() if isinstance(value, dict) and _is_long(value.get(key))}
+    if not long:
+        return model.model_validate(value)
+    try:
+        found = model.model_validate({**value, **{key: value[key][:1] for key in long}})
+        items = {key: [kind.model_validate(child) for child in value[key]] for key, kind in long.items()}
+    except ValidationError:
+        # Once more and whole, for problems with their full paths.
+        return model.model_validate(value)
+    return found.model_copy(update={name: items[key] for key, name in _names(model).items() if key in items})
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > LONG
+
+
+def _names(model: type[BaseModel]) -> dict[str, str]:
+    return {shape.key_of(name, field): name for name, field in model.model_fields.items()}
+
+
+def _item_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """Keys that hold a list of one model, without a bound that only the whole list can keep."""
+    found = {}
+    for key, field in shape.fields_of(model).items():
+        items, _ = shape.inside(field.annotation, [])
+        bounds = [mark for mark in field.metadata if not isinstance(mark, MinLen)]
+        if len(items) == 1 and shape.is_model(items[0]) and not bounds:
+            found[key] = items[0]
+    return found
 
 
 def _problems(model: type[BaseModel], value: Any, source: Source, at: Steps, errors: Sequence[ErrorDetails]) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """Findings about data against a model: all at once, each in its place, in plain words, never with the value."""
 
+import json
 from typing import Annotated, Literal
 
 import pytest
@@ -121,6 +122,33 @@ def test_what_fits_becomes_the_model() -> None:
     assert (model.from_, model.wait) == ("there", 120.0)
 
 
+class Long(Model):
+    """A long list of one model, beside other things."""
+
+    name: Name
+    leaves: Annotated[list[Leaf], Field(alias="all", min_length=1)]
+    few: Annotated[list[Leaf], Field(max_length=3)] = []
+
+
+def test_a_long_list_becomes_the_same_model_as_in_one_piece() -> None:
+    data = {"name": "a", "all": [{"kind": "leaf", "size": number} for number in range(1000)]}
+    model, problems = validate(Long, read("f", json.dumps(data)))
+    assert problems == []
+    assert model == Long.model_validate(data)
+
+
+def test_a_mistake_in_a_long_list_is_told_with_its_whole_path() -> None:
+    data = {"name": "a b", "all": [{"kind": "leaf"}] * 700 + [{"kind": "lead"}] + [{"kind": "leaf"}] * 100}
+    _, problems = validate(Long, read("f", json.dumps(data)))
+    assert [problem.path for problem in problems] == ["name", "all[700].kind"]
+
+
+def test_a_bound_on_a_list_holds_for_a_long_one() -> None:
+    data = {"name": "a", "all": [{"kind": "leaf"}], "few": [{"kind": "leaf"}] * 500}
+    _, [problem] = validate(Long, read("f", json.dumps(data)))
+    assert (problem.path, problem.message) == ("few", "at most 3 items are allowed")
+
+
 def test_a_part_of_a_document_is_validated_in_its_place() -> None:
     document = read("f", "outer:\n  inner:\n    name: 5\n")
     model, [problem] = validate(Tree, document, ("outer", "inner"))
@@ -175,8 +203,6 @@ ANYTHING = st.recursive(
 @given(ANYTHING)
 @settings(max_examples=500, deadline=None)
 def test_whatever_the_data_is_it_becomes_a_model_or_problems_with_places(value: object) -> None:
-    import json
-
     document = read("f", json.dumps(value))
     model, problems = validate(Tree, document)
     assert (model is None) == bool(problems)
