@@ -9,9 +9,8 @@ FILE = 300
 FUNCTION = 40
 
 LONG_FILES: dict[str, int] = {
-    "gateway/authz/cel/checker.py": 309,
     "gateway/build.py": 369,
-    "gateway/server/protocol.py": 409,
+    "gateway/server/protocol.py": 372,
     "gateway/upstream/connection.py": 332,
 }
 """file -> lines on 2026-11-22. Lower a number when you shorten its file; never raise one."""
