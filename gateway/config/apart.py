@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import astuple
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.config.document import Document, read
 from gateway.core.errors import Problem
@@ -43,7 +43,7 @@ def read_apart(paths: Iterable[Path]) -> list[Document]:
         )
     except (OSError, subprocess.SubprocessError):
         return read_each(Path(os.fsdecode(name)) for name in names)
-    return [_unpack(pieces) for pieces in marshal.loads(done.stdout)]  # noqa: S302 -- written by the process we started
+    return [_unpack(pieces) for pieces in _taken(done.stdout)]
 
 
 def _pack(document: Document) -> list[bytes]:
@@ -63,12 +63,16 @@ def _pack(document: Document) -> list[bytes]:
     return [marshal.dumps((document.file, document.text, value, marks, problems, counts)), *pieces]
 
 
+def _taken(content: bytes) -> Any:
+    return marshal.loads(content)  # noqa: S302  both ends of the pipe are this module
+
+
 def _unpack(packed: Iterable[bytes]) -> Document:
     pieces = iter(packed)
-    file, text, value, marks, problems, counts = marshal.loads(next(pieces))  # noqa: S302 -- written by the process we started
+    file, text, value, marks, problems, counts = _taken(next(pieces))
     for key, count in counts.items():
         for _ in range(count):
-            items, inner = marshal.loads(next(pieces))  # noqa: S302 -- written by the process we started
+            items, inner = _taken(next(pieces))
             value[key] += items
             marks[1][key][1][1].extend(inner)
     return Document(file, text, value, marks, [Problem(*problem) for problem in problems])
@@ -76,7 +80,7 @@ def _unpack(packed: Iterable[bytes]) -> Document:
 
 def main() -> None:
     """Names on standard input, documents on standard output."""
-    names = marshal.loads(sys.stdin.buffer.read())  # noqa: S302 -- written by the process that started us
+    names = _taken(sys.stdin.buffer.read())
     packed = [_pack(read(Path(os.fsdecode(name)))) for name in names]
     sys.stdout.buffer.write(marshal.dumps(packed))
 

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from gateway.config.values import EnvSecret, FileSecret
@@ -60,7 +61,7 @@ class FileSource:
     def is_exposed(self) -> bool:
         """Whether every account of the machine may read the file."""
         try:
-            return bool(os.stat(self.path).st_mode & stat.S_IROTH)  # noqa: PTH116 -- the path stays the operator's text
+            return bool(Path(self.path).stat().st_mode & stat.S_IROTH)
         except OSError:
             return False
 
