@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from gateway.authz.cel.checker import Environment
+from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import EvaluationError
 from gateway.authz.cel.tree import Variable
 from gateway.authz.cel.types import DYN, NAMED, STRING, TIMESTAMP, list_of, map_of

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from gateway.authz import case_lint, lint
 from gateway.authz.attributes import BINDINGS, POLICIES
 from gateway.authz.bindings import Bindings, ByClaim, ByCondition
-from gateway.authz.cel.checker import Environment
 from gateway.authz.cel.condition import Clause, Condition, clause
+from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import CelError
 from gateway.authz.document import Loaded, PolicyDocuments
 from gateway.authz.grant import Granter

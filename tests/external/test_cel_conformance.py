@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway.authz.cel.checker import Environment, check
+from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
+from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import FAULTS, CelError
 from gateway.authz.cel.evaluate import evaluate
 from gateway.authz.cel.functions import FUNCTIONS, Function

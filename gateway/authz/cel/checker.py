@@ -3,40 +3,18 @@
 Strict on purpose: what the CEL type checker would accept only to fail on every request is refused too.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
 from gateway.authz.cel import syntax, tree
+from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import CelError
-from gateway.authz.cel.functions import FUNCTIONS, LATER, Function
+from gateway.authz.cel.functions import LATER, Function
 from gateway.authz.cel.types import BOOL, DOUBLE, DYN, INT, NULL, STRING, Kind, Type, fits, joined, list_of, map_of
 
 EQUALITY: Final = frozenset({"==", "!="})
 ORDER: Final = frozenset({"<", "<=", ">", ">="})
 ORDERED: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """The names an expression may use. `variables` are keyed as written, dots included: `subject.id`."""
-
-    variables: Mapping[str, tree.Variable]
-    functions: Mapping[str, Function]
-
-    @classmethod
-    def of(cls, variables: Mapping[str, tree.Variable]) -> "Environment":
-        return cls(variables, FUNCTIONS)
-
-    def fields(self, namespace: str) -> list[str]:
-        """What follows `namespace.` in the names of variables."""
-        start = f"{namespace}."
-        return sorted(name.removeprefix(start) for name in self.variables if name.startswith(start))
-
-    def roots(self) -> list[str]:
-        """What a name may begin with."""
-        return sorted({name.partition(".")[0] for name in self.variables})
 
 
 def check(node: syntax.Node, environment: Environment) -> tree.Tree:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.authz.cel.checker import Environment, check
+from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
+from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import FAULTS, CelError
 from gateway.authz.cel.evaluate import evaluate
 from gateway.authz.cel.operations import boolean

@@ -57,14 +57,13 @@ class Timestamp:
 class Network:
     """A range of addresses of one family. An IPv4-mapped IPv6 address (RFC 4291 2.5.5.2) counts as the IPv4 address inside."""
 
-    __slots__ = ("_first", "_last", "text")
+    __slots__ = ("_first", "_last")
 
     def __init__(self, text: str) -> None:
         """From CIDR notation. Raises ValueError, also when bits behind the prefix are set."""
         if not CIDR.fullmatch(text):
             raise ValueError("a network is written like 10.0.0.0/8 or 2001:db8::/32")
         network = _unmapped(ip_network(text))
-        self.text = text
         self._first = network.network_address.packed
         self._last = network.broadcast_address.packed
 
@@ -83,9 +82,6 @@ class Network:
 
     def __hash__(self) -> int:
         return hash((self._first, self._last))
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:

@@ -123,3 +123,17 @@ def test_the_mistakes_of_all_files_are_told_together(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     assert "cannot be read" in str(load([tmp_path / "none.yaml"]).problems[0])
+
+
+def test_what_is_good_in_a_broken_roles_document_is_kept(tmp_path: Path) -> None:
+    tmp_path.joinpath("r.yaml").write_text(
+        roles(
+            "roles: {viewer: [messages], member: {extends: [viewer]}}\nbindings: [{role: x}, {role: member, when: 'true'}]\nextra: 1"
+        )
+    )
+    documents = load([tmp_path])
+    assert len(documents.problems) == 3
+    assert not documents.complete
+    assert list(documents.roles[0].model.roles) == ["viewer", "member"]
+    assert documents.roles[0].numbers == (1,)
+    assert documents.roles[0].model.bindings[0].role == "member"

@@ -99,6 +99,19 @@ def test_every_item_of_a_when_and_the_unless_are_lines(tmp_path: Path) -> None:
     assert max(map(len, text.splitlines())) < 200
 
 
+def test_values_are_shown_as_they_would_be_written(tmp_path: Path) -> None:
+    rules = """
+    - name: a
+      allow: any
+      when: >-
+        subject.claims.yes && subject.claims.no != true && 'a' in subject.roles && env.now > timestamp(0)
+        && [1, 2][subject.claims.n] == 1
+    """
+    text = explained(tmp_path, policy(rules), identity={"claims": {"yes": True, "no": False, "n": 0}}).text()
+    expected = "subject.claims.yes = true   subject.claims.no = false   subject.roles = []   env.now = 2026-05-28T20:26:40Z   subject.claims.n = 0"
+    assert expected in text
+
+
 def test_shadow_rules_are_marked(tmp_path: Path) -> None:
     text = lines(tmp_path, explained(tmp_path, policy("- {name: a, allow: any}\n- {name: s, deny: any, mode: shadow}")))
     assert text.startswith("ALLOW")

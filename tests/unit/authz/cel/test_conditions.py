@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.authz.attributes import POLICIES
-from gateway.authz.cel.checker import Environment, check
+from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
 from gateway.authz.cel.condition import Condition, clause
+from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import FAULTS, CelError, EvaluationError
 from gateway.authz.cel.evaluate import EVALUATE, evaluate
 from gateway.authz.cel.parser import parse
@@ -72,6 +73,14 @@ def holds(source: str, **facts: Any) -> bool:
         "timestamp('2026-05-28T20:26:40Z') == env.now && timestamp(1780000000) == env.now",
         "timestamp('2026-05-28T22:26:40.000000000+02:00') == env.now",
         "cidr('192.0.2.0/24').containsIP(request.client_ip) && !cidr('10.0.0.0/8').containsIP(request.client_ip)",
+        "{'id': subject.id, 'n': 2} == {'n': subject.claims.ratio, 'id': 'alice'}",
+        "subject.claims.nope == 1 || (subject.claims.verified ? {'a': [subject.id]} == {'a': ['alice']} : false)",
+        "subject.claims.nested[subject.claims.empty == '' ? 'deep' : 'x'].list[2.0 == subject.claims.ratio ? 0 : 1] == 1",
+        "[subject.claims.ratio][subject.claims.ratio == 2 ? 0 : 1] == 2",
+        "subject.claims.tags[subject.claims.ratio] == 2.0",
+        "resource.params[subject.claims.level == 2 ? 'org_id' : 'x'] == 'org_9'",
+        "cidr('10.0.0.0/8') == cidr('::ffff:10.0.0.0/104') && cidr('10.0.0.0/8') != cidr('10.0.0.0/9')",
+        "timestamp(env.now) == env.now",
         "true || subject.claims.nope",
         "subject.claims.nope == 'x' || true",
         "!(subject.claims.nope == 'x' && false)",

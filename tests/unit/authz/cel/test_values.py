@@ -98,3 +98,9 @@ def test_a_timestamp_is_shown_as_it_is_read(seconds: int) -> None:
 def test_times_outside_the_calendar_are_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="years 1 to 9999"):
         Timestamp.of(seconds)
+
+
+def test_networks_are_equal_by_their_range() -> None:
+    assert Network("10.0.0.0/8") == Network("::ffff:10.0.0.0/104")
+    assert Network("10.0.0.0/8") != Network("10.0.0.0/9")
+    assert len({Network("10.0.0.0/8"), Network("::ffff:10.0.0.0/104")}) == 1
