@@ -183,6 +183,8 @@ class Builder:
 
     def _route(self, index: int, model: RouteModel) -> tuple[Entry[Route], RouteModel] | None:
         at: Steps = ("routes", index)
+        if not self._names_hold(model):
+            return None
         pattern: Pattern | None = self._at((*at, "match", "path"), lambda: parse(model.match.path))
         service = self._service(at, model, pattern) if pattern is not None else None
         cors = self._cors[model.cors] if model.cors is not None else Cors(None)
@@ -198,6 +200,17 @@ class Builder:
             service=service,
         )
         return Entry(pattern, route.methods, model.match.host, route), model
+
+    def _names_hold(self, model: RouteModel) -> bool:
+        """Whether all this route refers to exists; what does not was told by the rules of the settings."""
+        upstream = self._settings.upstreams.get(model.upstream)
+        credential = model.credential or (upstream.credential if upstream is not None else None)
+        return (
+            upstream is not None
+            and (credential is None or credential in self._credentials)
+            and (model.cors is None or model.cors in self._cors)
+            and set(model.rate_limits) <= self._settings.rate_limits.rules.keys()
+        )
 
     def _service(self, at: Steps, model: RouteModel, pattern: Pattern) -> Service | None:
         upstream_model = self._settings.upstreams[model.upstream]

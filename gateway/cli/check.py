@@ -1,5 +1,6 @@
 """`gateway check`: everything a start would find, and the policies' own cases; starts nothing."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,19 +44,17 @@ def check(
 
 
 def built(loaded: Loaded) -> list[Problem]:
-    """The problems of the files, of the policies and, where the references hold, of a whole build."""
+    """The problems of the files, and those that only a build finds."""
     from gateway import build
-    from gateway.authz.compile import compile_policies
-    from gateway.authz.document import from_documents
 
-    if loaded.settings is None:
-        return loaded.problems
-    if not loaded.errors:
-        return build.check(loaded)
-    issuers = frozenset({*loaded.settings.authentication.jwt, "api_keys", "mtls"})
-    routes = build.facts(loaded, loaded.settings)
-    _, problems = compile_policies(from_documents(loaded.policies), routes=routes, issuers=issuers)
-    return [*loaded.problems, *problems]
+    known = set(loaded.problems)
+    return [*loaded.problems, *(each for each in build.check(loaded) if each not in known and not _is_told(each, loaded.errors))]
+
+
+def _is_told(problem: Problem, errors: Sequence[Problem]) -> bool:
+    """Whether an error at the same place, or inside it, says already why this part cannot be built."""
+    inside = (f"{problem.path}.", f"{problem.path}[")
+    return any(each.path == problem.path or each.path.startswith(inside) for each in errors)
 
 
 def failures(loaded: Loaded) -> list[Problem]:

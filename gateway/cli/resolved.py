@@ -17,12 +17,11 @@ from gateway.config.scalar import Scalar
 from gateway.config.scalar import resolve as scalar
 from gateway.config.values import EnvSecret, FileSecret, is_duration, is_size, write_duration, write_size
 from gateway.settings import Loaded, Settings
+from gateway.settings.rules.upstreams import TELLING
 
 MASK: Final = "***"
 DEFAULT: Final = "default"
 PLAIN: Final = re.compile(r"[A-Za-z0-9_/~.][A-Za-z0-9_/~.@%+=,:-]*(?<!:)", re.ASCII)
-# A credential smuggled into a fixed header is masked as well.
-TELLING: Final = re.compile(r"auth|token|secret|passw|api-?key|cookie|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,7 @@ def _reference(value: dict[str, Any]) -> str:
 
 
 def _telling(path: Steps) -> bool:
+    """A credential smuggled into a fixed header is masked as well."""
     return path[-3:-1] == ("headers", "set") and bool(TELLING.search(str(path[-1])))
 
 

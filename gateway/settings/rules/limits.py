@@ -12,7 +12,7 @@ SUBJECT = "subject"
 def check(draft: Draft) -> Iterator[Problem]:
     rules = {str(path[-1]): rule for path, rule in draft.parts(Rule, "rate_limits", "rules")}
     for number, name in enumerate(draft.items("rate_limits", "default")):
-        if name in rules and SUBJECT in _keys(rules[name]):
+        if isinstance(name, str) and name in rules and SUBJECT in _keys(rules[name]):
             hint = "default rules also count requests that nobody authenticated: key them by client.address"
             yield draft.error(("rate_limits", "default", number), f"'{name}' is keyed by subject", hint)
     for path, rule in draft.parts(Rule, "rate_limits", "rules"):
@@ -37,6 +37,8 @@ def _routes(draft: Draft, rules: dict[str, Rule]) -> Iterator[Problem]:
     for place, route in draft.routes():
         for number, name in enumerate(draft.items(*place, "rate_limits")):
             path = (*place, "rate_limits", number)
+            if not isinstance(name, str):
+                continue
             if name in default:
                 yield draft.warning(path, f"'{name}' is a default rule: it applies here anyway")
             if name in rules and route.get("anonymous") is True and SUBJECT in _keys(rules[name]):

@@ -1,6 +1,6 @@
 """What is configured and used by nothing: a leftover, or a route that forgot it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.core.errors import Problem
 from gateway.settings.rules.draft import Draft
@@ -14,26 +14,26 @@ def check(draft: Draft) -> Iterator[Problem]:
         return
     if not draft.items("policies"):
         yield draft.warning(("policies",), "no policies: every request is denied", "name a folder or files", key=True)
-    upstreams = {route.get("upstream") for route in routes}
-    injected = {route.get("credential") for route in routes}
-    injected |= {draft.value("upstreams", name, "credential") for name in draft.names("upstreams")}
-    limited = {name for number, _ in enumerate(routes) for name in draft.items("routes", number, "rate_limits")}
-    limited |= set(draft.items("rate_limits", "default"))
-    yield from _leftovers(draft, ("upstreams",), "upstream", upstreams)
-    yield from _leftovers(draft, ("credentials",), "credential", injected)
-    yield from _leftovers(draft, ("cors",), "CORS policy", {route.get("cors") for route in routes})
-    yield from _leftovers(draft, ("rate_limits", "rules"), "rate limit", limited)
-    yield from _schemes(draft, {name for number, _ in enumerate(routes) for name in draft.items("routes", number, "authenticate")})
+    inherited = [draft.value("upstreams", name, "credential") for name in draft.names("upstreams")]
+    limits = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "rate_limits")]
+    accepted = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "authenticate")]
+    yield from _leftovers(draft, ("upstreams",), "upstream", [route.get("upstream") for route in routes])
+    yield from _leftovers(draft, ("credentials",), "credential", [*inherited, *(route.get("credential") for route in routes)])
+    yield from _leftovers(draft, ("cors",), "CORS policy", [route.get("cors") for route in routes])
+    yield from _leftovers(draft, ("rate_limits", "rules"), "rate limit", [*limits, *draft.items("rate_limits", "default")])
+    yield from _schemes(draft, accepted)
 
 
-def _leftovers(draft: Draft, section: tuple[str, ...], kind: str, used: set[object]) -> Iterator[Problem]:
+def _leftovers(draft: Draft, section: tuple[str, ...], kind: str, used: Iterable[object]) -> Iterator[Problem]:
+    names = {name for name in used if isinstance(name, str)}
     for name in draft.names(*section):
-        if name not in used:
+        if name not in names:
             yield draft.warning((*section, name), f"{kind} '{name[:80]}' is used by nothing", key=True)
 
 
-def _schemes(draft: Draft, used: set[object]) -> Iterator[Problem]:
+def _schemes(draft: Draft, used: Iterable[object]) -> Iterator[Problem]:
+    names = {name for name in used if isinstance(name, str)}
     for scheme in schemes(draft):
-        if scheme not in used:
+        if scheme not in names:
             path = ("authentication", *scheme.split(".", 1))
             yield draft.warning(path, f"no route accepts '{scheme[:80]}'", key=True)

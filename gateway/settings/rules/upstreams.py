@@ -1,6 +1,8 @@
 """Upstreams: where they are and what may be sent to them."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from gateway.config.document import Steps
 from gateway.core.errors import Problem
@@ -9,15 +11,27 @@ from gateway.upstream.fields import fixed_fields
 from gateway.upstream.model import Upstream
 from gateway.upstream.target import judge, parse_target, parse_targets
 
+TELLING: Final = re.compile(r"auth|token|secret|passw|api-?key|cookie|credential", re.IGNORECASE)
+"""Header names that carry credentials."""
+
 
 def check(draft: Draft) -> Iterator[Problem]:
     for path, upstream in draft.parts(Upstream, "upstreams"):
         yield from _targets(draft, path, upstream)
         yield from _tls(draft, path, upstream)
+        yield from _smuggled(draft, path, upstream)
         try:
             fixed_fields(upstream)
         except ValueError as error:
             yield draft.error((*path, "headers"), str(error))
+
+
+def _smuggled(draft: Draft, path: Steps, upstream: Upstream) -> Iterator[Problem]:
+    """A secret is never a bare string (CONTRACT 2), in a fixed header neither."""
+    for name in upstream.headers.set:
+        if TELLING.search(name):
+            place = (*path, "headers", "set", name)
+            yield draft.warning(place, "looks like a credential, written out", "configure it under `credentials`", key=True)
 
 
 def _targets(draft: Draft, path: Steps, upstream: Upstream) -> Iterator[Problem]:
@@ -40,8 +54,8 @@ def _targets(draft: Draft, path: Steps, upstream: Upstream) -> Iterator[Problem]
 
 def _split(message: str) -> tuple[str, str]:
     """`what is wrong: how to mend it` -> message and hint."""
-    wrong, _, fix = message.rpartition(": ")
-    return (wrong, fix) if wrong else (message, "")
+    wrong, _, fix = message.partition(": ")
+    return wrong, fix
 
 
 def _tls(draft: Draft, path: Steps, upstream: Upstream) -> Iterator[Problem]:

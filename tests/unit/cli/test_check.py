@@ -105,6 +105,23 @@ def test_a_conflict_that_only_a_build_finds_is_exit_78(run: Run, house: Path) ->
     assert "config.yaml:7:" in out
 
 
+def test_what_stops_a_build_is_told_once(run: Run, house: Path) -> None:
+    (house / "config.yaml").write_text(SOUND.replace("https://", "http://") + "rate_limits: {default: [nix]}\n")
+    code, out, _ = run("check")
+    assert code == 78
+    assert out.count("http://") == 1
+    assert out.count("nix") == 1
+
+
+def test_conflicts_are_told_beside_other_mistakes(run: Run, house: Path) -> None:
+    twin = "  - {name: twin, match: {path: /api/**}, upstream: api, anonymous: true}\n"
+    (house / "config.yaml").write_text(SOUND.replace("upstream: api", "upstream: api, cors: nix") + twin)
+    code, out, _ = run("check")
+    assert code == 78
+    assert "unknown CORS policy 'nix'" in out
+    assert "config.yaml:7:" in out
+
+
 def test_a_failed_policy_case_alone_is_exit_1(run: Run, house: Path) -> None:
     (house / "policies" / "api_test.yaml").write_text(CASES.replace("EFFECT", "allow"))
     code, out, _ = run("check")

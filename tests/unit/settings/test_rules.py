@@ -285,6 +285,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
         "warning: upstreams.github.tls: has no effect",
     ),
     "header of the gateway's": (upstream(headers={"set": {"Host": "x"}}), "upstreams.github.headers:"),
+    "credential in a fixed header": (
+        upstream(headers={"set": {"X-Api-Key": "x"}}),
+        "warning: upstreams.github.headers.set.X-Api-Key: looks like a credential, written out",
+    ),
     # URLs
     "user in an exporter's URL": (
         {"telemetry": {"traces": {"otlp": "http://a:b@c:4318"}}},
@@ -405,6 +409,8 @@ JUNK = st.recursive(
 
 
 @given(st.dictionaries(KEYS, JUNK, max_size=6))
+@example({"routes": [{"upstream": [], "cors": {}, "credential": [], "rate_limits": [[], {}], "authenticate": [{}], "name": []}]})
+@example({"rate_limits": {"default": [[], {}], "rules": {"a": []}}, "upstreams": {"a": {"credential": []}}, "routes": [{"a": 1}]})
 @hypothesis_settings(max_examples=300, deadline=None)
 def test_rules_never_raise(value: Any) -> None:
     problems = list(rules.check(Layers([read("f", json.dumps(value))])))
