@@ -1,7 +1,7 @@
 """What operators see of the running gateway, and the little they may change. Implements `admin.app.Operations`."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.applications import Starlette
 
@@ -15,9 +15,12 @@ from gateway.reload import Reload
 from gateway.resources import Resources
 from gateway.server.lifecycle import Server
 from gateway.settings import Loaded, Settings
+from gateway.settings.rules.upstreams import TELLING
 from gateway.snapshot import Current
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
+
+MASK: Final = "***"
 
 
 class Running(Protocol):
@@ -66,7 +69,7 @@ class Operating:
     def describe(self) -> Mapping[str, Any]:
         """The resolved configuration. It holds references to secrets, never their values."""
         settings = self._running.loaded.settings
-        return settings.model_dump(mode="json", by_alias=True) if settings is not None else {}
+        return masked(settings.model_dump(mode="json", by_alias=True)) if settings is not None else {}
 
     def routes(self) -> list[Mapping[str, Any]]:
         """Every route as it is served."""
@@ -87,3 +90,11 @@ class Operating:
     def set_level(self, level: str) -> None:
         if self._running.logs is not None:
             self._running.logs.set_level(level)
+
+
+def masked(described: dict[str, Any]) -> dict[str, Any]:
+    """The dump with fixed headers of telling names masked, as `gateway config print` masks them."""
+    for upstream in described["upstreams"].values():
+        fixed = upstream["headers"]["set"]
+        upstream["headers"]["set"] = {name: MASK if TELLING.search(name) else value for name, value in fixed.items()}
+    return described
