@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,11 +60,13 @@ class Seen:
 
 @dataclass
 class Upstream:
-    """An HTTP/1.1 server that remembers. `answer` makes the raw answer of a request."""
+    """An HTTP/1.1 server that remembers. `answer` is, or makes of a request, the raw answer."""
 
     seen: list[Seen] = field(default_factory=list)
     port: int = 0
-    answer: bytes = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
+    answer: bytes | Callable[[Seen], bytes] = (
+        b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
+    )
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -84,7 +86,7 @@ class Upstream:
         try:
             while (seen := await read_request(reader)) is not None:
                 self.seen.append(seen)
-                answer = self.answer
+                answer = self.answer(seen) if callable(self.answer) else self.answer
                 if seen.method == "HEAD":
                     answer = answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
                 writer.write(answer)
@@ -138,6 +140,40 @@ async def read_reply(reader: asyncio.StreamReader, method: str) -> Reply:
             break
     bodiless = method == "HEAD" or status in (204, 304)
     return Reply(status, head[1], b"" if bodiless else await read_body(reader, head[1], until_end=True))
+
+
+async def converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, *, method: str = "GET", close: bool = False
+) -> Reply:
+    """Send bytes, read one answer, hang up. `close`: the other side must have hung up by itself."""
+    try:
+        writer.write(data)
+        async with asyncio.timeout(10):
+            reply = await read_reply(reader, method)
+            if close:
+                assert await reader.read() == b"", "the connection goes on after an answer that should end it"
+        return reply
+    finally:
+        writer.close()
+
+
+def request_bytes(
+    target: str,
+    *,
+    method: str = "GET",
+    token: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    host: str = "gw.test",
+) -> bytes:
+    """A whole request as it stands on the wire."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
+    if token is not None:
+        lines.append(f"Authorization: Bearer {token}")
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
 class Keys:
@@ -231,16 +267,7 @@ class House:
 
     async def raw(self, data: bytes, *, method: str = "GET", listener: str = "listen", close: bool = False) -> Reply:
         """Send bytes, read one answer."""
-        reader, writer = await asyncio.open_connection(*self.address(listener))
-        try:
-            writer.write(data)
-            async with asyncio.timeout(10):
-                reply = await read_reply(reader, method)
-                if close:
-                    assert await reader.read() == b"", "the connection goes on after an answer that should end it"
-            return reply
-        finally:
-            writer.close()
+        return await converse(*await asyncio.open_connection(*self.address(listener)), data, method=method, close=close)
 
     async def get(
         self,
@@ -251,14 +278,10 @@ class House:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         host: str = "gw.test",
+        listener: str = "listen",
     ) -> Reply:
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
-        if token is not None:
-            lines.append(f"Authorization: Bearer {token}")
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        if body:
-            lines.append(f"Content-Length: {len(body)}")
-        return await self.raw("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, method=method)
+        data = request_bytes(target, method=method, token=token, headers=headers, body=body, host=host)
+        return await self.raw(data, method=method, listener=listener)
 
     async def events(self) -> list[dict[str, Any]]:
         """The audit trail so far."""
