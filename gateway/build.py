@@ -3,34 +3,29 @@
 All problems are collected and raised together, each with its place; `check` runs the same code and starts nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from gateway.authn.gate import Authentication, Gate
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
-from gateway.core.errors import ConfigError, MethodNotAllowed, NoRoute, Problem
+from gateway.core.errors import ConfigError, Problem
 from gateway.core.message import Request, Response
-from gateway.core.path import canonical
 from gateway.core.ports import Injector
 from gateway.credentials import injectors
+from gateway.doors import Doors
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
-from gateway.edge.intake import Intake
-from gateway.edge.model import Listen
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.edge.security_txt import PATH as SECURITY_TXT
-from gateway.edge.security_txt import SecurityText
 from gateway.edge.validation import NO_VALIDATION, Validation
 from gateway.ratelimit.limiter import Limiter
-from gateway.resources import ONE, Resources, dry, secret_sources
-from gateway.routing import ConflictError, Entry, Leaf, Parameters, Pattern, Table, parse
-from gateway.settings import ONLY_LISTENER, Loaded, RouteModel, Settings
-from gateway.snapshot import Door, Route, Service, Snapshot
+from gateway.resources import ONE, Resources, secret_sources
+from gateway.routing import Entry, Parameters, Pattern, parse
+from gateway.settings import Loaded, RouteModel, Settings
+from gateway.snapshot import Route, Service, Snapshot
 from gateway.upstream.fields import RequestFields
 from gateway.upstream.owned import OWNED
 
@@ -49,13 +44,6 @@ def build(loaded: Loaded, resources: Resources) -> Snapshot:
     if snapshot is None or errors:
         raise ConfigError(builder.problems)
     return snapshot
-
-
-def listeners(settings: Settings) -> dict[str, Listen]:
-    """The configured listeners by name; one of default settings where none is."""
-    if settings.listeners is not None:
-        return dict(settings.listeners)
-    return {ONLY_LISTENER: settings.listen or Listen()}
 
 
 def facts(loaded: Loaded, settings: Settings) -> list[RouteFact]:
@@ -103,7 +91,7 @@ class Builder:
         self._routes_policies, self._authn, self._limits, self._headers = policies.route, authentication, limiter, headers
         self._grant = policies.grant
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
-        doors = self._doors(rows)
+        doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
         return Snapshot(
             generation=self._loaded.generation,
             doors=doors,
@@ -260,123 +248,3 @@ class Builder:
 
     def _finish(self, cors: Cors) -> Finish:
         return Finish(cors=cors, headers=self._headers, limits=self._limits.fields)
-
-    # Doors
-
-    def _doors(self, rows: list[tuple[Entry[Route], RouteModel]]) -> Mapping[str, Door]:
-        doors: dict[str, Door] = {}
-        for name, listen in listeners(self._settings).items():
-            mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
-            doors[name] = self._door(name, listen, [*mine, *self._own()])
-            if listen.redirect_http is not None:
-                doors[f"{name}.{REDIRECT}"] = self._door(f"{name}.{REDIRECT}", listen, [self._redirect(listen)])
-        return doors
-
-    def _door(self, name: str, listen: Listen, entries: list[Entry[Route]]) -> Door:
-        finish = self._finish(Cors(None))
-        missing = self._answering(None, missed, finish)
-        try:
-            table = Table(entries, missing=missing, refuse=self._refused)
-        except ConflictError as error:
-            self._note(self._place_of(error), str(error))
-            table = Table[Route]([], missing=missing, refuse=self._refused)
-        return Door(name, Intake(name, listen), table, finish, self._resources.ensure_room)
-
-    def _place_of(self, error: ConflictError) -> Steps:
-        for index, route in enumerate(self._settings.routes):
-            if isinstance(error.route, Route) and route.name == error.route.name:
-                return ("routes", index, "match")
-        return ("routes",)
-
-    def _answering(self, name: str | None, answer: Answer, finish: Finish) -> Route:
-        """A place where the gateway itself answers: under the default limits, without CORS."""
-        return Route(
-            name=name,
-            pattern="",
-            methods=None,
-            finish=finish,
-            cors=Cors(None),
-            address_limits=self._limits.unmatched(),
-            answer=answer,
-        )
-
-    def _refused(self, leaf: Leaf[Route]) -> Route:
-        """What answers a known path with a method it does not have: with the CORS fields the path has (CONTRACT 2)."""
-        allow = ", ".join(sorted(leaf.methods)).encode("ascii")
-        finish = next((route.finish for route in leaf.methods.values() if route.cors.answers), self._finish(Cors(None)))
-
-        def refuse(request: Request) -> Response:
-            raise MethodNotAllowed(request.method, headers=((b"allow", allow),))
-
-        return self._answering(None, refuse, finish)
-
-    def _own(self) -> Iterator[Entry[Route]]:
-        """The gateway's own public paths."""
-        model = self._settings.security_txt
-        text: SecurityText | None = self._at(("security_txt",), partial(SecurityText, model)) if model is not None else None
-        if text is not None:
-            clock = self._resources.clock
-
-            def answer(_: Request, text: SecurityText = text) -> Response:
-                return text.response(clock.now())
-
-            yield Entry(parse(SECURITY_TXT), ("GET",), None, self._answering("security_txt", answer, self._finish(Cors(None))))
-
-    def _redirect(self, listen: Listen) -> Entry[Route]:
-        """Every request of the plain-HTTP port: to https for reading, refused for the rest (CONTRACT 2)."""
-        from gateway.edge.redirect import Redirect
-
-        return Entry(parse(EVERY_PATH), None, None, self._answering(REDIRECT, Redirect(listen), self._finish(Cors(None))))
-
-
-def missed(request: Request) -> Response:
-    raise NoRoute(request.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """A build that serves nothing: what would happen to a request can be asked of it."""
-
-    snapshot: Snapshot
-    policies: Policies
-    documents: PolicyDocuments
-
-    def match(self, method: str, path: str, host: str) -> tuple[str, Mapping[str, str]] | None:
-        """The route a request would take, with its parameters; None where the gateway itself would answer.
-
-        Raises GatewayError for a path or parameter that is refused.
-        """
-        canonical_path = canonical(path.encode())
-        question = Question(tuple(canonical_path[1:].split("/")), host)
-        for door in self.snapshot.doors.values():
-            route, captured = door.table.match(question, method)
-            if route.name is not None and route.service is not None:
-                return route.name, route.service.parameters(captured)
-        return None
-
-
-class Question(NamedTuple):
-    """What the table of routes reads of a request."""
-
-    segments: tuple[str, ...]
-    host: str
-
-
-def rehearse(loaded: Loaded) -> Rehearsal:
-    """Build and start nothing. Raises ConfigError with every problem."""
-    if loaded.settings is None or loaded.errors:
-        raise ConfigError(loaded.problems)
-    builder = Builder(loaded, loaded.settings, dry())
-    snapshot = builder.snapshot()
-    if snapshot is None or builder.policies is None or any(problem.severity == "error" for problem in builder.problems):
-        raise ConfigError([*loaded.problems, *builder.problems])
-    return Rehearsal(snapshot, builder.policies, builder.documents)
-
-
-def check(loaded: Loaded) -> list[Problem]:
-    """Every problem a start would meet, with warnings. Starts nothing."""
-    if loaded.settings is None:
-        return loaded.problems
-    builder = Builder(loaded, loaded.settings, dry())
-    builder.snapshot()
-    return [*loaded.problems, *builder.problems]

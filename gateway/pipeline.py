@@ -85,9 +85,10 @@ async def serve(request: Request, route: Route, service: Service, captured: tupl
     exchange.allowances += await service.principal_limits.spend(request, principal)
     await service.validation.validate(request)
     outbound = service.fields.outbound(request, principal, exchange)
+    exchange.upstream_target = outbound.target  # before a credential may become part of it
     await service.injector.inject(outbound, permit)
     exchange.credential = service.injector.name
-    sent = monotonic()
+    sent = exchange.upstream_started = monotonic()
     response = await service.transport.send(outbound)
     note_response(exchange, response, monotonic() - sent)
     return response

@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway import __version__
 from gateway.app import GatewayApp, RequestIds
 from gateway.audit.trail import Trail
-from gateway.build import build, listeners
+from gateway.build import build
 from gateway.config.apart import read_apart
 from gateway.core.errors import ConfigError
 from gateway.core.exchange import Exchange
@@ -185,7 +185,8 @@ class Process:
         self.loaded = loaded
         self._seen = fingerprint(loaded.files)
         settings = usable(loaded)
-        self.telemetry.describe(names_of(settings), self._trusts)
+        trusting = any(listen.trusted_proxies or listen.address.startswith("unix:") for listen in settings.served().values())
+        self.telemetry.describe(names_of(settings), self._trusts if trusting else None)
         for section in self._fixed:
             if getattr(settings, section) != self._fixed[section]:
                 log.warning("a changed section counts from the next start", extra={"section": section})
@@ -237,7 +238,7 @@ class Process:
 
     def _drain(self) -> Drain:
         """The longest of the listeners' bounds."""
-        drains = [listen.drain for listen in listeners(usable(self.loaded)).values()]
+        drains = [listen.drain for listen in usable(self.loaded).served().values()]
         return Drain.model_construct(delay=max(d.delay for d in drains), timeout=max(d.timeout for d in drains))
 
     # End

@@ -126,12 +126,27 @@ class Node(Generic[T]):
     star: "Node[T] | None" = None
     rest: Leaf[T] | None = None
     leaf: Leaf[T] | None = None
+    branches: bool = False
+    """Whether something other than a literal may claim the next segment too."""
 
     def find(self, segments: tuple[str, ...], index: int, captured: tuple[str, ...]) -> tuple[Leaf[T], tuple[str, ...]] | None:
-        if index == len(segments):
-            if self.leaf is not None:
-                return self.leaf, captured
-            return (self.rest, captured) if self.rest is not None else None
+        node = self
+        while index < len(segments):
+            segment = segments[index]
+            below = node.literal.get(segment)
+            if below is None and segment and node.star is None and node.rest is None:
+                below = node.parameter
+                captured = (*captured, segment)
+            elif below is None or node.branches:
+                return node.explore(segments, index, captured)
+            if below is None:
+                return None
+            node, index = below, index + 1
+        leaf = node.leaf or node.rest
+        return None if leaf is None else (leaf, captured)
+
+    def explore(self, segments: tuple[str, ...], index: int, captured: tuple[str, ...]) -> tuple[Leaf[T], tuple[str, ...]] | None:
+        """Try every alternative here, most specific first: a branch that leads nowhere is left again."""
         segment = segments[index]
         below = self.literal.get(segment)
         if below is not None and (found := below.find(segments, index + 1, captured)) is not None:
@@ -140,9 +155,7 @@ class Node(Generic[T]):
             for below in (self.parameter, self.star):
                 if below is not None and (found := below.find(segments, index + 1, (*captured, segment))) is not None:
                     return found
-        if self.rest is not None:
-            return self.rest, (*captured, "/".join(segments[index:]))
-        return None
+        return None if self.rest is None else (self.rest, (*captured, "/".join(segments[index:])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +229,7 @@ class Table(Generic[T]):
         for segment in entry.pattern.segments:
             if segment == "**":
                 if node.rest is None:
+                    node.branches = True
                     node.rest = Leaf()
                     leaves.append(node.rest)
                 return node.rest
@@ -236,10 +250,10 @@ class Table(Generic[T]):
 
 def _below(node: Node[T], segment: str) -> Node[T]:
     if segment == "{}":
-        node.parameter = node.parameter or Node()
+        node.branches, node.parameter = True, node.parameter or Node()
         return node.parameter
     if segment == "*":
-        node.star = node.star or Node()
+        node.branches, node.star = True, node.star or Node()
         return node.star
     return node.literal.setdefault(segment, Node())
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gateway.build import REDIRECT, listeners
 from gateway.config.address import parse_address
 from gateway.config.values import Network
 from gateway.core.errors import ConfigError
 from gateway.core.ports import App
+from gateway.doors import REDIRECT
 from gateway.edge.model import Listen, Tls
 from gateway.operations import Operating
 from gateway.server.listener import Asgi, Listener
@@ -31,7 +31,7 @@ class Served:
         if settings is None:
             raise ConfigError(loaded.problems)
         made = []
-        for name, listen in listeners(settings).items():
+        for name, listen in settings.served().items():
             at = ("listen",) if settings.listeners is None else ("listeners", name)
             made.append(self._listener(name, listen, self._tls_of(name, listen, at, loaded)))
             if listen.redirect_http is not None:

@@ -1,5 +1,6 @@
 """The admin endpoints: /livez /readyz /healthz /metrics, and for operators /config_dump /routes /loglevel."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from time import time
 from typing import Any, Final, Protocol
@@ -87,7 +88,7 @@ class Answers:
         return PlainTextResponse("ok\n" if ready else "not ready\n", code)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(self._operations.metrics(), media_type=PROMETHEUS)
+        return Response(await asyncio.to_thread(self._operations.metrics), media_type=PROMETHEUS)
 
     async def dump(self, request: Request) -> Response:
         return JSONResponse(self._operations.describe())

@@ -115,7 +115,7 @@ class Certificates:
         try:
             names = Names(x509.load_der_x509_certificate(der))
             subject = self._subject(names)
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise Unauthenticated("certificate: its names cannot be used") from error
         identity = Identity(
             id=subject, issuer=ISSUER, scheme="mtls", credential_id=hashlib.sha256(der).hexdigest(), expires=names.ends

@@ -45,10 +45,11 @@ def check(
 
 def built(loaded: Loaded) -> list[Problem]:
     """The problems of the files, and those that only a build finds."""
-    from gateway import build
+    from gateway import rehearsal
 
     known = set(loaded.problems)
-    return [*loaded.problems, *(each for each in build.check(loaded) if each not in known and not _is_told(each, loaded.errors))]
+    found = (each for each in rehearsal.check(loaded) if each not in known and not _is_told(each, loaded.errors))
+    return [*loaded.problems, *found]
 
 
 def _is_told(problem: Problem, errors: Sequence[Problem]) -> bool:

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from gateway.authz import cases
 from gateway.authz.explain import explain as explained
 from gateway.authz.model import Case
-from gateway.build import Rehearsal, rehearse
 from gateway.cli.options import Config, EnvFile, sound
 from gateway.core.errors import GatewayError, Problem
 from gateway.core.principal import Identity, Principal
+from gateway.rehearsal import Rehearsal, rehearse
 from gateway.settings import Loaded
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Test and explain policies.")

@@ -1,6 +1,7 @@
 """`gateway serve`: the gateway, until a signal ends it."""
 
 import asyncio
+import signal
 import sys
 from typing import Annotated
 
@@ -36,6 +37,8 @@ def run(source: Source, *, watch: bool) -> int:
 
 
 async def _serve(source: Source, *, watch: bool) -> int:
+    # Until the process handles it, a SIGHUP is early news of a configuration that is being read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     process = Process(source)
     try:
         await process.start(alone=True)

@@ -16,7 +16,8 @@ class Body(Protocol):
     """A request body that has not been read yet.
 
     `length` is the announced length in bytes, None for a chunked one. `whole` holds the bytes once `read` has run, else
-    None. `received` counts the bytes so far. Iterating and reading raise BadRequest (body-too-large, malformed-request, request-timeout).
+    None. `received` counts the bytes so far. Iterating and reading raise BadRequest (body-too-large, malformed-request,
+    request-timeout).
     """
 
     length: int | None

@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Field, Inbound, Request
-from gateway.core.path import canonical, refuse_query
+from gateway.core.path import PLAIN, canonical, refuse_query
 from gateway.core.reason import Reason
 from gateway.edge import peer
 from gateway.edge.model import Listen
@@ -22,6 +22,8 @@ SINGLE: Final = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"origin")
 )
 NOT_IMPLEMENTED: Final = frozenset(("CONNECT", "TRACE"))
+FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
+NONE_REPEATED: Final[frozenset[bytes]] = frozenset()
 REMEMBERED: Final = 1024
 
 CLIENT_BY: Final = {"x-forwarded-for": peer.by_x_forwarded_for, "forwarded": peer.by_forwarded}
@@ -38,6 +40,7 @@ class Intake:
     def __init__(self, name: str, listen: Listen) -> None:
         self._name = name
         self._trusted = peer.Networks(listen.trusted_proxies)
+        self._trusting = bool(listen.trusted_proxies) or listen.address.startswith("unix:")
         self._client_by = CLIENT_BY.get(listen.client_address)
         self._family = FAMILY.get(listen.client_address, frozenset())
         self._certificate_by = CERTIFICATE_BY.get(listen.client_certificate)
@@ -54,21 +57,23 @@ class Intake:
         """Admit, or raise BadRequest with the precise reason."""
         if inbound.fault is not None:
             raise inbound.fault
-        if inbound.version not in ("1.1", "1.0"):
-            raise BadRequest("HTTP version", reason=Reason.VERSION_NOT_SUPPORTED, close=True)
-        if inbound.method in NOT_IMPLEMENTED:
-            raise BadRequest("method", reason=Reason.METHOD_NOT_IMPLEMENTED, close=True)
-        fields, repeated = self._fields(inbound.headers)
-        self._framing(fields, inbound)
-        target, authority = self._authority(inbound.target, fields.get(b"host"))
-        host, authority_text = self._host(authority, inbound.server_name)
+        headers, target = inbound.headers, inbound.target
+        fields = dict(headers)
+        repeated = NONE_REPEATED if len(fields) == len(headers) else self._repeated(headers, fields)
+        if inbound.method in NOT_IMPLEMENTED or not FRAMING.isdisjoint(fields) or inbound.version != "1.1":
+            self._judge_framing(fields, inbound)
+        authority = fields.get(b"host", b"")
+        host, authority_text = self._authorities.get(authority) or self._host(authority)
+        if self._binds_name:
+            self._check_name(host, inbound.server_name)
+        if b"#" in target or not target.startswith(b"/"):
+            target = origin_form(target, authority)
         raw_path, mark, query = target.partition(b"?")
-        path = canonical(raw_path)
-        if mark and not QUERY.fullmatch(query):
-            raise BadRequest("a character the query may not hold", reason=Reason.QUERY_INVALID)
-        refuse_query(query)
-        trusted = self.trusts(inbound)
-        client, secure, certificate = self._peer(inbound, trusted)
+        path = raw_path.decode("ascii") if PLAIN.fullmatch(raw_path) else canonical(raw_path)
+        if mark:
+            judge_query(query)
+        trusted = self._trusting and self.trusts(inbound)
+        client, secure, certificate = self._told(inbound) if trusted else (inbound.peer, inbound.secure, inbound.certificate)
         return Request(
             method=inbound.method,
             path=path,
@@ -77,44 +82,47 @@ class Intake:
             host=host,
             authority=authority_text,
             version=inbound.version,
-            headers=inbound.headers,
+            headers=headers,
             fields=fields,
             repeated=repeated,
             peer=inbound.peer,
             client=client,
             secure=secure,
             trusted=trusted,
-            forwarded=tuple(field for field in inbound.headers if field[0] in self._family) if trusted and self._family else (),
+            forwarded=self._believed(headers) if trusted else (),
             certificate=certificate,
             listener=self._name,
             body=inbound.body,
         )
 
+    def _believed(self, headers: list[Field]) -> tuple[Field, ...]:
+        """The fields of the one believed family, for upstreams of ours to be told the whole way."""
+        return tuple(field for field in headers if field[0] in self._family)
+
     def trusts(self, inbound: Inbound) -> bool:
         """Whether the peer is a proxy whose word counts. On a unix socket the file's mode decides who connects."""
         return (self._unix and not inbound.peer) or inbound.peer in self._trusted
 
-    def _fields(self, headers: list[Field]) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
-        """First value of each field, and the names that came more than once."""
-        fields = dict(headers)
-        if len(fields) == len(headers):
-            return fields, NONE_REPEATED
-        fields, repeated = {}, set()
+    def _repeated(self, headers: list[Field], fields: dict[bytes, bytes]) -> frozenset[bytes]:
+        """The names that came more than once; `fields` is made to hold the first value of each. Raises BadRequest."""
+        repeated: set[bytes] = set()
+        fields.clear()
         for name, value in headers:
             if name in fields:
                 repeated.add(name)
             else:
                 fields[name] = value
-        return fields, frozenset(repeated)
+        for name in sorted(repeated & SINGLE):
+            reason = Reason.CREDENTIAL_AMBIGUOUS if name == b"authorization" else Reason.MALFORMED_REQUEST
+            raise BadRequest(f"{name.decode()} came more than once", reason=reason, close=True)
+        return frozenset(repeated)
 
-    def _framing(self, fields: dict[bytes, bytes], inbound: Inbound) -> None:
+    def _judge_framing(self, fields: dict[bytes, bytes], inbound: Inbound) -> None:
         """RFC 9112 6.3 once more, so that no server library's leniency decides it; RFC 9110 10.1.1 for Expect."""
-        if len(fields) != len(inbound.headers):
-            names = [name for name, _ in inbound.headers]
-            for name in SINGLE:
-                if names.count(name) > 1:
-                    reason = Reason.CREDENTIAL_AMBIGUOUS if name == b"authorization" else Reason.MALFORMED_REQUEST
-                    raise BadRequest(f"{name.decode()} came more than once", reason=reason, close=True)
+        if inbound.version not in ("1.1", "1.0"):
+            raise BadRequest("HTTP version", reason=Reason.VERSION_NOT_SUPPORTED, close=True)
+        if inbound.method in NOT_IMPLEMENTED:
+            raise BadRequest("method", reason=Reason.METHOD_NOT_IMPLEMENTED, close=True)
         coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
         if coding is not None and (length is not None or coding.lower() != b"chunked" or inbound.version == "1.0"):
             raise BadRequest("ambiguous framing", close=True)
@@ -126,50 +134,30 @@ class Intake:
         if expectation is not None and expectation.lower() != b"100-continue":
             raise BadRequest("Expect", reason=Reason.EXPECTATION_FAILED)
 
-    def _authority(self, target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
-        """(origin-form target, authority). An absolute-form target must name the same authority as Host (RFC 9112 3.2.2)."""
-        if host is None:
-            raise BadRequest("no Host")
-        if b"#" in target:
-            raise BadRequest("a fragment is no part of a request-target", reason=Reason.PATH_REFUSED)
-        if target.startswith(b"/"):
-            return target, host
-        absolute = ABSOLUTE.fullmatch(target)
-        if absolute is None:
-            raise BadRequest("the request-target is neither origin-form nor absolute-form", reason=Reason.PATH_REFUSED)
-        if absolute[1].lower() != host.lower():
-            raise BadRequest("Host and request-target name different authorities")
-        rest = absolute[2]
-        return (rest if rest.startswith(b"/") else b"/" + rest), host
-
-    def _host(self, authority: bytes, server_name: str | None) -> tuple[str, str]:
-        """(host, authority) in lower case; a trailing dot names the same host."""
-        known = self._authorities.get(authority)
-        if known is None:
-            known = self._judge_host(authority)
-            if len(self._authorities) < REMEMBERED:
-                self._authorities[authority] = known
-        if self._binds_name and server_name is not None and server_name.rstrip(".").lower() != known[0]:
-            raise BadRequest("Host is not the name the TLS connection was made for", reason=Reason.MISDIRECTED)
-        return known
-
-    def _judge_host(self, authority: bytes) -> tuple[str, str]:
+    def _host(self, authority: bytes) -> tuple[str, str]:
+        """(host, authority) in lower case; a trailing dot names the same host. Good ones are remembered: clients repeat."""
         found = HOST.fullmatch(authority)
         if found is None or b".." in found[1] or int(found[2] or 0) > 65535:
             raise BadRequest("Host is not a host name")
         host = found[1].decode("ascii").lower().removesuffix(".")
         if self._hosts is not None and host not in self._hosts and not self._is_beneath(host):
             raise BadRequest("a host this listener does not serve", reason=Reason.MISDIRECTED)
-        return host, host + (f":{int(found[2])}" if found[2] else "")
+        known = host, host + (f":{int(found[2])}" if found[2] else "")
+        if len(self._authorities) < REMEMBERED:
+            self._authorities[authority] = known
+        return known
+
+    def _check_name(self, host: str, server_name: str | None) -> None:
+        """Where clients prove themselves to a name, the request must be for that name (RFC 9110 7.4)."""
+        if server_name is not None and server_name.rstrip(".").lower() != host:
+            raise BadRequest("Host is not the name the TLS connection was made for", reason=Reason.MISDIRECTED)
 
     def _is_beneath(self, host: str) -> bool:
         return any(host.endswith(suffix) and len(host) > len(suffix) for suffix in self._suffixes)
 
-    def _peer(self, inbound: Inbound, trusted: bool) -> tuple[str, bool, bytes | None]:
-        """(client address, client's scheme is https, client certificate)."""
+    def _told(self, inbound: Inbound) -> tuple[str, bool, bytes | None]:
+        """(client address, client's scheme is https, client certificate) as a trusted proxy tells them."""
         client, secure, certificate = inbound.peer, inbound.secure, inbound.certificate
-        if not trusted:
-            return client, secure, certificate
         if self._client_by is not None:
             client, told = self._client_by(inbound, self._trusted)
             secure = inbound.secure if told is None else told
@@ -180,4 +168,21 @@ class Intake:
         return client, secure, certificate
 
 
-NONE_REPEATED: Final[frozenset[bytes]] = frozenset()
+def origin_form(target: bytes, host: bytes) -> bytes:
+    """The origin-form of another target. An absolute-form must name the same authority as Host (RFC 9112 3.2.2)."""
+    if b"#" in target:
+        raise BadRequest("a fragment is no part of a request-target", reason=Reason.PATH_REFUSED)
+    absolute = ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise BadRequest("the request-target is neither origin-form nor absolute-form", reason=Reason.PATH_REFUSED)
+    if absolute[1].lower() != host.lower():
+        raise BadRequest("Host and request-target name different authorities")
+    rest = absolute[2]
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def judge_query(query: bytes) -> None:
+    """Raises BadRequest query-invalid for what a query may not hold, and for escapes that do not decode."""
+    if not QUERY.fullmatch(query):
+        raise BadRequest("a character the query may not hold", reason=Reason.QUERY_INVALID)
+    refuse_query(query)

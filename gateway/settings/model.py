@@ -89,3 +89,9 @@ class Settings(Model):
     telemetry: Telemetry = Telemetry()
     security_txt: SecurityTxt | None = None
     portal: Portal = Portal()
+
+    def served(self) -> dict[str, Listen]:
+        """The listeners by name; one of default settings where none is configured."""
+        if self.listeners is not None:
+            return dict(self.listeners)
+        return {ONLY_LISTENER: self.listen or Listen()}

@@ -94,7 +94,7 @@ async def test_no_request_is_lost_while_configurations_come_and_go(gateway: Hous
 
 
 async def test_counters_of_unchanged_limits_outlive_a_reload(tmp_path: Path) -> None:
-    limits = {"default": ["few"], "rules": {"few": {"key": "client.address", "limit": "2/minute"}}}
+    limits = {"default": ["few"], "rules": {"few": {"key": "client.address", "limit": "2/day"}}}
     async with house(tmp_path, rate_limits=limits) as gateway:
         assert [(await gateway.get("/public/x")).status for _ in range(2)] == [200, 200]
         document = config(gateway.upstream.port, rate_limits=limits)

@@ -67,7 +67,7 @@ HEAD = b'{"alg":"EdDSA"}'
         mint(KEY, kid=1).encode(),
         mint(KEY, kid="k" * 257).encode(),
     ],
-    ids=lambda raw: raw[:24].decode("latin-1") + f" ({len(raw)})",
+    ids=lambda raw: raw.partition(b".")[0][:24].decode("latin-1") + f" ({len(raw)})",
 )
 def test_anything_else_is_malformed(raw: bytes) -> None:
     with pytest.raises(Malformed):

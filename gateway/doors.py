@@ -1,0 +1,121 @@
+"""One door a listener: the table of its routes, what the gateway itself answers there, and what it refuses."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+from gateway.config.document import Steps
+from gateway.core.errors import MethodNotAllowed, NoRoute
+from gateway.core.message import Request, Response
+from gateway.edge.cors import Cors
+from gateway.edge.finish import Finish
+from gateway.edge.intake import Intake
+from gateway.edge.model import Listen
+from gateway.edge.redirect import Redirect
+from gateway.edge.security_txt import PATH as SECURITY_TXT
+from gateway.edge.security_txt import SecurityText
+from gateway.ratelimit.limiter import Limiter
+from gateway.resources import Resources
+from gateway.routing import ConflictError, Entry, Leaf, Table, parse
+from gateway.settings import RouteModel, Settings
+from gateway.snapshot import Door, Route
+
+Answer = Callable[[Request], Response]
+Note = Callable[[Steps, str], None]
+REDIRECT: Final = "redirect_http"
+EVERY_PATH: Final = "/**"
+
+
+class Attempt(Protocol):
+    """Gives what is made, or None with the complaint noted at a place."""
+
+    def __call__(self, path: Steps, make: Callable[[], Any]) -> Any: ...
+
+
+class Doors:
+    """Makes the doors of one configuration."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        resources: Resources,
+        limits: Limiter,
+        *,
+        finish_of: Callable[[Cors], Finish],
+        attempt: Attempt,
+        note: Note,
+    ) -> None:
+        self._settings = settings
+        self._resources = resources
+        self._limits = limits
+        self._finish_of = finish_of
+        self._at = attempt
+        self._note = note
+
+    def build(self, rows: list[tuple[Entry[Route], RouteModel]]) -> Mapping[str, Door]:
+        """All doors by name; `rows` are the routes that could be built."""
+        doors: dict[str, Door] = {}
+        for name, listen in self._settings.served().items():
+            mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
+            doors[name] = self._door(name, listen, [*mine, *self._own()])
+            if listen.redirect_http is not None:
+                doors[f"{name}.{REDIRECT}"] = self._door(f"{name}.{REDIRECT}", listen, [self._redirect(listen)])
+        return doors
+
+    def _door(self, name: str, listen: Listen, entries: list[Entry[Route]]) -> Door:
+        finish = self._finish_of(Cors(None))
+        missing = self._answering(None, missed, finish)
+        try:
+            table = Table(entries, missing=missing, refuse=self._refused)
+        except ConflictError as error:
+            self._note(self._place_of(error), str(error))
+            table = Table[Route]([], missing=missing, refuse=self._refused)
+        return Door(name, Intake(name, listen), table, finish, self._resources.ensure_room)
+
+    def _place_of(self, error: ConflictError) -> Steps:
+        for index, route in enumerate(self._settings.routes):
+            if isinstance(error.route, Route) and route.name == error.route.name:
+                return ("routes", index, "match")
+        return ("routes",)
+
+    def _answering(self, name: str | None, answer: Answer, finish: Finish) -> Route:
+        """A place where the gateway itself answers: under the default limits, without CORS."""
+        return Route(
+            name=name,
+            pattern="",
+            methods=None,
+            finish=finish,
+            cors=Cors(None),
+            address_limits=self._limits.unmatched(),
+            answer=answer,
+        )
+
+    def _refused(self, leaf: Leaf[Route]) -> Route:
+        """What answers a known path with a method it does not have: with the CORS fields the path has (CONTRACT 2)."""
+        allow = ", ".join(sorted(leaf.methods)).encode("ascii")
+        finish = next((route.finish for route in leaf.methods.values() if route.cors.answers), self._finish_of(Cors(None)))
+
+        def refuse(request: Request) -> Response:
+            raise MethodNotAllowed(request.method, headers=((b"allow", allow),))
+
+        return self._answering(None, refuse, finish)
+
+    def _own(self) -> Iterator[Entry[Route]]:
+        """The gateway's own public paths."""
+        model = self._settings.security_txt
+        text: SecurityText | None = self._at(("security_txt",), partial(SecurityText, model)) if model is not None else None
+        if text is not None:
+            clock = self._resources.clock
+
+            def answer(_: Request, text: SecurityText = text) -> Response:
+                return text.response(clock.now())
+
+            yield Entry(parse(SECURITY_TXT), ("GET",), None, self._answering("security_txt", answer, self._finish_of(Cors(None))))
+
+    def _redirect(self, listen: Listen) -> Entry[Route]:
+        """Every request of the plain-HTTP port: to https for reading, refused for the rest (CONTRACT 2)."""
+        return Entry(parse(EVERY_PATH), None, None, self._answering(REDIRECT, Redirect(listen), self._finish_of(Cors(None))))
+
+
+def missed(request: Request) -> Response:
+    raise NoRoute(request.path)
