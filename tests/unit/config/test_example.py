@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import BaseModel
 
-from gateway.build import check
 from gateway.config import shape
 from gateway.config.document import read
 from gateway.config.values import parse_duration, parse_size
+from gateway.rehearsal import check
 from gateway.settings import Loaded, Settings, load
 
 ROOT = Path(__file__).parents[3]
