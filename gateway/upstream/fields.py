@@ -4,6 +4,8 @@ Everything a client says about itself, its way or its connection is removed firs
 so that no `Connection` field can take it away again (CVE-2024-45410).
 """
 
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -23,9 +25,11 @@ COOKIE: Final = 2
 MAX_FORWARDS: Final = 3
 
 REMEMBERED: Final = 1024
+"""Names, peers and subjects come from strangers: what is remembered about them is bounded."""
 MOST_HOPS: Final = 20
 USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 NOTHING: Final[frozenset[bytes]] = frozenset()
+CHANGED: Final = frozenset({b"cookie", b"max-forwards"})
 UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie"})
 VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
 
@@ -61,44 +65,54 @@ class RequestFields:
         self._pseudonym = pseudonym.lower()
         self._own_via = b"1.1 " + pseudonym
         self._verdicts: dict[bytes, int] = {}
+        self._origin = lru_cache(REMEMBERED)(forwarding.origin)
+        self._subject = lru_cache(REMEMBERED)(subject)
 
     def outbound(self, request: Request, principal: Principal, exchange: Exchange) -> Outbound:
         """Raises BadRequest: path-refused when nothing sensible is left of the path, loop-detected (RFC 9110 7.6.3)."""
         headers: list[Field] = [self._host or (b"host", request.authority.encode("ascii"))]
-        verdicts, keep = self._verdicts, headers.append
-        named = self._named(request)
-        via = self._own_via
-        for field in request.headers:
-            verdict = verdicts.get(field[0])
-            if verdict is None:
-                verdict = self._judge(field[0])
-            if verdict == DROP or field[0] in named:
-                continue
-            if verdict == KEEP:
-                keep(field)
-            elif verdict == COOKIE:
-                keep_cookies(field[1], self._cookies, headers)
-            elif verdict == MAX_FORWARDS:
-                keep((b"max-forwards", spent(field[1], request.method)))
-        if b"via" in request.fields:
-            via = self._appended_via(request)
-        keep((b"via", via))
-        keep((b"x-request-id", exchange.id.encode("ascii")))
+        headers += self._passed(request)
+        headers.append((b"via", self._appended_via(request) if b"via" in request.fields else self._own_via))
+        headers.append((b"x-request-id", exchange.id.encode("ascii")))
         if self._internal:
-            headers += forwarding.fields(request)
-            keep((b"x-gateway-subject", subject(principal)))
+            headers += self._forwarding(request)
+            headers.append(self._subject(principal.issuer, principal.id))
             if exchange.trace_id:
-                keep((b"traceparent", traceparent(exchange)))
+                headers.append((b"traceparent", traceparent(exchange)))
         headers += self._fixed
         return Outbound(method=request.method, target=self._target(request), headers=headers, body=request.body, request=request)
 
-    def _judge(self, name: bytes) -> int:
-        verdict = self._verdict(name)
-        # Names come from strangers: what is remembered about them is bounded.
-        if len(self._verdicts) >= REMEMBERED:
+    def _passed(self, request: Request) -> list[Field]:
+        """What of the client's own fields goes on, in their order."""
+        verdicts, names = self._verdicts, request.fields
+        if not verdicts.keys() >= names.keys():
+            self._learn(names)
+        named = self._named(request) if b"connection" in names else NOTHING
+        if named or not CHANGED.isdisjoint(names):
+            return self._changed(request, named)
+        return [field for field in request.headers if verdicts[field[0]] == KEEP]
+
+    def _changed(self, request: Request, named: frozenset[bytes]) -> list[Field]:
+        """The same, where a field's value decides as well, or Connection has something to say."""
+        headers: list[Field] = []
+        for name, value in request.headers:
+            verdict = self._verdicts[name]
+            if verdict == DROP or name in named:
+                continue
+            if verdict == KEEP:
+                headers.append((name, value))
+            elif verdict == COOKIE:
+                keep_cookies(value, self._cookies, headers)
+            elif verdict == MAX_FORWARDS:
+                headers.append((name, spent(value, request.method)))
+        return headers
+
+    def _learn(self, names: Collection[bytes]) -> None:
+        """Judge names not seen before; those of one request are known together."""
+        if len(self._verdicts) + len(names) > REMEMBERED:
             self._verdicts.clear()
-        self._verdicts[name] = verdict
-        return verdict
+        for name in names:
+            self._verdicts[name] = self._verdict(name)
 
     def _verdict(self, name: bytes) -> int:
         if name == b"max-forwards":
@@ -109,11 +123,16 @@ class RequestFields:
 
     def _named(self, request: Request) -> frozenset[bytes]:
         """The fields a client's Connection names: about its own connection only (RFC 9110 7.6.1)."""
-        value = request.fields.get(b"connection")
-        if value is None or (value in USUAL_CONNECTION and b"connection" not in request.repeated):
+        if request.fields[b"connection"] in USUAL_CONNECTION and b"connection" not in request.repeated:
             return NOTHING
         lines = [line for name, line in request.headers if name == b"connection"]
         return frozenset(option.strip(b" \t").lower() for option in b",".join(lines).split(b","))
+
+    def _forwarding(self, request: Request) -> Sequence[Field]:
+        """From where it comes: the same for all requests of a peer, unless a proxy we believe said more."""
+        if request.forwarded:
+            return forwarding.continued(request)
+        return self._origin(request.peer, request.authority, request.secure)
 
     def _appended_via(self, request: Request) -> bytes:
         line = b", ".join(value for name, value in request.headers if name == b"via")
@@ -169,9 +188,9 @@ def spent(value: bytes, method: str) -> bytes:
     return b"%d" % (int(value) - 1)
 
 
-def subject(principal: Principal) -> bytes:
+def subject(issuer: str, id: str) -> Field:
     """`issuer:id`, percent-encoded outside visible ASCII: a space at an end would be trimmed and name somebody else."""
-    return quote(f"{principal.issuer}:{principal.id}", safe=VISIBLE, errors="strict").encode("ascii")
+    return b"x-gateway-subject", quote(f"{issuer}:{id}", safe=VISIBLE, errors="strict").encode("ascii")
 
 
 def traceparent(exchange: Exchange) -> bytes:

@@ -6,19 +6,27 @@ What a trusted proxy said is continued, what anybody else said never arrives her
 from gateway.core.message import Field, Request
 
 
-def fields(request: Request) -> list[Field]:
-    """Forwarded, X-Forwarded-For, -Proto and -Host of an admitted request."""
-    scheme = b"https" if request.secure else b"http"
-    host = request.authority.encode("ascii")
+def origin(peer: str, authority: str, secure: bool) -> tuple[Field, ...]:
+    """Forwarded, X-Forwarded-For, -Proto and -Host of a request that nobody we believe has forwarded before."""
+    return _fields([], [], peer, authority, secure=secure)
+
+
+def continued(request: Request) -> tuple[Field, ...]:
+    """The same fields behind what proxies we believe have said."""
     forwarded, chain = _believed(request)
-    forwarded.append(b"for=" + _node(request.peer) + b";host=" + _quoted(host) + b";proto=" + scheme)
-    chain.append(request.peer.encode("ascii") or b"unknown")
-    return [
-        (b"forwarded", b", ".join(forwarded)),
-        (b"x-forwarded-for", b", ".join(chain)),
+    return _fields(forwarded, chain, request.peer, request.authority, secure=request.secure)
+
+
+def _fields(forwarded: list[bytes], chain: list[bytes], peer: str, authority: str, *, secure: bool) -> tuple[Field, ...]:
+    scheme = b"https" if secure else b"http"
+    host = authority.encode("ascii")
+    element = b"for=" + _node(peer) + b";host=" + _quoted(host) + b";proto=" + scheme
+    return (
+        (b"forwarded", b", ".join([*forwarded, element])),
+        (b"x-forwarded-for", b", ".join([*chain, peer.encode("ascii") or b"unknown"])),
         (b"x-forwarded-proto", scheme),
         (b"x-forwarded-host", host),
-    ]
+    )
 
 
 def _believed(request: Request) -> tuple[list[bytes], list[bytes]]:
