@@ -32,6 +32,8 @@ from gateway.upstream.owned import OWNED
 Answer = Callable[[Request], Response]
 REDIRECT: Final = "redirect_http"
 EVERY_PATH: Final = "/**"
+OWN_ISSUERS: Final = frozenset({"api_keys", "mtls"})
+"""Where principals come from whom no token issuer vouches for."""
 
 
 def build(loaded: Loaded, resources: Resources) -> Snapshot:
@@ -48,10 +50,11 @@ def build(loaded: Loaded, resources: Resources) -> Snapshot:
 
 def facts(loaded: Loaded, settings: Settings) -> list[RouteFact]:
     """What policies may refer to."""
-    return [
-        RouteFact(route.name, methods_of(route), route.upstream, parameters_of(route), *loaded.place(("routes", index)))
-        for index, route in enumerate(settings.routes)
-    ]
+    return [facts_of(route, *loaded.place(("routes", index))) for index, route in enumerate(settings.routes)]
+
+
+def facts_of(route: RouteModel, file: str = "", line: int = 0, column: int = 0) -> RouteFact:
+    return RouteFact(route.name, methods_of(route), route.upstream, parameters_of(route), file, line, column)
 
 
 def parameters_of(route: RouteModel) -> tuple[str, ...]:
@@ -124,7 +127,7 @@ class Builder:
     # Parts
 
     def _policies(self) -> Policies | None:
-        issuers = frozenset(self._settings.authentication.jwt) | {"api_keys", "mtls"}
+        issuers = frozenset(self._settings.authentication.jwt) | OWN_ISSUERS
         self.documents = from_documents(self._loaded.policies)
         policies, problems = compile_policies(self.documents, routes=facts(self._loaded, self._settings), issuers=issuers)
         self.problems += [problem for problem in problems if problem not in self._loaded.problems]

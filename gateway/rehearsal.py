@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.authz.document import PolicyDocuments
+from gateway.authz.compile import compile_policies
+from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies
-from gateway.build import Builder
+from gateway.build import OWN_ISSUERS, Builder, facts_of
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.path import canonical
 from gateway.resources import dry
-from gateway.settings import Loaded
+from gateway.settings import Loaded, RouteModel
+from gateway.settings.rules.draft import Draft
 from gateway.snapshot import Snapshot
 
 
@@ -57,7 +59,23 @@ def rehearse(loaded: Loaded) -> Rehearsal:
 def check(loaded: Loaded) -> list[Problem]:
     """Every problem a start would meet, with warnings. Starts nothing."""
     if loaded.settings is None:
-        return loaded.problems
+        return [*loaded.problems, *about_policies(loaded)]
     builder = Builder(loaded, loaded.settings, dry())
     builder.snapshot()
     return [*loaded.problems, *builder.problems]
+
+
+def about_policies(loaded: Loaded) -> list[Problem]:
+    """What is wrong with the policies of a configuration that is unsound itself: judged by the routes it names.
+
+    A route that cannot be read would make a reference to it look wrong; then only what a policy says by itself is judged.
+    """
+    documents = from_documents(loaded.policies)
+    draft = Draft(loaded.source)
+    routes = [draft.part(RouteModel, path) for path, _ in draft.routes()]
+    sound = [facts_of(route) for route in routes if route is not None]
+    if not sound or len(sound) < len(routes):
+        return documents.problems
+    issuers = frozenset(draft.names("authentication", "jwt")) | OWN_ISSUERS
+    _, problems = compile_policies(documents, routes=sound, issuers=issuers)
+    return [problem for problem in problems if problem.severity == "error"]

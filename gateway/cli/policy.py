@@ -1,6 +1,7 @@
 """`gateway policy`: run the policies' cases, and ask what would happen to a request and why."""
 
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from gateway.authz import cases
+from gateway.authz.cel.values import Timestamp
 from gateway.authz.explain import explain as explained
 from gateway.authz.model import Case
 from gateway.cli.options import Config, EnvFile, sound
@@ -92,9 +94,7 @@ def explain(
     """
     loaded = sound(config, env_file)
     rehearsal = rehearse(loaded)
-    case = Case.model_validate(
-        {"request": f"{method.upper()} {path}", "host": host, "from": address, "expect": {}, **({"now": now} if now else {})}
-    )
+    case = _case(method.upper(), path, host=host, address=address, now=now)
     try:
         access = cases.access_request(case, rehearsal.policies, rehearsal.match)
     except GatewayError as error:
@@ -111,11 +111,13 @@ def _case(method: str, path: str, *, host: str, address: str, now: str) -> Case:
     """The request in question. Raises typer.BadParameter."""
     wanted = {"request": f"{method} {path}", "host": host, "from": address} | ({"now": now} if now else {})
     try:
+        ip_address(address)
+        Timestamp.parse(now or cases.NOW)
         return Case.model_validate(wanted)
     except ValidationError as error:
-        raise typer.BadParameter(
-            "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
-        ) from error
+        raise typer.BadParameter("a question is a method and a path: GET /repos/acme/tools") from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _principal(loaded: Loaded, rehearsal: Rehearsal, name: str, claims: Path | None) -> Principal:
