@@ -181,6 +181,7 @@ class Logs:
         self._root = logging.getLogger()
         self._before = (self._root.handlers[:], self._root.level)
         self._root.handlers = [self._handler]
+        self._configured = ""
         self.adopt(model)
 
     @property
@@ -193,9 +194,11 @@ class Logs:
         return logging.getLevelName(self._root.level).lower()
 
     def adopt(self, model: Log) -> None:
-        """Take over a new configuration's format and level."""
+        """Take over a new configuration's format and level. A level set while running outlives one that did not change."""
         self._handler.setFormatter(JsonLines() if model.format == "json" else TextLines())
-        self.set_level(model.level)
+        if model.level != self._configured:
+            self.set_level(model.level)
+        self._configured = model.level
 
     def set_level(self, level: str) -> None:
         """Change the level while running: debug, info, warning or error. Raises ValueError."""
