@@ -10,9 +10,7 @@ import yaml
 
 from docs import generate
 from docs.reasons import MEANING
-from gateway.cli.check import built, failures
 from gateway.core.reason import Reason
-from gateway.settings.load import load
 from tests.repository.tree import ROOT, functions, tracked
 
 PAGES = [file for file in tracked() if file.suffix == ".md" and "node_modules" not in file.parts]
@@ -71,29 +69,6 @@ def test_yaml_and_shell_in_documents_are_well_formed(page: Path) -> None:
             list(yaml.safe_load_all(block))
         if language == "sh":
             subprocess.run(["bash", "-n"], input=block, text=True, check=True, timeout=30)
-
-
-def test_the_first_routes_are_a_configuration_the_gateway_takes(tmp_path: Path) -> None:
-    """All pieces of the page together, as a reader would put them."""
-    blocks = [block for language, block in FENCE.findall(text("docs/how-to/first-routes.md")) if language == "yaml"]
-    (tmp_path / "policies").mkdir()
-    overlays = []
-    for number, block in enumerate(blocks):
-        if block.startswith("# policies/"):
-            (tmp_path / block.split()[1]).write_text(block)
-        else:
-            overlays.append(tmp_path / f"{number}.yaml")
-            overlays[-1].write_text(block if block.startswith("version") else f"version: 1\n{block}")
-    (tmp_path / "api-keys.yaml").write_text("[]\n")
-    environ = {
-        "GITHUB_TOKEN": "x" * 20 + "yz",
-        "GATEWAY_KEY_PEPPER": "0123456789abcdefghijklmnopqrstuvwxyzABCDEF",
-        "REDIS_PASSWORD": "r" * 20,
-    }
-    loaded = load(overlays, environ=environ)
-    problems = [str(problem) for problem in built(loaded) if problem.severity == "error"]
-    assert problems == []
-    assert [str(failure) for failure in failures(loaded)] == []
 
 
 def test_tests_named_in_the_threat_model_exist() -> None:
