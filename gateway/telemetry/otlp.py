@@ -42,6 +42,7 @@ BATCH: Final = 512
 EXPORT_TIMEOUT: Final = 5.0
 NANO: Final = 1_000_000_000
 KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT}
+INTEGERS: Final = frozenset({"http.response.status_code", "server.port"})
 SCHEMA: Final = "https://opentelemetry.io/schemas/1.37.0"
 
 
@@ -207,11 +208,16 @@ class OtlpMetrics:
         return Metric(instrument.name, instrument.about, instrument.unit, data)
 
     def _number(self, labels: Labels, value: float, now: int) -> NumberDataPoint:
-        return NumberDataPoint(dict(labels), self._started, now, value)
+        return NumberDataPoint(typed(labels), self._started, now, value)
 
     def _histogram(self, labels: Labels, value: Buckets, bounds: tuple[float, ...], now: int) -> HistogramDataPoint:
         unknown: Any = None  # smallest and largest are optional in OTLP and not kept
         counts = list(value.counts)
         return HistogramDataPoint(
-            dict(labels), self._started, now, sum(counts), value.total, counts, bounds, min=unknown, max=unknown
+            typed(labels), self._started, now, sum(counts), value.total, counts, bounds, min=unknown, max=unknown
         )
+
+
+def typed(labels: Labels) -> dict[str, str | int]:
+    """Labels as attributes: a Prometheus label is always text, the conventions call these attributes integers."""
+    return {name: int(value) if name in INTEGERS and value.isdecimal() else value for name, value in labels}
