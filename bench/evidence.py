@@ -61,7 +61,7 @@ def main() -> None:
         trail = Trail(Audit(file=Path(folder) / "a", on_full="drop"), clock=clock, metrics=Registry())
 
         def record() -> None:
-            trail.record(made)
+            trail.record(made, 0.01)
             trail._waiting.clear()
             trail._queued_events = trail._queued_bytes = 0
 
@@ -84,7 +84,7 @@ def main() -> None:
     measure("traces: begin and end, sampled, without the SDK", lambda: (sampled.begin(made, None, False), sampled.end(made, 0.05)))
     telemetry = Telemetry(Settings(), clock=clock)
     telemetry.describe(telemetry.metrics.names, lambda _: False)
-    measure("telemetry: begin and end of an unsampled request", lambda: (telemetry.begin(made, arrived), telemetry.end(made)))
+    measure("telemetry: begin and end of an unsampled request", lambda: (telemetry.begin(made, arrived), telemetry.end(made, 0.01)))
 
 
 if __name__ == "__main__":

@@ -78,9 +78,9 @@ class Trail:
         if self._full:
             raise Unavailable("the audit trail takes no more events", reason=Reason.AUDIT_FULL)
 
-    def record(self, exchange: Exchange) -> None:
-        """Write a request's event down. Never waits."""
-        self._put(self._events.request(exchange, self._clock.monotonic() - exchange.started))
+    def record(self, exchange: Exchange, duration: float) -> None:
+        """Write a request's event down; `duration` in seconds. Never waits."""
+        self._put(self._events.request(exchange, duration))
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Write another event of the catalogue down. Fields the catalogue does not name are left out."""

@@ -205,10 +205,11 @@ class Response:
 
     `abandon` ends an unfinished stream and its upstream connection; calling it twice, or after the end, is harmless.
     `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's connection.
-    `address` is the upstream address that answered, `retries` how often the request was sent again.
+    `address` is the upstream address that answered, `retries` how often the request was sent again. `lines` are further
+    header fields in wire form, each with its CRLF: those that are the same for many answers, rendered once.
     """
 
-    __slots__ = ("abandon", "address", "body", "close", "headers", "own", "retries", "status", "stream")
+    __slots__ = ("abandon", "address", "body", "close", "headers", "lines", "own", "retries", "status", "stream")
 
     def __init__(
         self,
@@ -230,3 +231,4 @@ class Response:
         self.close = close
         self.address: str | None = None
         self.retries = 0
+        self.lines = b""

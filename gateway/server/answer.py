@@ -127,7 +127,7 @@ class Answer:
         self.close = self.close or response.close or not self._turn.reusable
         if self.close:
             lines.append(b"connection: close\r\n")
-        return sealed(lines)
+        return sealed(lines, response.lines)
 
     def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
         """RFC 9112 6.3: how the client finds the end of the body; sets what `write` and `end` must know."""
@@ -149,10 +149,13 @@ class Answer:
         return b""
 
 
-def sealed(lines: list[bytes]) -> bytes:
-    """The lines of a head, closed. Raises ValueError when one of them is not one line: nothing may smuggle in a field."""
+def sealed(lines: list[bytes], fixed: bytes = b"") -> bytes:
+    """The lines of a head, closed; `fixed` are lines that were judged when they were rendered.
+
+    Raises ValueError when one of the others is not one line: nothing may smuggle in a field.
+    """
     head = b"".join(lines)
     count = len(lines)
     if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
         raise ValueError("a header field holds CR, LF or NUL")
-    return head + b"\r\n"
+    return head + fixed + b"\r\n"

@@ -39,7 +39,6 @@ class Telemetry:
     ) -> None:
         """`metrics` carries counts over from a predecessor with other settings. Imports and starts threads: build it early."""
         self.metrics = metrics or new_registry(settings, clock)
-        self._clock = clock
         self._trusts: Callable[[Inbound], bool] | None = None
         self._push: Closing | None = None
         out = None
@@ -71,9 +70,8 @@ class Telemetry:
         if len(presented) == 1:  # several are no traceparent at all
             self._tracer.adopt(exchange, presented[0], self._trusts is not None and self._trusts(inbound))
 
-    def end(self, exchange: Exchange) -> None:
-        """The last byte is out, or the client is gone."""
-        duration = self._clock.monotonic() - exchange.started
+    def end(self, exchange: Exchange, duration: float) -> None:
+        """The last byte is out, or the client is gone, `duration` seconds after the request's head arrived."""
         self.metrics.active -= 1
         self.metrics.observe_request(exchange, duration)
         if exchange.sampled:

@@ -313,7 +313,7 @@ async def test_refusals_carry_the_cors_fields_of_their_route(stage: str) -> None
 async def test_every_refusal_carries_the_request_id_and_the_security_headers(stage: str) -> None:
     response, _ = await ask(Rooms({stage: ERRORS[stage]()}))
     assert field_of(response, b"x-request-id") == ID.encode()
-    assert field_of(response, b"x-content-type-options") == b"nosniff"
+    assert b"x-content-type-options: nosniff\r\n" in response.lines
 
 
 async def test_unmatched_requests_of_a_whole_gateway_are_limited(tmp_path: Path) -> None:
