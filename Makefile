@@ -27,7 +27,8 @@ setup: $(DONE)/dev  ## create .venv with everything a developer needs
 
 .PHONY: demo
 demo: $(DONE)/runtime  ## five requests, five answers, on loopback
-	@$(BIN)/gateway demo
+	@$(BIN)/gateway demo --check
+	@echo 'To send them yourself: $(BIN)/gateway demo'
 
 .PHONY: test
 test: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done lint types arch  ## everything that must hold: lint, types, arch and all tests
