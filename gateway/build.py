@@ -247,6 +247,7 @@ class Builder:
             credential_cookies=self._authn.credential_cookies(),
             strip=len(prefix.rstrip("/")) if prefix else 0,
             owned=OWNED | injector.sets,
+            pseudonym=self._settings.telemetry.service_name.encode("ascii"),
         )
 
     def _finish(self, cors: Cors) -> Finish:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.values import Model
+from gateway.config.values import Model, Token
 
 
 class Log(Model):
@@ -29,8 +29,9 @@ class MetricsOut(Model):
 
 
 class Telemetry(Model):
-    """Everything OpenTelemetry."""
+    """Everything OpenTelemetry. `service_name` is also this gateway's name in `Via` (RFC 9110 7.6.3): gateways in a row need
+    different ones, or the second takes the first's requests for its own coming back."""
 
-    service_name: str = "gateway"
+    service_name: Token = "gateway"
     traces: Traces | None = None
     metrics: MetricsOut = MetricsOut()
