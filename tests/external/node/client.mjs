@@ -1,6 +1,6 @@
 // The real GitHub client, pointed at a gateway: GATEWAY_URL is its base, GATEWAY_TOKEN the only credential it has.
-// Prints one JSON object: what it listed and what it created, or the status it was refused with (exit 1).
-import { Octokit } from "octokit";
+// Prints one JSON object: the outcome of each call, its status and what was seen of the answer.
+import { Octokit, RequestError } from "octokit";
 
 const octokit = new Octokit({
   baseUrl: process.env.GATEWAY_URL,
@@ -10,16 +10,35 @@ const octokit = new Octokit({
   log: { debug() {}, info() {}, warn() {}, error() {} },
 });
 // The description declares application/json; octokit's own default names the older vendor type.
-const repository = { owner: "octocat", repo: "hello-world", headers: { accept: "application/json" } };
+const headers = { accept: "application/json" };
+const ours = { owner: "octocat", repo: "hello-world", headers };
+const theirs = { ...ours, owner: "somebody-else" };
 
-try {
-  const listed = await octokit.rest.issues.listForRepo({ ...repository, per_page: 2 });
-  const created = await octokit.rest.issues.create({ ...repository, title: "Found a bug", body: "It does not work." });
-  console.log(JSON.stringify({
-    list: { status: listed.status, titles: listed.data.map((issue) => issue.title) },
-    create: { status: created.status, number: created.data.number, title: created.data.title },
-  }));
-} catch (error) {
-  console.log(JSON.stringify({ status: error.status ?? null, message: error.message, answer: error.response?.data ?? null }));
-  process.exitCode = 1;
+const issues = octokit.rest.issues;
+const calls = {
+  list: () => issues.listForRepo({ ...ours, per_page: 2, labels: "bug,ui: wide" }),
+  create: () => issues.create({ ...ours, title: "Found a bug", body: "It does not work. Größe: 5 \u{1F600}" }),
+  get: () => issues.get({ ...ours, issue_number: 42 }),
+  theirs: () => issues.listForRepo(theirs),
+  unmocked: () => octokit.rest.issues.listLabelsForRepo(ours),
+  unrouted: () => octokit.rest.repos.get(ours),
+};
+
+// octokit decodes application/json only, not problem+json.
+function decoded(data) {
+  if (data instanceof ArrayBuffer) return JSON.parse(new TextDecoder().decode(data));
+  return typeof data === "string" ? JSON.parse(data) : data;
 }
+
+const outcomes = {};
+for (const [name, call] of Object.entries(calls)) {
+  try {
+    const { status, data } = await call();
+    outcomes[name] = { status, titles: (Array.isArray(data) ? data : [data]).map((issue) => issue.title) };
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const { type } = decoded(error.response.data);
+    outcomes[name] = { status: error.status, type, request_id: error.response.headers["x-request-id"] };
+  }
+}
+console.log(JSON.stringify(outcomes));
