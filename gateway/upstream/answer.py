@@ -1,6 +1,7 @@
 """Header duties on the way back (CONTRACT 6): what an upstream may tell the client, and in whose words."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 from gateway.core.message import Field, Outbound
@@ -8,7 +9,10 @@ from gateway.upstream.owned import HOP_BY_HOP
 from gateway.upstream.target import PORTS, Target
 
 LOCATIONS: Final = frozenset({b"location", b"content-location"})
-SPECIAL: Final = HOP_BY_HOP | LOCATIONS | {b"set-cookie", b"alt-svc"}
+JUDGED: Final = LOCATIONS | {b"set-cookie", b"alt-svc"}
+SPECIAL: Final = HOP_BY_HOP | JUDGED
+KEEP_ALIVE: Final = frozenset({b"keep-alive", b"Keep-Alive"})
+VALUE: Final = itemgetter(1)
 NO_BODY: Final = 204
 REWRITTEN: Final = frozenset({b"domain", b"secure", b"httponly", b"samesite"})
 MASK: Final = b"REDACTED"
@@ -34,8 +38,11 @@ class ResponseFields:
 
     def __call__(self, status: int, fields: list[Field], names: dict[bytes, bytes], outbound: Outbound) -> list[Field]:
         """The fields for the client. `names` maps the names in `fields` to any one of their values."""
-        if not SPECIAL.isdisjoint(names) or status == NO_BODY:
-            fields = self._filtered(status, fields, names, outbound)
+        if status == NO_BODY or not SPECIAL.isdisjoint(names):
+            if status != NO_BODY and is_usual(fields, names):
+                fields = [field for field in fields if field[0] not in HOP_BY_HOP]
+            else:
+                fields = self._filtered(status, fields, names, outbound)
         return scrubbed(fields, outbound.secrets) if outbound.secrets else fields
 
     def _filtered(self, status: int, fields: list[Field], names: dict[bytes, bytes], outbound: Outbound) -> list[Field]:
@@ -97,6 +104,12 @@ def canonical_origin(origin: bytes) -> bytes:
     return scheme + b"://" + authority.removesuffix(b":%d" % PORTS.get(scheme.decode("latin-1"), 0))
 
 
+def is_usual(fields: list[Field], names: dict[bytes, bytes]) -> bool:
+    """Whether a head's only special fields are hop-by-hop ones, and its Connection names none but these."""
+    option = names.get(b"connection")
+    return (option is None or (option in KEEP_ALIVE and len(names) == len(fields))) and JUDGED.isdisjoint(names)
+
+
 def connection_options(fields: list[Field]) -> frozenset[bytes]:
     """What the Connection fields of a message name, lower case (RFC 9110 7.6.1)."""
     lines = [value for name, value in fields if name == b"connection"]
@@ -112,9 +125,9 @@ def stripped_prefix(outbound: Outbound, base: bytes) -> bytes:
 
 def scrubbed(fields: list[Field], secrets: Sequence[bytes]) -> list[Field]:
     """The fields with every injected secret replaced; the framing's digits are left alone."""
-    joined = b"\n".join([value for _, value in fields])
+    joined = b"\n".join(map(VALUE, fields))
     # `Basic` is a word anybody may write; what follows it is the secret.
-    found = [secret.removeprefix(b"Basic ") for secret in secrets if secret.removeprefix(b"Basic ") in joined]
+    found = [secret for given in secrets if (secret := given.removeprefix(b"Basic ")) in joined]
     if not found:
         return fields
     spellings = sorted(filter(None, found), key=len, reverse=True)

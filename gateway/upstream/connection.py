@@ -23,6 +23,7 @@ KEPT: Final = 60.0
 """Seconds an idle connection is kept."""
 CALM: Final = 4.0
 """Seconds for which an idle connection is trusted with a request that may not be sent twice: servers commonly close after 5."""
+PERSISTENCE: Final = frozenset({b"connection", b"proxy-connection"})
 
 
 class Pool(Protocol):
@@ -53,14 +54,9 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._full = False
         self._paused = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self.seen = 0
-        self._status = 0
+        # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
         self._arriving: list[Field] = []
-        self._fields: list[Field] = []
-        self._names: dict[bytes, bytes] = {}
+        self._reply: Reply | None = None
         self._pieces: list[bytes] = []
         self._complete = False
         self._keep = False
@@ -84,7 +80,9 @@ class Connection(asyncio.Protocol):
 
         `response` and `idle` are seconds; `bodiless` says that the answer to this method has no body whatever its fields say.
         """
-        self._reset()
+        self.seen = 0
+        self._reply = None
+        self._complete = False
         owner = self._owner = self._loop.create_future()
         self._bodiless = bodiless
         self._response_timeout = response
@@ -161,7 +159,7 @@ class Connection(asyncio.Protocol):
         self._alarm.cancel()
         self._wake_writer()
         if self._owner is not None:
-            if self._status and self._until_close and exc is None:
+            if self._reply is not None and self._until_close and exc is None:
                 self._keep = False
                 self._finish()
             else:
@@ -193,8 +191,8 @@ class Connection(asyncio.Protocol):
             self.fail(UpstreamUnreachable(self._fault, reason=Reason.UPSTREAM_PROTOCOL))
         elif self._complete:
             self._finish()
-        elif self._status:
-            self._continue(len(data))
+        elif self._reply is not None:
+            self._continue(len(data), self._reply)
         elif self.seen > HEAD_LIMIT:
             self.fail(UpstreamUnreachable("the answer's head is too large", reason=Reason.UPSTREAM_PROTOCOL))
 
@@ -203,6 +201,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._complete:
             self._poisoned = True
+        self._arriving = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._arriving.append((name.lower(), value))
@@ -213,17 +212,16 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if self._complete or (100 <= status < 200 and status != 101):
             return
-        self._status = status
-        self._fields = fields
-        self._names = names = dict(fields)
-        self._keep = self._parser.should_keep_alive()
-        version = "1.1" if self._keep else self._parser.get_http_version()
+        names = dict(fields)
+        self._reply = Reply(status, fields, names)
+        self._keep = keep = self._parser.should_keep_alive()
+        # llhttp keeps a connection alive unasked in HTTP/1.1 only.
+        version = "1.1" if keep and PERSISTENCE.isdisjoint(names) else self._parser.get_http_version()
         self._fault = fault_of(status, fields, names, version=version, seen=self.seen)
-        if b"content-length" not in names and b"transfer-encoding" not in names:
-            self._until_close = status not in BODILESS and not self._bodiless
-        elif b"transfer-encoding" in names and (self._bodiless or status in BODILESS):
-            self._keep = False
-        if not CHALLENGES.isdisjoint(names) and binds_identity(fields):
+        bodiless = self._bodiless or status in BODILESS
+        coded = b"transfer-encoding" in names
+        self._until_close = not (bodiless or coded or b"content-length" in names)
+        if (coded and bodiless) or (not CHALLENGES.isdisjoint(names) and binds_identity(fields)):
             self._keep = False
         # llhttp cannot be told that the answer to HEAD ends with its head; it gets a successor in `_finish`.
         self._complete = self._bodiless
@@ -235,14 +233,14 @@ class Connection(asyncio.Protocol):
             self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        if self._status:
+        if self._reply is not None:
             self._complete = True
 
     # How an exchange goes on and ends
 
-    def _continue(self, size: int) -> None:
+    def _continue(self, size: int, reply: Reply) -> None:
         """The head is in, the body is not: hand over what there is."""
-        stream = self._stream or self._opened()
+        stream = self._stream or self._opened(reply)
         if self._pieces:
             pieces, self._pieces = self._pieces, []
             stream.feed(pieces)
@@ -258,12 +256,13 @@ class Connection(asyncio.Protocol):
         else:
             self._alarm.within(self._idle_timeout)
 
-    def _opened(self) -> BodyStream:
+    def _opened(self, reply: Reply) -> BodyStream:
         owner = cast("asyncio.Future[Reply]", self._owner)
-        stream = self._stream = BodyStream(self, owner)
+        stream = self._stream = reply.stream = BodyStream(self, owner)
+        self._quiet = 0
         self._stop_upload()
         if not owner.done():
-            owner.set_result(Reply(self._status, self._fields, self._names, b"", stream))
+            owner.set_result(reply)
         return stream
 
     def _finish(self) -> None:
@@ -271,12 +270,15 @@ class Connection(asyncio.Protocol):
         if self._upload is not None:
             self._stop_upload()
         owner, self._owner = self._owner, None
+        reply, self._reply = self._reply, None
         if self._stream is not None:
             stream, self._stream = self._stream, None
             stream.feed(self._pieces)
             stream.end()
-        elif owner is not None and not owner.done():
-            owner.set_result(Reply(self._status, self._fields, self._names, b"".join(self._pieces), None))
+        elif owner is not None and reply is not None and not owner.done():
+            reply.body = b"".join(self._pieces)
+            owner.set_result(reply)
+        self._pieces.clear()
         unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
         if self._poisoned:
             self._pool.poisoned()
@@ -326,7 +328,7 @@ class Connection(asyncio.Protocol):
     def _ring(self) -> None:
         if self._owner is None:
             self.close()
-        elif self._status:
+        elif self._reply is not None:
             self.fail(UpstreamTimeout("the upstream took too long to go on"))
         else:
             self.fail(UpstreamTimeout("the upstream took too long to answer"))

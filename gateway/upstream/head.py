@@ -9,6 +9,9 @@ HEAD_LIMIT: Final = 64 * 1024
 FIELD_LIMIT: Final = 200
 BODILESS: Final = (204, 304)
 COLON: Final = b": "
+CRLF: Final = b"\r\n"
+CLOSING: Final = (b"", b"")
+"""Joined behind the lines of a head they make its end."""
 ANTICIPATE_BODY: Final = ("POST", "PUT", "PATCH")
 CONNECTION_BOUND: Final = (b"negotiate", b"ntlm")
 CHALLENGES: Final = frozenset({b"www-authenticate", b"proxy-authenticate", b"authentication-info", b"proxy-authentication-info"})
@@ -23,18 +26,18 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
     headers, body = outbound.headers, outbound.body
     if authority is not None:
         headers = [(name, authority if name == b"host" else value) for name, value in headers]
-    framing = b""
+    lines = [b"%b %b HTTP/1.1" % (outbound.method.encode("ascii"), outbound.target), *map(COLON.join, headers)]
     whole = body.whole if body.length != 0 else b""
     if whole is None:
-        framing = b"\r\ntransfer-encoding: chunked" if body.length is None else b"\r\ncontent-length: %d" % body.length
+        lines.append(b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length)
     elif whole or outbound.method in ANTICIPATE_BODY:
-        framing = b"\r\ncontent-length: %d" % len(whole)
-    fields = b"\r\n".join(map(COLON.join, headers))
-    head = b"%b %b HTTP/1.1\r\n%b%b" % (outbound.method.encode("ascii"), outbound.target, fields, framing)
-    ends = len(headers) + (1 if framing else 0)
+        lines.append(b"content-length: %d" % len(whole))
+    lines += CLOSING
+    head = CRLF.join(lines)
+    ends = len(lines) - 1
     if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head or b" " in outbound.target:
         raise InternalError("a header field or the target would have broken out of its line")
-    return head + b"\r\n\r\n" + (whole or b"")
+    return head + whole if whole else head
 
 
 def fault_of(status: int, fields: list[Field], names: dict[bytes, bytes], *, version: str, seen: int) -> str | None:

@@ -19,14 +19,12 @@ class Reply:
 
     __slots__ = ("body", "fields", "names", "status", "stream")
 
-    def __init__(
-        self, status: int, fields: list[tuple[bytes, bytes]], names: dict[bytes, bytes], body: bytes, stream: "BodyStream | None"
-    ) -> None:
+    def __init__(self, status: int, fields: list[tuple[bytes, bytes]], names: dict[bytes, bytes]) -> None:
         self.status = status
         self.fields = fields
         self.names = names
-        self.body = body
-        self.stream = stream
+        self.body = b""
+        self.stream: BodyStream | None = None
 
 
 class BodyStream:

@@ -46,31 +46,26 @@ class UpstreamTransport:
         if connection is None:
             connection = await self._connections.connect(self._connect)
         retries = 0
-        try:
-            reply = await self._exchange(connection, outbound)
-        except UpstreamUnreachable:
-            # RFC 9110 9.2.2: a kept connection may have been closed while the request was on its way. Once, and only if
-            # nothing of an answer came and doing it twice is the same as once.
-            if not (repeatable and connection.served and not connection.seen):
+        while True:
+            owner = self._begin(connection, outbound)
+            try:
+                reply = await owner
+            except asyncio.CancelledError:
+                connection.disown(owner)
                 raise
+            except UpstreamUnreachable:
+                # RFC 9110 9.2.2: a kept connection may have been closed while the request was on its way. Once, and only if
+                # nothing of an answer came and doing it twice is the same as once.
+                if retries or not (repeatable and connection.served and not connection.seen):
+                    raise
+            else:
+                return self._answer(reply, outbound, connection.address, retries)
             retries = 1
             self._connections.count("gateway.upstream.retries")
             connection = await self._connections.connect(self._connect)
-            reply = await self._exchange(connection, outbound)
-        stream = reply.stream
-        response = Response(
-            reply.status,
-            self._fields(reply.status, reply.fields, reply.names, outbound),
-            reply.body,
-            stream=stream,
-            abandon=None if stream is None else stream.abandon,
-            own=False,
-        )
-        response.address = connection.address
-        response.retries = retries
-        return response
 
-    async def _exchange(self, connection: Connection, outbound: Outbound) -> Reply:
+    def _begin(self, connection: Connection, outbound: Outbound) -> "asyncio.Future[Reply]":
+        """Send the request, or set about it; the future brings the answer's head."""
         try:
             head = render(outbound, connection.lane.authority if self._host_by_target else None)
         except InternalError:
@@ -80,8 +75,19 @@ class UpstreamTransport:
         body = outbound.body
         if body.length != 0 and body.whole is None and not owner.done():
             connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
-        try:
-            return await owner
-        except asyncio.CancelledError:
-            connection.disown(owner)
-            raise
+        return owner
+
+    def _answer(self, reply: Reply, outbound: Outbound, address: str, retries: int) -> Response:
+        """The answer as the client may have it."""
+        stream = reply.stream
+        response = Response(
+            reply.status,
+            self._fields(reply.status, reply.fields, reply.names, outbound),
+            reply.body,
+            stream=stream,
+            abandon=None if stream is None else stream.abandon,
+            own=False,
+        )
+        response.address = address
+        response.retries = retries
+        return response

@@ -79,7 +79,11 @@ async def test_the_answer_to_head_has_no_body_and_the_connection_serves_on() -> 
         pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n", id="chunked-twice"),
         pytest.param(b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", id="chunked-in-1.0"),
         pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\nhello", id="bare-lf-in-chunk-size"),
+        pytest.param(
+            b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", id="chunked-in-1.0-kept"
+        ),
         pytest.param(b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n", id="other-version"),
+        pytest.param(b"HTTP/2.0 200 OK\r\nproxy-connection: keep-alive\r\ncontent-length: 0\r\n\r\n", id="other-version-kept"),
         pytest.param(b"HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n", id="status-999"),
         pytest.param(b"HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n", id="status-099"),
         pytest.param(b"HTTP/1.1 200 OK\r\nx : y\r\n\r\n", id="space-before-colon"),
