@@ -32,6 +32,34 @@ async def test_cve_2025_64484_no_spelling_of_an_identity_field_survives(gateway:
         assert "spoofed-7" not in [value for _, value in seen.headers]
 
 
+@pytest.mark.parametrize("name", ["X-Userinfo", "X_Userinfo", "X-Access-Token", "X-ID-Token", "x_id_token"])
+async def test_cve_2026_44087_fields_of_features_that_are_off_are_removed_all_the_same(gateway: House, name: str) -> None:
+    assert (await gateway.get("/public/x", headers={name: "spoofed-7"})).status == 200
+    assert "spoofed-7" not in [value for _, value in gateway.upstream.seen[0].headers]
+
+
+@pytest.mark.parametrize("host", ['a";for=1.2.3.4', "a;for=1.2.3.4", "a, for=1.2.3.4", "a b"])
+async def test_cve_2026_57210_host_writes_nothing_into_forwarded(tmp_path: Path, host: str) -> None:
+    async with house(tmp_path, upstream={"internal": True}) as gateway:
+        assert (await gateway.get("/public/x", host=host, headers={"X-Forwarded-For": "10.0.0.1"})).status == 400
+        assert gateway.upstream.seen == []
+        assert (await gateway.get("/public/x", headers={"X-Forwarded-For": "10.0.0.1"})).status == 200
+        assert gateway.upstream.seen[0].all("X-Forwarded-For") == ["127.0.0.1"]
+        assert gateway.upstream.seen[0].all("Forwarded") == ["for=127.0.0.1;host=gw.test;proto=http"]
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "::1"])
+async def test_cve_2022_28923_no_address_is_let_past_authentication(tmp_path: Path, address: str) -> None:
+    listen = {
+        "address": "127.0.0.1:0",
+        "trusted_proxies": ["127.0.0.1"],
+        "client_address": "x-forwarded-for",
+        "allow_from": ["127.0.0.0/8"],
+    }
+    async with house(tmp_path, listen=listen) as gateway:
+        assert (await gateway.get("/admin/x", headers={"X-Forwarded-For": address})).status == 401
+
+
 async def test_cve_2026_33433_a_configured_field_has_one_value_ours(tmp_path: Path) -> None:
     async with house(tmp_path, upstream={"headers": {"set": {"x-tool-user": "ours"}}}) as gateway:
         for name in ("X-Tool-User", "x_tool_user", "X.Tool.User"):

@@ -114,6 +114,40 @@ async def test_cve_2026_40912_a_stripped_prefix_cuts_the_form_that_was_matched(t
         assert [seen.target for seen in gateway.upstream.seen] == ["/x"]
 
 
+@pytest.mark.parametrize(
+    "target", ["/u/..%2fadmin", "/u/%2e%2e%2fadmin", "/u/.%2e/admin", "/u//admin", "/u/%5c..%5cadmin", "/u/x%2f..%2f..%2fadmin"]
+)
+async def test_cve_2026_65600_a_rewritten_path_cannot_climb(tmp_path: Path, target: str) -> None:
+    routes = [
+        {"name": "open.u", "match": {"path": "/u/**"}, "upstream": "plain", "anonymous": True, "rewrite": {"strip_prefix": "/u"}}
+    ]
+    async with house(tmp_path, routes=routes) as gateway:
+        await refused(gateway, target)
+        assert (await gateway.get("/u")).status == 200
+        assert [seen.target for seen in gateway.upstream.seen] == ["/"]
+
+
+@pytest.mark.parametrize("target", ["HTTP://GW.TEST/admin/x", "hTtP://gw.test/admin/x", "http://gw.test/admin/x"])
+async def test_cve_2023_35944_the_case_of_a_scheme_changes_nothing(gateway: House, target: str) -> None:
+    await refused(gateway, target, status=401)
+
+
+@pytest.mark.parametrize("host", ["example.com/livez?x=", "localhost/livez#", "livez", "evil.test"])
+async def test_cve_2026_49468_the_operators_paths_are_not_read_from_host(gateway: House, host: str) -> None:
+    reply = await gateway.raw(f"GET /config_dump HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode(), listener="admin")
+    assert reply.status in (400, 403, 421)
+    assert b"upstreams" not in reply.body
+
+
+@pytest.mark.parametrize(
+    "target", ["/livez/../config_dump", "/livez%2f..%2fconfig_dump", "/metrics/../config_dump", "/livez-other", "/livez/"]
+)
+async def test_ghsa_gx7w_56w6_g48x_what_is_open_to_all_is_matched_whole(gateway: House, target: str) -> None:
+    reply = await gateway.raw(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), listener="admin")
+    assert reply.status in (400, 403, 404)
+    assert b"upstreams" not in reply.body
+
+
 @pytest.mark.parametrize("escape", ["%00", "%2e", "%2f", "%5c", "%3b", "%3f", "%23", "%25", "%0d%0a", "%7f"])
 @pytest.mark.parametrize("position", ["/things/{}x", "/things/x{}", "/things/{}"])
 async def test_cve_2025_66490_no_encoded_reserved_character_passes_a_plain_parameter(
