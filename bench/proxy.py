@@ -216,7 +216,9 @@ def main() -> None:
     for name, results in found["rows"].items():
         for result in results:
             print(f"{name:8s} {result['rps']:9.0f} req/s  {result['cpu_us']:6.1f} us CPU/req  p99 {result['p99_ms']:.2f} ms")
-    print(f"gateway / nginx: throughput {found['ratio']:.3f}, CPU {found['cpu_ratio']:.3f}; gateway resident {found['rss_mb']:.0f} MB")
+    print(
+        f"gateway / nginx: throughput {found['ratio']:.3f}, CPU {found['cpu_ratio']:.3f}; gateway resident {found['rss_mb']:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ def inbound(
     target: bytes = b"/a?b=c", method: str = "GET", host: bytes | None = b"api.example.com", peer: str = "198.51.100.9", **more: Any
 ) -> Inbound:
     headers = ([(b"host", host)] if host is not None else []) + more.pop("headers", [])
-    return Inbound(method=method, target=target, version=more.pop("version", "1.1"), headers=headers, peer=peer, listener="main", **more)
+    return Inbound(
+        method=method, target=target, version=more.pop("version", "1.1"), headers=headers, peer=peer, listener="main", **more
+    )
 
 
 def admit(arrived: Inbound, **keys: Any) -> Request:
@@ -36,7 +38,12 @@ def refused(arrived: Inbound, **keys: Any) -> BadRequest:
 def test_a_plain_request_is_admitted_with_its_parts() -> None:
     request = admit(inbound(b"/a/b?x=1&y=%20"))
     assert (request.path, request.segments, request.query) == ("/a/b", ("a", "b"), b"x=1&y=%20")
-    assert (request.host, request.authority, request.client, request.secure) == ("api.example.com", "api.example.com", "198.51.100.9", False)
+    assert (request.host, request.authority, request.client, request.secure) == (
+        "api.example.com",
+        "api.example.com",
+        "198.51.100.9",
+        False,
+    )
 
 
 def test_no_query_and_an_empty_query_differ() -> None:
@@ -59,7 +66,9 @@ def test_two_hosts_are_refused() -> None:
     assert refused(inbound(headers=[(b"host", b"api.example.com")])).status == 400
 
 
-@pytest.mark.parametrize("host", [b"API.Example.COM", b"api.example.com.", b"api.example.com:443", b"Api.Example.Com.:8443"], ids=repr)
+@pytest.mark.parametrize(
+    "host", [b"API.Example.COM", b"api.example.com.", b"api.example.com:443", b"Api.Example.Com.:8443"], ids=repr
+)
 def test_spellings_of_one_host_are_one_host(host: bytes) -> None:
     assert admit(inbound(host=host), hosts=["api.example.com"]).host == "api.example.com"
 
@@ -230,7 +239,9 @@ def test_the_nearest_element_of_xfcc_is_the_certificate() -> None:
     keys = {"trusted_proxies": ["10.0.0.0/8"], "client_certificate": "xfcc"}
     pem = b"-----BEGIN%20CERTIFICATE-----%0A" + base64.b64encode(DER).replace(b"+", b"%2B") + b"%0A-----END%20CERTIFICATE-----%0A"
     line = b'By=spiffe://a;Cert="old";Subject="CN=a,O=b",By=spiffe://b;Hash=00;Cert="' + pem + b'"'
-    request = admit(inbound(peer="10.0.0.1", headers=[(b"x-forwarded-client-cert", line)], certificate=b"proxy", secure=True), **keys)
+    request = admit(
+        inbound(peer="10.0.0.1", headers=[(b"x-forwarded-client-cert", line)], certificate=b"proxy", secure=True), **keys
+    )
     assert request.certificate == DER
 
 
