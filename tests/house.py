@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -265,9 +266,13 @@ class House:
     def address(self, listener: str = "listen") -> tuple[str, int]:
         return self.process.address(listener)
 
-    async def raw(self, data: bytes, *, method: str = "GET", listener: str = "listen", close: bool = False) -> Reply:
+    async def raw(
+        self, data: bytes, *, method: str = "GET", listener: str = "listen", close: bool = False, tls: ssl.SSLContext | None = None
+    ) -> Reply:
         """Send bytes, read one answer."""
-        return await converse(*await asyncio.open_connection(*self.address(listener)), data, method=method, close=close)
+        name = "localhost" if tls is not None else None
+        streams = await asyncio.open_connection(*self.address(listener), ssl=tls, server_hostname=name)
+        return await converse(*streams, data, method=method, close=close)
 
     async def get(
         self,
