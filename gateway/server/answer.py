@@ -6,10 +6,12 @@ from typing import Final, Protocol
 from gateway.core.message import Response
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
-STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)}
+STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}".encode("ascii") for status in range(200, 600)}
 # RFC 9110 7.6.1: ours to decide, whatever the upstream said about its own connection.
-OURS: Final = frozenset((b"connection", b"content-length", b"date", b"keep-alive", b"proxy-connection", b"transfer-encoding"))
+OURS: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding"))
 BODILESS: Final = frozenset((204, 304))
+COLON: Final = b": "
+CRLF: Final = b"\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -24,6 +26,9 @@ class Turn(Protocol):
 
 class Sender(Protocol):
     """Where an answer goes to."""
+
+    is_full: bool
+    """Whether to wait for `drained` before writing more."""
 
     @property
     def date(self) -> bytes:
@@ -67,17 +72,21 @@ class Answer:
         elif self._chunked:
             self._sender.send(b"%b%x\r\n%b\r\n" % (head, len(body), body))
         else:
-            self._count(len(body))
+            if self._left is not None:
+                self._count(self._left, len(body))
             self._sender.send(head + body)
-        await self._sender.drained()
+        if self._sender.is_full:
+            await self._sender.drained()
 
     async def write(self, chunk: bytes) -> None:
         """One more piece; returns when the client has made room. Raises RuntimeError when it passes the announced length."""
         if self._bare or not chunk:
             return
-        self._count(len(chunk))
+        if self._left is not None:
+            self._count(self._left, len(chunk))
         self._sender.send(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
-        await self._sender.drained()
+        if self._sender.is_full:
+            await self._sender.drained()
 
     def end(self) -> None:
         """The body is complete. One shorter than its announced length is cut instead, so that the client sees it."""
@@ -95,10 +104,8 @@ class Answer:
         if not self.complete:
             self._sender.cut()
 
-    def _count(self, size: int) -> None:
-        if self._left is None:
-            return
-        self._left -= size
+    def _count(self, left: int, size: int) -> None:
+        self._left = left - size
         if self._left < 0:
             self._sender.cut()
             raise RuntimeError("the body is longer than its content-length")
@@ -107,26 +114,18 @@ class Answer:
         """Status line and fields with the framing this answer gets; `size` is the body's where it is known."""
         if response.status not in STATUS_LINE:
             raise ValueError("not the status of a final answer")
-        lines = [STATUS_LINE[response.status]]
-        given = None
-        dated = False
-        for name, value in response.headers:
-            if name in OURS:
-                if name == b"content-length":
-                    given = value
-                    continue
-                if name != b"date":
-                    continue
-                dated = True
-            lines.append(b"%b: %b\r\n" % (name, value))
-        if not dated:
+        # Of the fields that are ours only Date passes: the upstream knows better when it wrote its answer.
+        fields = [field for field in response.headers if field[0] not in OURS]
+        names = dict(response.headers)
+        lines = [STATUS_LINE[response.status], *map(COLON.join, fields)]
+        if b"date" not in names:
             lines.append(self._sender.date)
-        framing = self._frame(response.status, given, size)
+        framing = self._frame(response.status, names.get(b"content-length"), size)
         if framing:
             lines.append(framing)
         self.close = self.close or response.close or not self._turn.reusable
         if self.close:
-            lines.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         return sealed(lines, response.lines)
 
     def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
@@ -134,28 +133,28 @@ class Answer:
         if status in BODILESS:
             self._bare = True
             # RFC 9110 8.6: none with 204; with 304 only what the representation would have had.
-            return b"content-length: %b\r\n" % given if given is not None and status == 304 else b""
+            return b"content-length: %b" % given if given is not None and status == 304 else b""
         if size is not None and not (self._head_only and given is not None):
-            return b"content-length: %d\r\n" % size
+            return b"content-length: %d" % size
         if given is not None:
             if not given.isdigit():
                 raise ValueError("content-length is not a number")
             self._left = int(given)
-            return b"content-length: %b\r\n" % given
+            return b"content-length: %b" % given
         if self._modern:
             self._chunked = not self._bare
-            return b"transfer-encoding: chunked\r\n"
+            return b"transfer-encoding: chunked"
         self.close = True
         return b""
 
 
 def sealed(lines: list[bytes], fixed: bytes = b"") -> bytes:
-    """The lines of a head, closed; `fixed` are lines that were judged when they were rendered.
+    """The lines of a head, joined and closed; `fixed` are lines that were judged when they were rendered.
 
     Raises ValueError when one of the others is not one line: nothing may smuggle in a field.
     """
-    head = b"".join(lines)
-    count = len(lines)
-    if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
+    head = CRLF.join(lines)
+    ends = len(lines) - 1
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
         raise ValueError("a header field holds CR, LF or NUL")
-    return head + fixed + b"\r\n"
+    return b"%b\r\n%b\r\n" % (head, fixed)

@@ -19,16 +19,30 @@ class Arrival:
     """One request on its way in.
 
     `head` holds the bytes of a head until it is complete. `remaining` counts the bytes of a body with a length that are
-    still to come, None for a chunked one; `body` is None where there is none.
+    still to come, None for a chunked one; `body` is None where there is none. `framed` tells whether a FRAMING field came:
+    without one nothing but `head` changes.
     """
 
-    __slots__ = ("_coding", "_expects", "_length", "_overhead", "_progress", "_tail", "body", "head", "remaining", "skipped")
+    __slots__ = (
+        "_coding",
+        "_expects",
+        "_length",
+        "_overhead",
+        "_progress",
+        "_tail",
+        "body",
+        "framed",
+        "head",
+        "remaining",
+        "skipped",
+    )
 
     def __init__(self) -> None:
         self.head = b""
         self.body: StreamBody | None = None
         self.remaining: int | None = 0
         self.skipped = False
+        self.framed = False
         self._length: bytes | None = None
         self._coding: bytes | None = None
         self._expects = False
@@ -38,6 +52,7 @@ class Arrival:
 
     def note(self, name: bytes, value: bytes) -> None:
         """One of the FRAMING fields."""
+        self.framed = True
         if name == b"content-length":
             self._length = value
         elif name == b"expect":

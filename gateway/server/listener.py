@@ -123,7 +123,7 @@ class Bound:
 
     def tick_date(self) -> None:
         """Render the Date field anew (RFC 9110 6.6.1)."""
-        self.date = b"date: %b\r\n" % formatdate(usegmt=True).encode("ascii")
+        self.date = b"date: %b" % formatdate(usegmt=True).encode("ascii")
 
     def shutdown(self) -> None:
         """Every connection ends when its request in flight is answered."""

@@ -19,6 +19,7 @@ from gateway.server.arrival import FRAMING, Arrival
 from gateway.server.head import BLANK_LINE, head_fault, known, too_large, too_slow
 from gateway.server.listener import Asgi, Bound
 from gateway.server.origin import Origin
+from gateway.server.repeat import Repeat
 from gateway.server.wire import NEVER, Wire
 
 # Where a connection is: reading a head, reading a body, waiting for the answer, or reading no more.
@@ -54,6 +55,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._task: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
         self._arrival = Arrival()
+        self._repeat: Repeat | None = None
         self.url = b""
         self.headers = []
 
@@ -66,6 +68,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Act on a deadline that has passed."""
+        # A client's fields are not kept while it is away: they hold its credential.
+        self._repeat = None
         self._wire.check(now)
         if self._deadline <= now:
             self._expired(now)
@@ -140,6 +144,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if end >= 0:
             data, rest = data[: end + 4 - fed], data[end + 4 - fed :]
             head = head[: end + 4]
+            if self._repeat is not None and not fed and self._begin_again(self._repeat, head):
+                return rest
         elif not fed:
             self._deadline = self.loop.time() + self._limits.header_timeout
         arrival.head = head
@@ -217,10 +223,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._phase = BODY
         version = "1.1" if modern else "1.0"
         fault = Unavailable("connections over the limit", close=True) if self._crowded else None
-        self._begin(
-            self._origin.inbound(method, self.url, version, self.headers, body=body, fault=fault),
-            close=upgrade or self._crowded or not modern or not self.parser.should_keep_alive(),
-        )
+        close = upgrade or self._crowded or not modern or not self.parser.should_keep_alive()
+        self._repeat = None if close or arrival.framed else Repeat(arrival.head, method, self.headers, self._limits)
+        self._begin(self._origin.inbound(method, self.url, version, self.headers, body=body, fault=fault), close=close)
 
     def on_body(self, body: bytes) -> None:
         arrival = self._arrival
@@ -243,12 +248,20 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # One request to the app, and what comes after it.
 
+    def _begin_again(self, repeat: Repeat, head: bytes) -> bool:
+        """Begin a request without asking llhttp, where its head is the last one's but for the target; false for any other."""
+        target = repeat.target(head, self._limits)
+        if target is None:
+            return False
+        self._phase = ANSWER
+        self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers), close=False)
+        return True
+
     def _begin(self, inbound: Inbound, *, close: bool) -> None:
         self._deadline = NEVER
         self._arrival.head = b""
-        self._answer = answer = Answer(
-            self._wire, self, head_only=inbound.method == "HEAD", modern=inbound.version == "1.1", close=close
-        )
+        head_only, modern = inbound.method == "HEAD", inbound.version == "1.1"
+        self._answer = answer = Answer(self._wire, self, head_only=head_only, modern=modern, close=close)
         self._task = self.loop.create_task(self._serve(inbound, answer))
 
     async def _serve(self, inbound: Inbound, answer: Answer) -> None:
@@ -275,7 +288,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _next(self) -> None:
         """The connection is free for another request, which may have been waiting."""
-        self._arrival = Arrival()
+        if self._arrival.framed:
+            self._arrival = Arrival()
         self._answer = None
         self.url = b""
         self.headers = []
@@ -285,7 +299,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._retiring:
             self._finish()
             return
-        self._wire.resume()
+        if self._wire.is_paused:
+            self._wire.resume()
         if self._waiting:
             waiting, self._waiting = self._waiting, b""
             self.data_received(waiting)

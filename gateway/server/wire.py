@@ -16,9 +16,12 @@ LINGER_BYTES: Final = 256 * 1024
 
 
 class Wire:
-    """The sending side of a connection, and its end. Times are the event loop's seconds."""
+    """The sending side of a connection, and its end. Times are the event loop's seconds.
 
-    __slots__ = ("_backlog", "_bound", "_discarded", "_flow", "_patience", "_stall", "_transport")
+    `is_full` tells that whoever writes should wait for `drained`, `is_paused` that nothing is read.
+    """
+
+    __slots__ = ("_backlog", "_bound", "_discarded", "_flow", "_patience", "_stall", "_transport", "is_full", "is_paused")
 
     def __init__(self, transport: asyncio.Transport, bound: Bound) -> None:
         self._transport = transport
@@ -28,6 +31,8 @@ class Wire:
         self._stall = NEVER
         self._backlog = 0
         self._discarded = 0
+        self.is_full = False
+        self.is_paused = False
 
     @property
     def date(self) -> bytes:
@@ -46,8 +51,7 @@ class Wire:
 
     async def drained(self) -> None:
         """Wait until the client has read enough of what was sent."""
-        if self._flow.write_paused:
-            await self._flow.drain()
+        await self._flow.drain()
 
     def cut(self) -> None:
         """End now, unsent bytes and all: the client sees that something is missing."""
@@ -56,20 +60,24 @@ class Wire:
     def pause(self) -> None:
         """Read no more for now."""
         if not self._transport.is_closing():
+            self.is_paused = True
             self._flow.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
         if not self._transport.is_closing():
+            self.is_paused = False
             self._flow.resume_reading()
 
     def full(self, now: float) -> None:
         """The transport's buffer is over its mark: the client has to read some of it in time."""
+        self.is_full = True
         self._flow.pause_writing()
         self._watch(now, self._patience)
 
     def free(self) -> None:
         """The transport's buffer is low again, or the connection is gone: nobody has to wait any longer."""
+        self.is_full = False
         self._flow.resume_writing()
         self._stall = NEVER
 

@@ -1,6 +1,7 @@
 """The protocol fed without a network: the same bytes mean the same, however they are cut; and what a request costs."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.ports import App
+from gateway.core.reason import Reason
 from gateway.server.connect import Connector
 from gateway.server.listener import Bound, Listener, Silent
 from gateway.server.protocol import GatewayProtocol
@@ -155,3 +157,103 @@ def test_no_soup_of_tokens_breaks_the_protocol(tokens: list[bytes]) -> None:
     assert len(statuses(written)) <= len(seen)
     for one in seen[:-2]:
         assert one[2] in ("1.0", "1.1")
+
+
+async def converse(heads: list[bytes], *, forgetful: bool) -> tuple[list[tuple[Any, ...]], bytes, list[bool]]:
+    """What the app saw of each head, the client got, and which heads were told to be the first one's repetition.
+
+    A forgetful connection has a tick of the clock between its requests, so that llhttp reads each of them.
+    """
+    echo = Echo()
+    protocol, transport = connected(echo)
+    for head in heads:
+        if not transport.closing:
+            protocol.data_received(head)
+        for _ in range(12):
+            await asyncio.sleep(0)
+        if forgetful:
+            protocol.check(0.0)
+    written = bytes(transport.written)
+    protocol.connection_lost(None)
+    seen = [
+        (one.method, one.target, one.version, one.headers, one.fault and one.fault.reason, one.body.length) for one in echo.seen
+    ]
+    return seen, written, [one.headers is echo.seen[0].headers for one in echo.seen]
+
+
+FIELDS = (
+    b"Host: a\r\nAuthorization: Bearer t\r\n",
+    b"Host: a\r\nX-Y:  z \r\nX-y: w\r\nConnection: keep-alive\r\n",
+    b"Host: a\r\nContent-Length: 0\r\n",
+    b"Host: a\r\nConnection: close\r\n",
+    b"Host: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n",
+    b"Host: a\r\nExpect: 100-continue\r\n",
+    b"Host : a\r\n",
+    b"",
+)
+heads = st.builds(
+    lambda method, target, version, fields: b"%b %b %b\r\n%b\r\n" % (method, target, version, fields),
+    st.sampled_from([b"GET", b"GET", b"GET", b"HEAD", b"DELETE", b"get", b"CONNECT", b"PRI"]),
+    st.one_of(
+        st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=12).map(lambda text: b"/" + text.encode()),
+        st.binary(max_size=12).map(lambda raw: b"/" + raw),
+        st.sampled_from([b"*", b"http://a/", b"/ /", b"//", b"/?a=b#c", b"/" + b"a" * 8192, b"/\r\nX: y"]),
+    ),
+    st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0"]),
+    st.sampled_from([FIELDS[0], FIELDS[0], *FIELDS]),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(heads, min_size=2, max_size=4))
+def test_a_head_read_as_a_repetition_means_what_llhttp_says_it_means(sequence: list[bytes]) -> None:
+    seen, written, _ = asyncio.run(converse(sequence, forgetful=False))
+    expected, answer, _ = asyncio.run(converse(sequence, forgetful=True))
+    assert seen == expected
+    assert statuses(written) == statuses(answer)
+    pipelined, written, _ = asyncio.run(converse([b"".join(sequence)], forgetful=False))
+    assert [one[:3] for one in pipelined] == [one[:3] for one in expected]
+    assert statuses(written) == statuses(answer)
+
+
+@pytest.mark.parametrize("octet", range(256), ids=lambda octet: f"{octet:02x}")
+async def test_every_octet_of_a_repeated_target_is_read_as_llhttp_reads_it(octet: int) -> None:
+    sequence = [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /x%by?z%b HTTP/1.1\r\nHost: a\r\n\r\n" % (bytes([octet]), bytes([octet])),
+    ]
+    assert (await converse(sequence, forgetful=False))[0] == (await converse(sequence, forgetful=True))[0]
+
+
+async def test_only_what_repeats_the_last_request_but_for_its_target_is_a_repetition() -> None:
+    fields = b"\r\nHost: a\r\nX: 1\r\n\r\n"
+    first, same = b"GET /1 HTTP/1.1" + fields, b"GET /2?q=%20 HTTP/1.1" + fields
+    _, _, repeated = await converse([first, same, same], forgetful=False)
+    assert repeated == [True, True, True]
+    for other in (
+        b"HEAD /2 HTTP/1.1" + fields,
+        b"GET /2 HTTP/1.0" + fields,
+        b"GET /2 HTTP/1.1\r\nHost: a\r\nX: 2\r\n\r\n",
+        b"GET /2 HTTP/1.1\r\nHost: a\r\nX: 1\r\nX: 1\r\n\r\n",
+        b'GET /"2 HTTP/1.1' + fields,
+        b"GET http://a/2 HTTP/1.1" + fields,
+    ):
+        _, _, repeated = await converse([first, other], forgetful=False)
+        assert repeated == [True, False], other
+    _, _, repeated = await converse([first, same, same], forgetful=True)
+    assert repeated == [True, False, False]
+
+
+async def test_a_repetition_keeps_to_the_limits_of_now() -> None:
+    echo = Echo()
+    protocol, _ = connected(echo)
+    bound = protocol._bound
+    short = replace(bound.listener, limits=limits(request_line=20, headers=30))
+    requests = [b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /" + b"1" * 7 + b" HTTP/1.1\r\nHost: a\r\n\r\n"]
+    for request, listener in ((requests[0], bound.listener), (requests[0], short), (requests[0], short), (requests[1], short)):
+        bound.listener = listener
+        protocol.data_received(request)
+        for _ in range(4):
+            await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    assert [one.fault and one.fault.reason for one in echo.seen] == [None, None, None, Reason.TARGET_TOO_LONG]
