@@ -10,6 +10,7 @@ from gateway.core.decision import AccessRequest
 from gateway.core.errors import GatewayError, InternalError
 from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound, Request, Response
+from gateway.edge.finish import Finish
 from gateway.edge.problem import render
 from gateway.snapshot import Door, Route, Service
 
@@ -38,8 +39,22 @@ async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
         blandly = InternalError(type(bug).__name__)
         note_error(exchange, blandly)
         response = render(blandly, request_id=exchange.id, now=exchange.time)
+    return finished(response, inbound, exchange, finish)
+
+
+def finished(response: Response, inbound: Inbound, exchange: Exchange, finish: Finish) -> Response:
+    """The last stage of every answer. Should it break, an answer that says nothing comes out in place of the one it broke on."""
     exchange.status = response.status
-    return finish(response, inbound=inbound, exchange=exchange)
+    try:
+        return finish(response, inbound=inbound, exchange=exchange)
+    except Exception as bug:
+        log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
+        if response.abandon is not None:
+            response.abandon()
+        blandly = InternalError(type(bug).__name__, close=True)
+        note_error(exchange, blandly)
+        exchange.status = blandly.status
+        return render(blandly, request_id=exchange.id, now=exchange.time)
 
 
 def claim(door: Door, request: Request) -> tuple[Route, tuple[str, ...]]:

@@ -29,7 +29,7 @@ from gateway.edge import model
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.pipeline import handle
+from gateway.pipeline import finished, handle
 from gateway.routing import Entry, Table, parse
 from gateway.snapshot import Door, Route, Service
 from tests.fakes import HeldBody, a_principal, a_request
@@ -322,3 +322,23 @@ async def test_unmatched_requests_of_a_whole_gateway_are_limited(tmp_path: Path)
         statuses = [(await gateway.get(target)).status for target in ("/nowhere", "/nothing", "/none")]
         assert statuses == [404, 404, 429]
         assert (await gateway.get("/public/x")).status == 429
+
+
+class BrokenLimitFields(NoLimitFields):
+    """A room whose bug shows in the very last stage."""
+
+    def __call__(self, allowances: Any) -> list[Field]:
+        raise ZeroDivisionError
+
+
+async def test_a_bug_in_the_last_stage_becomes_a_bland_500_and_ends_the_upstreams_stream() -> None:
+    abandoned = []
+    response = Response(200, [], stream=None, abandon=lambda: abandoned.append(True), own=False)
+    exchange = Exchange(ID, 0.0, 1_800_000_000.0, "gen", "main", "GET", "192.0.2.1")
+    exchange.allowances = (Allowance("a", 1, 1.0, 0, 1.0),)
+    inbound = Inbound(method="GET", target=b"/", version="1.1", headers=[], peer="192.0.2.1", listener="main")
+    broken = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=BrokenLimitFields())
+    answer = finished(response, inbound, exchange, broken)
+    assert (answer.status, answer.close, abandoned) == (500, True, [True])
+    assert (exchange.status, exchange.reason) == (500, Reason.INTERNAL)
+    assert ID.encode() in answer.body
