@@ -1,6 +1,7 @@
 """Who is at the other end of a connection, settled once; every request of the connection carries it."""
 
 import asyncio
+from typing import Any
 
 from gateway.core.errors import GatewayError
 from gateway.core.message import NO_BODY, Body, Field, Inbound
@@ -32,6 +33,7 @@ class Origin:
         *,
         body: Body = NO_BODY,
         fault: GatewayError | None = None,
+        memo: dict[object, Any] | None = None,
     ) -> Inbound:
         """A request that came from here."""
         return Inbound(
@@ -46,4 +48,5 @@ class Origin:
             certificate=self._certificate,
             body=body,
             fault=fault,
+            memo=memo,
         )

@@ -133,6 +133,8 @@ class GatewayProtocol(HttpToolsProtocol):
         """Feed one head as far as it is here; gives what lies behind it."""
         arrival = self._arrival
         fed = len(arrival.head)
+        if self._repeat is not None and not fed and self._begin_again(self._repeat, data):
+            return b""
         if not fed and data[0] in b"\r\n":
             # RFC 9112 2.2: empty lines before a request line are skipped.
             data = data.lstrip(b"\r\n")
@@ -144,8 +146,6 @@ class GatewayProtocol(HttpToolsProtocol):
         if end >= 0:
             data, rest = data[: end + 4 - fed], data[end + 4 - fed :]
             head = head[: end + 4]
-            if self._repeat is not None and not fed and self._begin_again(self._repeat, head):
-                return rest
         elif not fed:
             self._deadline = self.loop.time() + self._limits.header_timeout
         arrival.head = head
@@ -248,13 +248,13 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # One request to the app, and what comes after it.
 
-    def _begin_again(self, repeat: Repeat, head: bytes) -> bool:
-        """Begin a request without asking llhttp, where its head is the last one's but for the target; false for any other."""
-        target = repeat.target(head, self._limits)
+    def _begin_again(self, repeat: Repeat, data: bytes) -> bool:
+        """Begin a request without asking llhttp, where `data` is the last head but for the target; false for anything else."""
+        target = repeat.target(data, self._limits)
         if target is None:
             return False
         self._phase = ANSWER
-        self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers), close=False)
+        self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers, memo=repeat.memo), close=False)
         return True
 
     def _begin(self, inbound: Inbound, *, close: bool) -> None:

@@ -6,7 +6,7 @@ asked again. Of the target, which is new, only characters are taken that llhttp 
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from gateway.core.message import Field
 from gateway.edge.model import ListenerLimits
@@ -18,22 +18,23 @@ LINE_END: Final = b" HTTP/1.1\r\n"
 class Repeat:
     """One request without a body, as llhttp read it. `headers` is the same list for every request like it: nobody changes it."""
 
-    __slots__ = ("_end", "_limits", "_longest", "_start", "headers", "method")
+    __slots__ = ("_end", "_limits", "_longest", "_start", "headers", "memo", "method")
 
     def __init__(self, head: bytes, method: str, headers: list[Field], limits: ListenerLimits) -> None:
         """`head` is the whole head, that is from the method to the empty line, of an HTTP/1.1 request within `limits`."""
         self.method = method
         self.headers = headers
+        self.memo: dict[object, Any] = {}
         self._limits = limits
         self._start = method.encode("ascii") + b" /"
         self._end = head[head.index(LINE_END) :]
         self._longest = limits.request_line - len(LINE_END) + 2 + len(self._end)
 
-    def target(self, head: bytes, limits: ListenerLimits) -> bytes | None:
-        """The target of a head that is otherwise the same; None for any other head. `limits` are those of now."""
-        if limits is not self._limits or len(head) > self._longest:
+    def target(self, data: bytes, limits: ListenerLimits) -> bytes | None:
+        """The target, where `data` is otherwise the same head and nothing else; None where it is not. `limits` are those of now."""
+        if limits is not self._limits or len(data) > self._longest:
             return None
-        if not (head.endswith(self._end) and head.startswith(self._start)):
+        if not (data.endswith(self._end) and data.startswith(self._start)):
             return None
-        target = head[len(self._start) - 1 : -len(self._end)]
+        target = data[len(self._start) - 1 : -len(self._end)]
         return target if PLAIN_TARGET.fullmatch(target) else None
