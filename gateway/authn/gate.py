@@ -76,7 +76,7 @@ class Gate:
                 return self._by_key(token)
             if self._bearer is None:
                 raise Unauthenticated("bearer: tokens are not accepted here")
-            return self._bearer.remembered(token) or await self._bearer.authenticate(token)
+            return self._bearer.remembered(token, request.memo) or await self._bearer.authenticate(token)
         except Unauthenticated as error:
             error.headers = error.headers or INVALID
             raise
@@ -90,7 +90,7 @@ class Gate:
         tokens = self._cookies.get(name)
         if tokens is None:
             raise Unauthenticated("cookie: not accepted here")
-        principal = tokens.remembered(value) or await tokens.authenticate(value)
+        principal = tokens.remembered(value, request.memo) or await tokens.authenticate(value)
         check_origin(request)
         return principal
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Any, Final, final
 
 from gateway.authn.jwt import Verifier, malformed
 from gateway.authn.model import WAIVED
@@ -14,6 +14,8 @@ from gateway.core.ports import Clock, Grant
 from gateway.core.principal import Principal
 
 REMEMBERED: Final = 10_000
+MOST_NOTED: Final = 8
+"""Notes of all stages together that one connection's memo holds: a reload makes new stages, the old ones' notes stay."""
 LONGEST: Final = 300.0
 """Seconds after which even a long-lived token is verified again."""
 
@@ -41,13 +43,21 @@ class Tokens:
         self._digest = hashlib.blake2b(key=os.urandom(32), digest_size=32)
         self._verified: Recent[bytes, Verified] = Recent(REMEMBERED)
 
-    def remembered(self, raw: bytes) -> Principal | None:
-        """Who presented this very token before, None when that must be found out (again)."""
-        if len(raw) > self._limit:
-            return None
-        known = self._verified.get(self._key(raw))
-        if known is not None and known[1] > self._clock.now() and known[2].keys.revision == known[3]:
+    def remembered(self, raw: bytes, memo: dict[object, Any] | None) -> Principal | None:
+        """Who presented this very token before, None when that must be found out (again). `memo` is the request's."""
+        known: Verified | None = None if memo is None else memo.get(self)
+        if known is None:
+            if len(raw) > self._limit:
+                return None
+            known = self._verified.get(self._key(raw))
+            if known is None:
+                return None
+        if known[1] > self._clock.now() and known[2].keys.revision == known[3]:
+            if memo is not None and len(memo) < MOST_NOTED:
+                memo[self] = known
             return known[0]
+        if memo is not None:
+            memo.pop(self, None)
         return None
 
     def _key(self, raw: bytes) -> bytes:

@@ -4,7 +4,7 @@ Header names are lower-case bytes, values raw bytes without surrounding white sp
 """
 
 from collections.abc import AsyncIterator, Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.core.errors import GatewayError
 
@@ -57,6 +57,8 @@ class Inbound:
     `target` is the raw request-target of the request line; `peer` the address of the other end of the connection
     ("" on a unix socket); `secure` whether *this* connection is TLS; `certificate` the DER of a client certificate that
     our own listener verified; `fault` what the server's parser or timers found wrong, to be answered instead of served.
+    `memo`, where the header fields are to the byte those of the connection's last request, is what stages concluded from them
+    alone, each under itself as key; it ends with the connection, or when the fields change.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Inbound:
         "fault",
         "headers",
         "listener",
+        "memo",
         "method",
         "peer",
         "secure",
@@ -87,6 +90,7 @@ class Inbound:
         certificate: bytes | None = None,
         body: Body = NO_BODY,
         fault: GatewayError | None = None,
+        memo: dict[object, Any] | None = None,
     ) -> None:
         self.method = method
         self.target = target
@@ -99,6 +103,7 @@ class Inbound:
         self.certificate = certificate
         self.body = body
         self.fault = fault
+        self.memo = memo
 
     def first(self, name: bytes) -> bytes | None:
         """The first value of a field, for what must be known even of a request that is not admitted."""
@@ -115,7 +120,7 @@ class Request:
     the raw query byte for byte, None when there is no `?`. `host` is lower case without port, `authority` as sent (lower
     case). `client` is the client's address, normalised, by the one believed family; `secure` is the client's scheme as
     believed; `fields` maps a name to its first value, `repeated` names those that came more than once.
-    `certificate` is the client certificate's DER, from our listener or a believed proxy.
+    `certificate` is the client certificate's DER, from our listener or a believed proxy. `memo` is Inbound's.
     """
 
     __slots__ = (
@@ -128,6 +133,7 @@ class Request:
         "headers",
         "host",
         "listener",
+        "memo",
         "method",
         "path",
         "peer",
@@ -160,7 +166,9 @@ class Request:
         certificate: bytes | None,
         listener: str,
         body: Body,
+        memo: dict[object, Any] | None = None,
     ) -> None:
+        self.memo = memo
         self.method = method
         self.path = path
         self.segments = segments

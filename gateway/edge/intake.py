@@ -93,6 +93,7 @@ class Intake:
             certificate=certificate,
             listener=self._name,
             body=inbound.body,
+            memo=inbound.memo,
         )
 
     def _believed(self, headers: list[Field]) -> tuple[Field, ...]:
