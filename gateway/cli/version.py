@@ -9,7 +9,7 @@ import typer
 
 from gateway import __version__
 
-LIBRARIES: Final = ("uvicorn", "httptools", "cryptography", "pyjwt", "pydantic", "PyYAML", "opentelemetry-sdk", "redis")
+LIBRARIES: Final = ("uvicorn", "httptools", "cryptography", "pyjwt", "pydantic", "PyYAML", "opentelemetry-sdk", "hiredis")
 
 
 def version(json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
