@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from gateway.core.message import Response
+from gateway.core.message import Inbound, Response
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}".encode("ascii") for status in range(200, 600)}
@@ -50,12 +50,11 @@ class Answer:
 
     __slots__ = ("_bare", "_chunked", "_head_only", "_left", "_modern", "_sender", "_turn", "close", "complete", "started")
 
-    def __init__(self, sender: Sender, turn: Turn, *, head_only: bool, modern: bool, close: bool) -> None:
+    def __init__(self, sender: Sender, turn: Turn, inbound: Inbound, *, close: bool) -> None:
         self._sender = sender
         self._turn = turn
-        self._head_only = head_only
-        self._modern = modern
-        self._bare = head_only
+        self._head_only = self._bare = inbound.method == "HEAD"
+        self._modern = inbound.version == "1.1"
         self._chunked = False
         self._left: int | None = None
         self.close = close

@@ -1,5 +1,6 @@
 """The request that is arriving: its head so far, how its body is delimited, how much of that has come."""
 
+from collections.abc import Callable
 from typing import Final
 
 from gateway.core.errors import BadRequest
@@ -75,6 +76,11 @@ class Arrival:
         self.body = StreamBody(source, length, limits.body, expects=self._expects and modern)
         return self.body
 
+    def substitute(self) -> bytes:
+        """The head of an ordinary request whose body is delimited as this one's is."""
+        delimited = b"transfer-encoding: chunked" if self.remaining is None else b"content-length: %d" % self.remaining
+        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % delimited
+
     def cut(self, data: bytes) -> tuple[bytes, bytes]:
         """(what surely belongs to this body or ends it, what may lie behind it).
 
@@ -120,3 +126,11 @@ class Arrival:
         if self.body is None:
             return True
         return self.remaining is not None and self.remaining <= HIGH_WATER and not self.body.expects
+
+
+class BodyOnly:
+    """The callbacks of a parser that only frames a body."""
+
+    def __init__(self, on_body: Callable[[bytes], None], on_message_complete: Callable[[], None]) -> None:
+        self.on_body = on_body
+        self.on_message_complete = on_message_complete

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.core.errors import GatewayError
 from gateway.core.message import NO_BODY, Body, Field, Inbound
+from gateway.server.head import known
 from gateway.server.listener import Listener
 
 
@@ -50,3 +51,9 @@ class Origin:
             fault=fault,
             memo=memo,
         )
+
+    def refused(self, head: bytes, headers: list[Field], fault: GatewayError) -> Inbound:
+        """What is known of a request with a bad head, or half of one; to be answered with its fault."""
+        method, target = known(head)
+        version = "1.0" if b" HTTP/1.0\r\n" in head else "1.1"
+        return self.inbound(method, target, version, headers, fault=fault)

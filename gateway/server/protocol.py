@@ -15,20 +15,18 @@ from uvicorn.server import ServerState
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
 from gateway.core.message import Inbound
 from gateway.server.answer import Answer
-from gateway.server.arrival import FRAMING, Arrival
-from gateway.server.head import BLANK_LINE, head_fault, known, too_large, too_slow
+from gateway.server.arrival import FRAMING, Arrival, BodyOnly
+from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
 from gateway.server.listener import Asgi, Bound
 from gateway.server.origin import Origin
 from gateway.server.repeat import Repeat
-from gateway.server.wire import NEVER, Wire
+from gateway.server.wire import CONTINUE, NEVER, Wire
 
 # Where a connection is: reading a head, reading a body, waiting for the answer, or reading no more.
 HEAD: Final = 0
 BODY: Final = 1
 ANSWER: Final = 2
 OVER: Final = 3
-
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -187,10 +185,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
         A second parser does it, told only how the body is delimited. The connection closes after the answer.
         """
-        self.parser = httptools.HttpRequestParser(BodyOnly(self))
-        size = self._arrival.remaining
-        delimited = b"transfer-encoding: chunked" if size is None else b"content-length: %d" % size
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % delimited)
+        self.parser = httptools.HttpRequestParser(BodyOnly(self.on_body, self.on_message_complete))
+        self.parser.feed_data(self._arrival.substitute())
 
     # What llhttp found (httptools callbacks).
 
@@ -221,11 +217,11 @@ class GatewayProtocol(HttpToolsProtocol):
         upgrade = self.parser.should_upgrade()
         arrival.skipped = upgrade and arrival.body is not None
         self._phase = BODY
-        version = "1.1" if modern else "1.0"
         fault = Unavailable("connections over the limit", close=True) if self._crowded else None
         close = upgrade or self._crowded or not modern or not self.parser.should_keep_alive()
         self._repeat = None if close or arrival.framed else Repeat(arrival.head, method, self.headers, self._limits)
-        self._begin(self._origin.inbound(method, self.url, version, self.headers, body=body, fault=fault), close=close)
+        inbound = self._origin.inbound(method, self.url, "1.1" if modern else "1.0", self.headers, body=body, fault=fault)
+        self._begin(inbound, close=close)
 
     def on_body(self, body: bytes) -> None:
         arrival = self._arrival
@@ -260,8 +256,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _begin(self, inbound: Inbound, *, close: bool) -> None:
         self._deadline = NEVER
         self._arrival.head = b""
-        head_only, modern = inbound.method == "HEAD", inbound.version == "1.1"
-        self._answer = answer = Answer(self._wire, self, head_only=head_only, modern=modern, close=close)
+        self._answer = answer = Answer(self._wire, self, inbound, close=close)
         self._task = self.loop.create_task(self._serve(inbound, answer))
 
     async def _serve(self, inbound: Inbound, answer: Answer) -> None:
@@ -310,9 +305,7 @@ class GatewayProtocol(HttpToolsProtocol):
         phase, self._phase = self._phase, OVER
         self._deadline = NEVER
         if phase == HEAD:
-            method, target = known(self._arrival.head)
-            version = "1.0" if b" HTTP/1.0\r\n" in self._arrival.head else "1.1"
-            self._begin(self._origin.inbound(method, target, version, self.headers, fault=error), close=True)
+            self._begin(self._origin.refused(self._arrival.head, self.headers, error), close=True)
         elif self._task is not None and self._answer is not None:
             self._answer.close = True
             if self._arrival.body is not None:
@@ -377,11 +370,3 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._phase == OVER or self._retiring:
             return False
         return self._phase != BODY or self._arrival.is_nearly_done()
-
-
-class BodyOnly:
-    """The callbacks of a parser that only frames a body."""
-
-    def __init__(self, protocol: GatewayProtocol) -> None:
-        self.on_body = protocol.on_body
-        self.on_message_complete = protocol.on_message_complete

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from gateway.server.listener import Bound
 
 NEVER: Final = math.inf
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER: Final = 2.0
 """Seconds a client gets to read the last answer before the connection is torn down."""
 LINGER_BYTES: Final = 256 * 1024

@@ -13,7 +13,7 @@ from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.message import Field
 from gateway.core.reason import Reason
 from gateway.upstream.alarm import Alarm
-from gateway.upstream.head import BODILESS, CHALLENGES, HEAD_LIMIT, binds_identity, fault_of
+from gateway.upstream.head import BODILESS, CHALLENGES, HEAD_LIMIT, PERSISTENCE, binds_identity, fault_of
 from gateway.upstream.stream import HIGH, BodyStream, Reply
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ KEPT: Final = 60.0
 """Seconds an idle connection is kept."""
 CALM: Final = 4.0
 """Seconds for which an idle connection is trusted with a request that may not be sent twice: servers commonly close after 5."""
-PERSISTENCE: Final = frozenset({b"connection", b"proxy-connection"})
 
 
 class Pool(Protocol):
@@ -215,7 +214,6 @@ class Connection(asyncio.Protocol):
         names = dict(fields)
         self._reply = Reply(status, fields, names)
         self._keep = keep = self._parser.should_keep_alive()
-        # llhttp keeps a connection alive unasked in HTTP/1.1 only.
         version = "1.1" if keep and PERSISTENCE.isdisjoint(names) else self._parser.get_http_version()
         self._fault = fault_of(status, fields, names, version=version, seen=self.seen)
         bodiless = self._bodiless or status in BODILESS

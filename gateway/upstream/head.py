@@ -16,6 +16,8 @@ CLOSING: Final = (b"", b"")
 """Joined behind the lines of a head they make its end."""
 ANTICIPATE_BODY: Final = ("POST", "PUT", "PATCH")
 CONNECTION_BOUND: Final = (b"negotiate", b"ntlm")
+PERSISTENCE: Final = frozenset({b"connection", b"proxy-connection"})
+"""Without one of them llhttp keeps a connection alive in HTTP/1.1 only."""
 CHALLENGES: Final = frozenset({b"www-authenticate", b"proxy-authenticate", b"authentication-info", b"proxy-authentication-info"})
 
 
