@@ -13,7 +13,6 @@ from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
 from gateway.core.errors import ConfigError, Problem
-from gateway.core.message import Request, Response
 from gateway.core.ports import Injector
 from gateway.credentials import injectors
 from gateway.doors import Doors
@@ -29,9 +28,6 @@ from gateway.snapshot import Route, Service, Snapshot
 from gateway.upstream.fields import RequestFields
 from gateway.upstream.owned import OWNED
 
-Answer = Callable[[Request], Response]
-REDIRECT: Final = "redirect_http"
-EVERY_PATH: Final = "/**"
 OWN_ISSUERS: Final = frozenset({"api_keys", "mtls"})
 """Where principals come from whom no token issuer vouches for."""
 
@@ -58,7 +54,7 @@ def facts_of(route: RouteModel, file: str = "", line: int = 0, column: int = 0) 
 
 
 def parameters_of(route: RouteModel) -> tuple[str, ...]:
-    """None for a pattern that does not parse: its own problem is told where the route is built."""
+    """None of them for a pattern that does not parse: its own problem is told where the route is built."""
     try:
         return parse(route.match.path).parameters
     except ValueError:
@@ -95,17 +91,12 @@ class Builder:
         self._grant = policies.grant
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
-        return Snapshot(
-            generation=self._loaded.generation,
-            doors=doors,
-            routes=tuple(entry.route for entry, _ in rows),
-            described={},
-        )
+        return Snapshot(self._loaded.generation, doors, tuple(entry.route for entry, _ in rows))
 
     # Problems
 
-    def _note(self, path: Steps, message: str, hint: str = "") -> None:
-        self.problems.append(self._loaded.problem(path, message, hint))
+    def _note(self, path: Steps, message: str) -> None:
+        self.problems.append(self._loaded.problem(path, message))
 
     def _at(self, path: Steps, make: Callable[[], Any]) -> Any:
         """What `make` gives, or None with its complaint noted at `path`."""

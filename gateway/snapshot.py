@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.authn.gate import Gate
 from gateway.authz.policy import RoutePolicy
@@ -64,8 +63,6 @@ class Snapshot:
     generation: str
     doors: Mapping[str, Door]
     routes: tuple[Route, ...]
-    described: Mapping[str, Any]
-    """The resolved configuration with secrets masked, for the operators' dump."""
 
 
 class Current:

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 from gateway.authn.jwk import Key
 from gateway.authn.jwks import Keys
 from gateway.authn.model import WAIVED, JwtIssuer
-from gateway.authn.token import Malformed, Token
+from gateway.authn.token import Token
 from gateway.core.errors import Unauthenticated
 from gateway.core.ports import Clock
 from gateway.core.principal import Identity
@@ -121,11 +121,6 @@ class Verifier:
         if isinstance(jti, str) and 0 < len(jti) <= 256:
             return jti
         return "fp:" + hashlib.blake2s(token.signed, key=self._fingerprint_key, digest_size=12).hexdigest()
-
-
-def malformed(error: Malformed) -> Unauthenticated:
-    """The refusal of what is no token at all."""
-    return Unauthenticated(f"jwt: {error}")
 
 
 def _signed(token: Token, keys: tuple[Key, ...]) -> bool:

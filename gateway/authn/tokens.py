@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final, final
 
-from gateway.authn.jwt import Verifier, malformed
+from gateway.authn.jwt import Verifier
 from gateway.authn.model import WAIVED
 from gateway.authn.recent import Recent
 from gateway.authn.token import Malformed, Token
@@ -70,7 +70,7 @@ class Tokens:
         try:
             token = Token(raw, self._limit)
         except Malformed as error:
-            raise malformed(error) from error
+            raise Unauthenticated(f"jwt: {error}") from error
         verifier = self._verifier(token.issuer)
         # Read before verifying: a key that is replaced meanwhile, perhaps on another thread, makes the entry useless, not wrong.
         revision = verifier.keys.revision

@@ -116,32 +116,29 @@ class Explanation:
         }
 
 
-def explain(policies: Policies, principal: Principal, access: AccessRequest, *, values: bool = True) -> Explanation:
-    """Decide, and say why. Without `values` the trace names what was read but not what it was.
-
-    Raises KeyError for an unknown route and BadRequest query-invalid where deciding does.
-    """
+def explain(policies: Policies, principal: Principal, access: AccessRequest) -> Explanation:
+    """Decide, and say why. Raises KeyError for an unknown route and BadRequest query-invalid where deciding does."""
     policy = policies.route(access.route)
     decision = policy.decide(principal, access)
-    traces = tuple(_traced(row, principal, access, values) for row in policy.cell(access.method).rows())
+    traces = tuple(_traced(row, principal, access) for row in policy.cell(access.method).rows())
     return Explanation(decision, principal, access, policies.revision, traces)
 
 
-def _traced(row: Row, principal: Principal, access: AccessRequest, values: bool) -> RuleTrace:
+def _traced(row: Row, principal: Principal, access: AccessRequest) -> RuleTrace:
     rule = row[2]
     errors: list[str] = []
     matched = first((row,), principal, access, principal.mask, errors) is not None
     clauses = rule.condition.clauses if rule.condition is not None else ()
-    traced = tuple(_clause(clause, (principal, access), values) for clause in clauses)
+    traced = tuple(_clause(clause, (principal, access)) for clause in clauses)
     return RuleTrace(rule, rule.need & principal.mask == rule.need, traced, matched, bool(errors))
 
 
-def _clause(clause: Clause, arguments: tuple[Any, ...], values: bool) -> ClauseTrace:
+def _clause(clause: Clause, arguments: tuple[Any, ...]) -> ClauseTrace:
     try:
         result: bool | None = boolean(evaluate(clause.tree, arguments))
     except FAULTS:
         result = None
-    leaves = {leaf.name: leaf for leaf in (_leaf(clause, node, arguments, values) for node in _read(clause.tree))}
+    leaves = {leaf.name: leaf for leaf in (_leaf(clause, node, arguments) for node in _read(clause.tree))}
     return ClauseTrace(" ".join(clause.source.split()), clause.negated, result, tuple(leaves.values()))
 
 
@@ -168,12 +165,12 @@ def _is_path(node: tree.Tree) -> bool:
             return False
 
 
-def _leaf(clause: Clause, node: tree.Tree, arguments: tuple[Any, ...], values: bool) -> Leaf:
+def _leaf(clause: Clause, node: tree.Tree, arguments: tuple[Any, ...]) -> Leaf:
     try:
         value = evaluate(node, arguments)
     except FAULTS:
         return Leaf(_name(clause, node), None)
-    return Leaf(_name(clause, node), _shown(value) if values else f"<{type(value).__name__}>")
+    return Leaf(_name(clause, node), _shown(value))
 
 
 def _name(clause: Clause, node: tree.Tree) -> str:

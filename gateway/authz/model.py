@@ -1,14 +1,14 @@
 """The three kinds of policy documents as models: Roles, Policy and PolicyTest (policy-language.md 2.2)."""
 
 import re
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from gateway.authz.permissions import PATTERN, PERMISSION
 from gateway.config.values import Method, Model, Name
 
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS: Final[tuple[str, ...]] = get_args(Method)
 SUBJECT: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*):(.+)", re.ASCII | re.DOTALL)
 
 Version = Literal["gateway/v1"]
@@ -114,11 +114,6 @@ class Rule(Model):
         if self.allow is not None and self.reason is not None:
             raise ValueError("`reason` belongs to a deny")
         return self
-
-    @property
-    def whens(self) -> list[str]:
-        """The `when` expressions."""
-        return [self.when] if isinstance(self.when, str) else self.when or []
 
 
 class Policy(Model):

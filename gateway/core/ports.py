@@ -69,18 +69,6 @@ class Grant(Protocol):
     def __call__(self, identity: Identity) -> Principal: ...
 
 
-class Authenticator(Protocol):
-    """One scheme's answer to "who is asking?"."""
-
-    scheme: str
-    challenge: bytes
-    """The value of WWW-Authenticate when nothing was presented; empty when the scheme has none."""
-
-    async def authenticate(self, request: Request) -> Principal | None:
-        """None: not presented. Raises Unauthenticated: presented and bad. Raises DependencyDown: cannot be decided."""
-        ...
-
-
 class Injector(Protocol):
     """Adds an upstream credential to an outbound request; the last stage before sending."""
 

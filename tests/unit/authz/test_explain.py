@@ -24,11 +24,11 @@ RULES = policy(
 )
 
 
-def explained(folder: Path, *texts: str, identity: dict[str, Any] | None = None, values: bool = True, **facts: Any) -> Explanation:
+def explained(folder: Path, *texts: str, identity: dict[str, Any] | None = None, **facts: Any) -> Explanation:
     found = policies(folder, *(texts or (ROLES, RULES)))
     principal = found.grant(an_identity(**(identity or {"id": "mallory", "claims": {"org_id": "org_1"}, "roles": ("member",)})))
     access = an_access(path="/v1/orgs/org_9/messages/17", **facts)
-    return explain(found, principal, access, values=values)
+    return explain(found, principal, access)
 
 
 def lines(folder: Path, explanation: Explanation) -> str:
@@ -117,12 +117,6 @@ def test_shadow_rules_are_marked(tmp_path: Path) -> None:
     assert text.startswith("ALLOW")
     assert "✗ p/s (deny) (shadow)   0.yaml:7   matched\n" in text
     assert text.endswith("shadow: p/s would deny it")
-
-
-def test_values_can_be_left_out(tmp_path: Path) -> None:
-    text = explained(tmp_path, values=False).text()
-    assert "org_1" not in text
-    assert "subject.claims.org_id = <str>" in text
 
 
 def test_nothing_in_a_trace_can_redraw_a_terminal(tmp_path: Path) -> None:
