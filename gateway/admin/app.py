@@ -15,8 +15,8 @@ from gateway.admin.access import Access
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.errors import NoRoute as NoRouteError
 from gateway.edge.problem import render
+from gateway.telemetry.exposition import CONTENT_TYPE
 
-PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 LEVELS: Final = ("debug", "info", "warning", "error")
 MOST_BODY: Final = 1024
 
@@ -88,7 +88,7 @@ class Answers:
         return PlainTextResponse("ok\n" if ready else "not ready\n", code)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(await asyncio.to_thread(self._operations.metrics), media_type=PROMETHEUS)
+        return Response(await asyncio.to_thread(self._operations.metrics), media_type=CONTENT_TYPE)
 
     async def dump(self, request: Request) -> Response:
         return JSONResponse(self._operations.describe())

@@ -6,13 +6,11 @@ from typing import Final
 from gateway.authn import key_sources
 from gateway.authn.jwks import PublishedKeys, SharedKeys
 from gateway.authn.model import Jwks, JwtIssuer
-from gateway.authn.strength import StrongSecret
+from gateway.authn.strength import HMAC_BYTES, StrongSecret
 from gateway.config.values import SecretRef
 from gateway.core.errors import ConfigError, DependencyDown, Problem
 from gateway.core.ports import Clock, Fetch, Metrics, SecretSource
 
-HMAC_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
-"""RFC 7518 3.2: a key is at least as long as the hash."""
 GENERATE: Final = "generate one with: openssl rand -base64 48"
 
 Secrets = Callable[[SecretRef], SecretSource]

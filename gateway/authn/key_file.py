@@ -44,7 +44,7 @@ class KeyEntry(Model):
 
     id: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{12}$")]
     name: Text
-    hash: Annotated[str, Field(pattern=r"^hmac-sha256:[0-9a-f]{64}$")]
+    hash: Annotated[str, Field(pattern=f"^{key_format.HASH.pattern}$")]
     subject: Text
     roles: list[Text] | None = None
     permissions: list[Permission] | None = None

@@ -7,6 +7,8 @@ from gateway.core.ports import SecretSource
 from gateway.core.secret import Secret
 
 SHORTEST: Final = 32
+HMAC_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""RFC 7518 3.2: a key is at least as long as the hash."""
 PLACEHOLDERS: Final = (
     b"changeme",
     b"change-me",

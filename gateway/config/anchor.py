@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import shape
-from gateway.config.node import Document
+from gateway.config.node import Document, Steps
 
 
 def anchor(document: Document, model: Any) -> Document:
@@ -16,7 +16,7 @@ def anchor(document: Document, model: Any) -> Document:
     return Document(document.file, document.text, value, document.marks, document.problems)
 
 
-def _replaced(value: Any, path: shape.Steps, change: Any) -> Any:
+def _replaced(value: Any, path: Steps, change: Any) -> Any:
     if not path:
         return change(value)
     step, rest = path[0], path[1:]

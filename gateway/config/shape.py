@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-Steps = tuple[str | int, ...]
+from gateway.config.node import Steps
 
 
 def key_of(name: str, field: FieldInfo) -> str:

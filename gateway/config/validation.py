@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config import shape
-from gateway.config.values import NAME
+from gateway.config.node import Steps
+from gateway.config.values import FIELD_NAME, NAME, VARIABLE
 from gateway.core.errors import Problem
 
-Steps = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 Say = Callable[[dict[str, Any]], str]
 
@@ -22,8 +22,8 @@ LONG: Final = 100
 
 PATTERNS: Final[dict[str, str]] = {
     NAME: "a name has letters, digits, '.', '_' and '-', begins with a letter or digit and is at most 63 long",
-    r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$": "a header or cookie name has letters, digits and !#$%&'*+.^_`|~- only",
-    r"^[A-Za-z_][A-Za-z0-9_]*$": "a variable's name has letters, digits and '_' and does not begin with a digit",
+    FIELD_NAME: "a header or cookie name has letters, digits and !#$%&'*+.^_`|~- only",
+    VARIABLE: "a variable's name has letters, digits and '_' and does not begin with a digit",
 }
 MESSAGES: Final[dict[str, str | Say]] = {
     "string_type": "expected text",

@@ -29,6 +29,8 @@ DURATION: Final = re.compile(r"(0|[1-9][0-9]{0,8})(ms|s|m|h|d)", re.ASCII)
 SIZE: Final = re.compile(r"(0|[1-9][0-9]{0,11})(B|KiB|MiB|GiB)?", re.ASCII)
 RATE: Final = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day|[1-9][0-9]{0,8}(?:s|m|h|d))", re.ASCII)
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+FIELD_NAME: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class Model(BaseModel):
@@ -135,7 +137,7 @@ FilePath = Annotated[
 class EnvSecret(Model):
     """A secret in an environment variable."""
 
-    env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    env: Annotated[str, Field(pattern=VARIABLE)]
 
 
 class FileSecret(Model):
@@ -163,7 +165,7 @@ SecretRef = Annotated[
 ]
 """A secret is never a bare string but a typed reference (CONTRACT 2)."""
 
-Token = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+Token = Annotated[str, Field(pattern=FIELD_NAME)]
 """A token of RFC 9110 5.6.2: header and cookie names."""
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from gateway.config.values import Network
+from gateway.core.addresses import normalise
 from gateway.core.errors import BadRequest
 from gateway.core.message import Inbound
 
@@ -56,11 +57,9 @@ def address_of(text: str) -> str:
     elif host.count(":") == 1:
         host = host.partition(":")[0]
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        return normalise(host)
     except ValueError as error:
         raise BadRequest("a trusted proxy named a client that is no address") from error
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
 
 
 def values(inbound: Inbound, name: bytes) -> list[bytes]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from gateway.authn.strength import weakness
+from gateway.authn.strength import HMAC_BYTES, weakness
 from gateway.config import shape
 from gateway.config.document import Steps
 from gateway.config.layers import Layers
@@ -15,9 +15,6 @@ from gateway.config.values import EnvSecret, FileSecret
 from gateway.core.errors import Problem
 from gateway.settings.model import Settings
 
-# RFC 7518 3.2: a key of the size of the hash output or larger.
-HMAC_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
-PEPPER_BYTES: Final = 32
 TOKEN_BYTES: Final = 16
 PLACEHOLDERS: Final = frozenset(
     {b"changeme", b"change-me", b"change_me", b"placeholder", b"replace-me", b"secret", b"password", b"todo", b"xxx"}
@@ -52,7 +49,7 @@ def _weak(source: Layers, path: Steps, value: bytes) -> str:
         case ("authentication", "jwt", _, "secret"):
             return weakness(value, _hmac_bytes(source, path))
         case ("authentication", "api_keys", "pepper"):
-            return weakness(value, PEPPER_BYTES)
+            return weakness(value)
         case ("admin", "token"):
             return weakness(value, TOKEN_BYTES)
         case ("credentials", *_) if value.strip().lower() in PLACEHOLDERS:

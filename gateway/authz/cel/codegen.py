@@ -22,14 +22,6 @@ OPERATORS: Final[dict[str, ast.cmpop]] = {
     ">": ast.Gt(),
     ">=": ast.GtE(),
 }
-DYNAMIC: Final = {
-    "==": operations.equal,
-    "!=": operations.unequal,
-    "<": operations.less,
-    "<=": operations.less_equal,
-    ">": operations.greater,
-    ">=": operations.greater_equal,
-}
 SCALAR: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
 
 
@@ -142,7 +134,7 @@ class _Generator:
 
     def _comparison(self, node: tree.Comparison) -> ast.expr:
         if not _native(node):
-            return self._call(DYNAMIC[node.operator], node.left, node.right)
+            return self._call(operations.COMPARE[node.operator], node.left, node.right)
         left, right = self.expression(node.left), self.expression(node.right)
         return ast.Compare(left=left, ops=[OPERATORS[node.operator]], comparators=[right])
 

@@ -13,15 +13,6 @@ from gateway.authz.cel.types import Kind
 
 Arguments = tuple[Any, ...]
 
-COMPARE: Final = {
-    "==": operations.equal,
-    "!=": operations.unequal,
-    "<": operations.less,
-    "<=": operations.less_equal,
-    ">": operations.greater,
-    ">=": operations.greater_equal,
-}
-
 
 def evaluate(node: tree.Tree, arguments: Arguments) -> Any:
     """The value of a node. Raises one of FAULTS where it has none."""
@@ -87,7 +78,7 @@ def _choice(node: tree.Choice, arguments: Arguments) -> Any:
 
 
 def _comparison(node: tree.Comparison, arguments: Arguments) -> bool:
-    return COMPARE[node.operator](evaluate(node.left, arguments), evaluate(node.right, arguments))
+    return operations.COMPARE[node.operator](evaluate(node.left, arguments), evaluate(node.right, arguments))
 
 
 def _membership(node: tree.Membership, arguments: Arguments) -> bool:

@@ -4,7 +4,7 @@ Python's own operators are not CEL's: `True == 1`, `'a' in 'abc'` and `[1][-1]` 
 what the CEL specification says or raises EvaluationError.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.authz.cel.errors import EvaluationError
@@ -162,3 +162,13 @@ def timestamp(value: Any) -> Timestamp:
     if isinstance(value, int) and not isinstance(value, bool):
         return Timestamp.of(value)
     raise EvaluationError("not a timestamp")
+
+
+COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "==": equal,
+    "!=": unequal,
+    "<": less,
+    "<=": less_equal,
+    ">": greater,
+    ">=": greater_equal,
+}

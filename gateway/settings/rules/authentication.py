@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.authn.model import ApiKeys, JwtIssuer
+from gateway.authn.model import WAIVED, ApiKeys, JwtIssuer
 from gateway.config.document import Steps
 from gateway.core.errors import Problem
 from gateway.edge.model import Listen
@@ -11,7 +11,6 @@ from gateway.settings.rules.draft import Draft
 from gateway.settings.rules.listeners import served
 from gateway.settings.rules.urls import private_target
 
-WAIVED: Final = "none"
 LONG_LEEWAY: Final = 120.0
 
 

@@ -4,7 +4,8 @@ import ipaddress
 import re
 from typing import Final
 
-LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+from gateway.edge.cors import LABEL
+
 HOST: Final = re.compile(rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*", re.ASCII)
 PORT: Final = re.compile(r"(?:[^:]+|\[.*\]):[0-9]+")
 

@@ -1,16 +1,18 @@
 """Listeners: what is reachable from where, whom they believe, and what would be served in the clear."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from gateway.config.address import Address, parse_address
 from gateway.config.document import Steps
 from gateway.core.errors import Problem
 from gateway.edge.model import Listen
-from gateway.settings.model import ONLY_LISTENER
+from gateway.settings.model import ONLY_LISTENER, Admin
 from gateway.settings.rules.draft import Draft
 from gateway.settings.rules.hosts import judged_host
 
-WIDE: dict[int, int] = {4: 8, 6: 32}
+ADMIN: Final[Steps] = ("admin", "address")
+WIDE: Final[dict[int, int]] = {4: 8, 6: 32}
 """Networks wider than these prefixes are hardly a proxy."""
 
 
@@ -113,7 +115,7 @@ def _addresses(draft: Draft) -> Iterator[tuple[Steps, object]]:
         yield (*path, "address"), listen.address
         if listen.redirect_http is not None:
             yield (*path, "redirect_http"), listen.redirect_http
-    yield ("admin", "address"), draft.value("admin", "address") or "127.0.0.1:9901"
+    yield ADMIN, draft.value(*ADMIN) or Admin().address
 
 
 def _taken_twice(draft: Draft) -> Iterator[Problem]:
@@ -140,10 +142,8 @@ def _collide(one: Address, other: Address) -> bool:
 
 def _admin(draft: Draft) -> Iterator[Problem]:
     try:
-        address = parse_address(str(draft.value("admin", "address") or "127.0.0.1:9901"))
+        address = parse_address(str(draft.value(*ADMIN) or Admin().address))
     except ValueError:
         return
     if not address.is_local:
-        yield draft.warning(
-            ("admin", "address"), "health and metrics are open to the network", "keep it on loopback or a private one"
-        )
+        yield draft.warning(ADMIN, "health and metrics are open to the network", "keep it on loopback or a private one")

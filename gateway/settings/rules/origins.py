@@ -6,14 +6,13 @@ from typing import Final
 
 from gateway.config.document import Steps
 from gateway.core.errors import Problem
+from gateway.edge.cors import DEFAULT_PORTS, LABEL
 from gateway.edge.model import Cors
 from gateway.settings.rules.draft import Draft
-from gateway.settings.rules.hosts import LABEL
 
 HOST: Final = rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f:.]+\]"
 ORIGIN: Final = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>{HOST})(?::(?P<port>[0-9]{{1,5}}))?", re.ASCII)
 WIDE: Final = re.compile(r"\*\.[^.]+")
-DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 def check(draft: Draft) -> Iterator[Problem]:

@@ -7,12 +7,14 @@ from typing import Any, Final
 from gateway.config.document import Steps
 from gateway.config.validation import suggest
 from gateway.core.errors import Problem
+from gateway.edge.security_txt import PATH as SECURITY_TXT
+from gateway.settings.model import Portal
 from gateway.settings.rules.draft import Draft
 from gateway.settings.rules.expressions import judged_expression
 from gateway.settings.rules.hosts import judged_host
 
 PARAMETER: Final = re.compile(r"\{([^{}/]*)\}")
-WELL_KNOWN: Final = ("/.well-known/oauth-protected-resource", "/.well-known/security.txt")
+WELL_KNOWN: Final = ("/.well-known/oauth-protected-resource", SECURITY_TXT)
 MEDIA_TYPE: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+)", re.ASCII)
 Route = dict[str, Any]
 
@@ -87,7 +89,7 @@ def _prefix(draft: Draft, path: Steps) -> Iterator[Problem]:
 
 
 def _reserved(draft: Draft, path: Steps) -> Iterator[Problem]:
-    pattern, portal = draft.value(*path, "match", "path"), draft.value("portal", "prefix") or "/.gateway"
+    pattern, portal = draft.value(*path, "match", "path"), draft.value("portal", "prefix") or Portal().prefix
     if not isinstance(pattern, str):
         return
     for prefix in (str(portal), *WELL_KNOWN):
