@@ -10,6 +10,7 @@ import logging
 import os
 import select
 import stat
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -33,90 +34,60 @@ class AuditFile:
         self._descriptor: int | None = None
         self._regular = False
 
-    def open(self) -> None:
-        """Open or create the file, once. A torn last line of a crashed predecessor is ended, never removed."""
+    def open(self) -> int:
+        """Open or create the file, once; its descriptor. A torn last line of a crashed predecessor is ended, never removed."""
         if self._descriptor is not None:
-            return
+            return self._descriptor
         if self._path is None:
             self._descriptor = STDOUT
-            return
+            return STDOUT
         descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
         found = os.fstat(descriptor)
         self._regular = stat.S_ISREG(found.st_mode)
         self._descriptor = descriptor
         if self._regular and found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
             os.write(descriptor, b"\n")
+        return descriptor
 
     def append(self, lines: bytes) -> int:
         """Write whole lines; rotates first when they would make the file too large.
 
         Returns the number of bytes that stand whole: less than all only beside a failure, which the next call raises.
         """
-        self.open()
+        descriptor = self.open()
         if self._regular and self._size:
-            self._make_room(len(lines))
-        written, failure = self._write(lines)
-        if written < len(lines):
-            written = self._mend(lines, written)
+            descriptor = self._with_room(descriptor, len(lines))
+        written, failure = _write(descriptor, lines)
+        # What is no file cannot be mended: there the rest of the line must follow, so the part counts as written.
+        if written < len(lines) and self._regular:
+            written = _mend(descriptor, lines, written)
         if written == 0 and failure is not None:
             raise failure
         return written
 
-    def _make_room(self, size: int) -> None:
+    def _with_room(self, descriptor: int, size: int) -> int:
         """Rotate if `size` more bytes are too many. Where that fails the file grows on: evidence before tidiness."""
-        assert self._descriptor is not None  # noqa: S101  opened by append
-        length = os.fstat(self._descriptor).st_size
+        length = os.fstat(descriptor).st_size
         if not length or length + size <= self._limit:
-            return
+            return descriptor
         try:
             self.rotate()
             self._limit = self._size
         except OSError as error:
             self._limit = length + self._size
             log.error("audit file does not rotate", extra={"file": str(self._path), "failure": error.strerror})
-        self.open()
-
-    def _write(self, lines: bytes) -> tuple[int, OSError | None]:
-        """Bytes written before all were or the descriptor took no more, and why it did not."""
-        assert self._descriptor is not None  # noqa: S101  opened by append
-        written = 0
-        view = memoryview(lines)
-        while written < len(lines):
-            try:
-                written += os.write(self._descriptor, view[written:])
-            except BlockingIOError as error:
-                if not select.select([], [self._descriptor], [], STALL)[1]:
-                    return written, error
-            except OSError as error:
-                return written, error
-        return written, None
-
-    def _mend(self, lines: bytes, written: int) -> int:
-        """Cut a line that was written in part off a regular file again; the bytes that stand whole.
-
-        What is no file cannot be mended: there the rest of the line must follow, so the part counts as written.
-        """
-        assert self._descriptor is not None  # noqa: S101  opened by append
-        whole = lines.rfind(b"\n", 0, written) + 1
-        if not self._regular or whole == written:
-            return written
-        with contextlib.suppress(OSError):  # then `open` ends the torn line with a newline
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - (written - whole))
-        return whole
+        return self.open()
 
     def rotate(self) -> None:
-        """`audit.jsonl` becomes `audit.jsonl.1`, that one `.2` and so on; beyond `keep` the oldest goes."""
-        assert self._path is not None  # noqa: S101  only files are rotated
+        """`audit.jsonl` becomes `audit.jsonl.1`, that one `.2` and so on; beyond `keep` the oldest goes. Only files rotate."""
+        path = self._path
+        if path is None:
+            return
         self.close()
-        for number in range(self._keep, 0, -1):
-            older = self._numbered(number)
-            younger = self._numbered(number - 1) if number > 1 else self._path
+        names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, self._keep + 1))]
+        for younger, older in reversed(list(pairwise(names))):
             with contextlib.suppress(FileNotFoundError):
                 younger.replace(older)
-
-    def _numbered(self, number: int) -> Path:
-        assert self._path is not None  # noqa: S101  only files are rotated
-        return self._path.with_name(f"{self._path.name}.{number}")
 
     def close(self) -> None:
         """Sync and close; the next `append` opens the path anew (which may be another file by then)."""
@@ -128,3 +99,28 @@ class AuditFile:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _write(descriptor: int, lines: bytes) -> tuple[int, OSError | None]:
+    """Bytes written before all were or the descriptor took no more, and why it did not."""
+    written = 0
+    view = memoryview(lines)
+    while written < len(lines):
+        try:
+            written += os.write(descriptor, view[written:])
+        except BlockingIOError as error:
+            if not select.select([], [descriptor], [], STALL)[1]:
+                return written, error
+        except OSError as error:
+            return written, error
+    return written, None
+
+
+def _mend(descriptor: int, lines: bytes, written: int) -> int:
+    """Cut a line that was written in part off a regular file again; the bytes that stand whole."""
+    whole = lines.rfind(b"\n", 0, written) + 1
+    if whole == written:
+        return written
+    with contextlib.suppress(OSError):  # then `open` ends the torn line with a newline
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - (written - whole))
+    return whole
