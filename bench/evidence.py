@@ -80,8 +80,8 @@ def main() -> None:
         Settings(traces=Traces(otlp="http://127.0.0.1:1", sample=1)),
     )
     unsampled, sampled = Tracer(off, out=Sink()), Tracer(on, out=Sink())
-    measure("traces: begin and end, not sampled", lambda: (unsampled.begin(made, None, False), unsampled.end(made, 0.05)))
-    measure("traces: begin and end, sampled, without the SDK", lambda: (sampled.begin(made, None, False), sampled.end(made, 0.05)))
+    measure("traces: begin and end, not sampled", lambda: (unsampled.begin(made), unsampled.end(made, 0.05)))
+    measure("traces: begin and end, sampled, without the SDK", lambda: (sampled.begin(made), sampled.end(made, 0.05)))
     telemetry = Telemetry(Settings(), clock=clock)
     telemetry.describe(telemetry.metrics.names, lambda _: False)
     measure("telemetry: begin and end of an unsampled request", lambda: (telemetry.begin(made, arrived), telemetry.end(made, 0.01)))

@@ -74,9 +74,6 @@ class Counting(SpanExporter):
     def shutdown(self) -> None:
         self._exporter.shutdown()
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
-
 
 class OtlpSpans:
     """Sends spans in batches from the SDK's own thread; drops and counts what the queue cannot hold."""

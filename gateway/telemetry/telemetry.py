@@ -34,11 +34,9 @@ def new_registry(settings: model.Telemetry, clock: Clock) -> Registry:
 class Telemetry:
     """Metrics and traces of one process. Where no collector is configured OpenTelemetry is never imported."""
 
-    def __init__(
-        self, settings: model.Telemetry, *, clock: Clock, metrics: Registry | None = None, push_interval: float = 60.0
-    ) -> None:
-        """`metrics` carries counts over from a predecessor with other settings. Imports and starts threads: build it early."""
-        self.metrics = metrics or new_registry(settings, clock)
+    def __init__(self, settings: model.Telemetry, *, clock: Clock, push_interval: float = 60.0) -> None:
+        """Imports and starts threads: build it early."""
+        self.metrics = new_registry(settings, clock)
         self._trusts: Callable[[Inbound], bool] | None = None
         self._push: Closing | None = None
         out = None
@@ -61,7 +59,7 @@ class Telemetry:
     def begin(self, exchange: Exchange, inbound: Inbound) -> None:
         """A request's head has arrived: give it its trace."""
         self.metrics.active += 1
-        self._tracer.begin(exchange, None, False)
+        self._tracer.begin(exchange)
         if not exchange.sampled and self._trusts is None:
             return
         if exchange.sampled:

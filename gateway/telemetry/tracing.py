@@ -60,7 +60,7 @@ class Tracer:
         # Seeded by the operating system. Ids must not collide; they are no secrets.
         self._bits = random.Random().getrandbits  # noqa: S311
 
-    def begin(self, exchange: Exchange, traceparent: bytes | None, trusted: bool) -> None:
+    def begin(self, exchange: Exchange) -> None:
         """Give the exchange its ids and the sampling decision."""
         bits = self._bits(192)
         text = f"{bits:048x}"
@@ -68,8 +68,6 @@ class Tracer:
         exchange.span_id = text[32:]
         exchange.sampled = bits >> 64 & LOW < self._threshold
         exchange.span = None
-        if traceparent is not None and (exchange.sampled or trusted):
-            self.adopt(exchange, traceparent, trusted)
 
     def adopt(self, exchange: Exchange, traceparent: bytes, trusted: bool) -> None:
         """Continue a trusted client's trace; link an untrusted one's to ours, if ours is recorded. Malformed: neither."""

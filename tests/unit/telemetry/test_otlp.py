@@ -186,14 +186,6 @@ async def test_metrics_are_pushed_as_they_stand(received: Collector) -> None:
     assert metrics["process.resident.memory"].gauge.data_points
 
 
-async def test_a_successor_carries_the_counts_on(received: Collector) -> None:
-    first = Telemetry(model.Telemetry(), clock=Ticks())
-    first.metrics.count("gateway.config.reloads", outcome="applied")
-    second = Telemetry(settings(received), clock=Ticks(), metrics=first.metrics)
-    assert second.metrics is first.metrics
-    await second.close()
-
-
 @pytest.mark.parametrize(
     ("base", "url"),
     [

@@ -52,7 +52,9 @@ def fresh() -> Exchange:
 def spans_of(made: Exchange, traceparent: bytes | None = None, *, trusted: bool = False, duration: float = 0.05) -> dict[str, Span]:
     out = Spans()
     recording = tracer(1.0, out)
-    recording.begin(made, traceparent, trusted)
+    recording.begin(made)
+    if traceparent is not None:
+        recording.adopt(made, traceparent, trusted)
     recording.end(made, duration)
     return {span.kind: span for span in out.all}
 
@@ -63,7 +65,7 @@ def test_every_request_has_ids_of_the_right_shape_and_its_own(sample: float) -> 
     naming = tracer(sample)
     for _ in range(500):
         made = fresh()
-        naming.begin(made, None, False)
+        naming.begin(made)
         assert re.fullmatch("[0-9a-f]{32}", made.trace_id)
         assert re.fullmatch("[0-9a-f]{16}", made.span_id)
         assert made.sampled is bool(sample)
@@ -73,8 +75,8 @@ def test_every_request_has_ids_of_the_right_shape_and_its_own(sample: float) -> 
 
 def test_two_processes_do_not_share_their_ids() -> None:
     first, second = fresh(), fresh()
-    tracer(0).begin(first, None, False)
-    tracer(0).begin(second, None, False)
+    tracer(0).begin(first)
+    tracer(0).begin(second)
     assert first.trace_id != second.trace_id
 
 
@@ -83,7 +85,7 @@ def test_about_the_configured_share_is_sampled_and_by_the_trace_id_as_other_samp
     sampled = 0
     for _ in range(8000):
         made = fresh()
-        naming.begin(made, None, False)
+        naming.begin(made)
         sampled += made.sampled
         assert made.sampled is (int(made.trace_id[16:], 16) < round(0.25 * 2**64))
     assert 1700 < sampled < 2300  # seven standard deviations on either side
@@ -92,7 +94,7 @@ def test_about_the_configured_share_is_sampled_and_by_the_trace_id_as_other_samp
 def test_without_a_collector_nothing_is_sampled_and_ids_are_given_all_the_same() -> None:
     naming = Tracer(Telemetry())
     made = fresh()
-    naming.begin(made, None, False)
+    naming.begin(made)
     naming.end(made, 0.1)
     assert made.trace_id
     assert not made.sampled
@@ -102,7 +104,8 @@ def test_an_untrusted_flag_never_makes_us_record() -> None:
     naming = tracer(0.0)
     for _ in range(100):
         made = fresh()
-        naming.begin(made, SAMPLED, False)
+        naming.begin(made)
+        naming.adopt(made, SAMPLED, False)
         assert not made.sampled
         assert made.trace_id != TRACE
 
@@ -130,14 +133,17 @@ def test_a_trusted_trace_is_continued() -> None:
 @pytest.mark.parametrize(("sample", "header", "sampled"), [(0.0, SAMPLED, True), (1.0, UNSAMPLED, False)], ids=["yes", "no"])
 def test_a_trusted_parents_decision_is_kept(sample: float, header: bytes, sampled: bool) -> None:
     made = fresh()
-    tracer(sample).begin(made, header, True)
+    naming = tracer(sample)
+    naming.begin(made)
+    naming.adopt(made, header, True)
     assert made.sampled is sampled
 
 
 def test_without_a_collector_a_trusted_trace_is_handed_on_unchanged() -> None:
     made = fresh()
     naming = Tracer(Telemetry())
-    naming.begin(made, SAMPLED, True)
+    naming.begin(made)
+    naming.adopt(made, SAMPLED, True)
     assert (made.trace_id, made.span_id, made.sampled) == (TRACE, PARENT, True)
     naming.end(made, 0.1)
 
