@@ -6,12 +6,13 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import Final, Protocol
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound, Response
 from gateway.core.ports import Writer
+from gateway.core.reason import Reason
 from gateway.pipeline import handle
-from gateway.snapshot import Current
+from gateway.snapshot import Current, Door, Snapshot
 
 CLIENT_GONE: Final = "client-gone"
 
@@ -64,7 +65,7 @@ class GatewayApp:
         exchange.version = inbound.version
         self._evidence.begin(exchange, inbound)
         try:
-            response = await handle(inbound, exchange, snapshot.doors[self._listener])
+            response = await handle(inbound, exchange, door_of(snapshot, inbound))
             await deliver(response, exchange, writer)
         except asyncio.CancelledError:
             exchange.error = CLIENT_GONE
@@ -72,6 +73,15 @@ class GatewayApp:
         finally:
             exchange.bytes_in = inbound.body.received
             self._evidence.end(exchange)
+
+
+def door_of(snapshot: Snapshot, inbound: Inbound) -> Door:
+    """The door a request came in by. Where a reload took its listener away while the head arrived, another one refuses it."""
+    door = snapshot.doors.get(inbound.listener)
+    if door is not None:
+        return door
+    inbound.fault = inbound.fault or Unavailable("the listener is gone", reason=Reason.DRAINING, close=True)
+    return next(iter(snapshot.doors.values()))
 
 
 async def deliver(response: Response, exchange: Exchange, writer: Writer) -> None:

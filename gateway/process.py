@@ -214,7 +214,8 @@ class Process:
 
     def _trusts(self, inbound: Inbound) -> bool:
         """Whose `traceparent` continues a trace: that of the proxies whose word counts anyway."""
-        return self.current.snapshot.doors[inbound.listener].admit.trusts(inbound)
+        door = self.current.snapshot.doors.get(inbound.listener)
+        return door is not None and door.admit.trusts(inbound)
 
     def _refused(self, error: ConfigError) -> None:
         self.trail.event("config.refused", problems=[str(problem) for problem in error.problems])

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Metrics
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,10 @@ LOOK_EVERY: Final = 5.0
 
 
 class Reload:
-    """One reload at a time: `attempt` loads, builds and swaps or raises ConfigError; requests during one are joined."""
+    """One reload at a time: `attempt` loads, builds and swaps or raises ConfigError; requests during one are joined.
+
+    Whatever else it raises is a bug or a machine out of something: told like a refusal, lest it end a gateway that serves.
+    """
 
     def __init__(self, attempt: Callable[[], Awaitable[str]], metrics: Metrics, refused: Callable[[ConfigError], None]) -> None:
         self._attempt = attempt
@@ -38,17 +41,24 @@ class Reload:
             try:
                 generation = await self._attempt()
             except ConfigError as error:
-                self.last_error = error
-                self._metrics.count("gateway.config.reloads", outcome="refused")
-                self._metrics.gauge("gateway.config.last_success", 0)
-                log.error("configuration refused, the old one stays", extra={"problems": [str(found) for found in error.problems]})
-                self._refused(error)
+                self._note(error)
+                return False
+            except Exception as bug:
+                log.exception("bug while reloading")
+                self._note(ConfigError([Problem("", 0, 0, "", f"could not be reloaded: {type(bug).__name__}")]))
                 return False
             self.last_error = None
             self._metrics.count("gateway.config.reloads", outcome="applied")
             self._metrics.gauge("gateway.config.last_success", 1)
             log.info("configuration applied", extra={"generation": generation})
             return True
+
+    def _note(self, error: ConfigError) -> None:
+        self.last_error = error
+        self._metrics.count("gateway.config.reloads", outcome="refused")
+        self._metrics.gauge("gateway.config.last_success", 0)
+        log.error("configuration refused, the old one stays", extra={"problems": [str(found) for found in error.problems]})
+        self._refused(error)
 
 
 def fingerprint(files: Iterable[Path]) -> str:

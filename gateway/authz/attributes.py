@@ -11,6 +11,7 @@ from gateway.authz.cel.values import Timestamp
 from gateway.core.decision import AccessRequest
 from gateway.core.errors import BadRequest
 from gateway.core.message import Request
+from gateway.core.names import folded
 from gateway.core.reason import Reason
 
 PRINCIPAL: Final = 0
@@ -19,8 +20,12 @@ HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
 class Headers:
-    """A request's header fields by lower-case name. Reading one that came more than once is an error, whatever its values:
-    a rule that saw only one of them could be made to see the wrong one (CVE-2026-26308, CVE-2021-32777)."""
+    """A request's header fields by lower-case name, as the upstream will read them.
+
+    Reading one that came more than once is an error, whatever its values: a rule that saw only one of them could be made to
+    see the wrong one (CVE-2026-26308, CVE-2021-32777). So is one beside which another spelling came that CGI, WSGI and PHP
+    take for the same field (CVE-2025-64484), and one that `Connection` names: the upstream never gets that.
+    """
 
     __slots__ = ("_request",)
 
@@ -39,10 +44,21 @@ class Headers:
         return self._key(name) in self._request.fields
 
     def _key(self, name: str) -> bytes:
-        key = name.encode()
-        if key in self._request.repeated:
+        key, request = name.encode(), self._request
+        if key in request.repeated:
             raise EvaluationError("the header came more than once")
+        plain = folded(key)
+        if any(folded(other) == plain and other != key for other in request.fields):
+            raise EvaluationError("the header came in another spelling")
+        if b"connection" in request.fields and key in _connection_options(request):
+            raise EvaluationError("the header is named by Connection")
         return key
+
+
+def _connection_options(request: Request) -> frozenset[bytes]:
+    """What is about the client's own connection and goes no further (RFC 9110 7.6.1), lower case."""
+    lines = [value for name, value in request.headers if name == b"connection"]
+    return frozenset(option.strip(b" \t").lower() for option in b",".join(lines).split(b","))
 
 
 def _text(value: bytes) -> str:

@@ -18,6 +18,7 @@ UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 CONTROL: Final = frozenset(range(0x20)) | {0x7F}
 # What may not hide behind a second round of decoding: `%252e` is `%2e` to whoever decodes twice.
 NESTED: Final = CONTROL | frozenset(b"./\\#?;%")
+TWICE: Final = re.compile(rb"%25([0-9A-Fa-f]{2})")
 DOTS: Final = frozenset((b".", b".."))
 
 
@@ -36,6 +37,7 @@ def canonical(path: bytes) -> str:
     if not ESCAPED.fullmatch(path):
         raise refuse("a character or escape RFC 3986 does not allow")
     result = ESCAPE.sub(_escape, path)
+    _refuse_nested(result)
     _refuse_segments(result)
     _refuse_text(result)
     return result.decode("ascii")
@@ -48,11 +50,13 @@ def _escape(found: re.Match[bytes]) -> bytes:
         return bytes((octet,))
     if octet in CONTROL or octet == 0x5C:
         raise refuse("encoded control character or backslash")
-    if octet == 0x25:
-        inner = ESCAPE.match(b"%" + found.string[found.end() : found.end() + 2])
-        if inner is not None and int(inner[1], 16) in NESTED:
-            raise refuse("double encoding")
     return found[0].upper()
+
+
+def _refuse_nested(path: bytes) -> None:
+    """Escapes of escapes, looked for in the result: the digits behind `%25` may have been escapes themselves (`%25%32%65`)."""
+    if any(int(digits, 16) in NESTED for digits in TWICE.findall(path)):
+        raise refuse("double encoding")
 
 
 def _refuse_segments(path: bytes) -> None:
