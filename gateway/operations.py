@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from starlette.applications import Starlette
-
 from gateway import __version__
 from gateway.admin.access import Access
 from gateway.admin.app import build
@@ -14,6 +12,7 @@ from gateway.core.ports import SecretSource
 from gateway.reload import Reload
 from gateway.resources import Resources
 from gateway.server.lifecycle import Server
+from gateway.server.listener import AsgiApp
 from gateway.settings import Loaded, Settings
 from gateway.settings.rules.upstreams import TELLING
 from gateway.snapshot import Current
@@ -42,7 +41,7 @@ class Operating:
     def __init__(self, running: Running) -> None:
         self._running = running
 
-    def app(self, settings: Settings, token: SecretSource | None) -> Starlette:
+    def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
         """The admin listener's application under a configuration."""
         address = parse_address(settings.admin.address)
         return build(self, Access(hosts=settings.admin.hosts, token=token, local=address.is_unix))

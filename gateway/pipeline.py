@@ -16,6 +16,7 @@ from gateway.snapshot import Door, Route, Service
 
 log = logging.getLogger(__name__)
 
+LONGEST_TRIED: Final = 256
 # What a trusted proxy may choose; anything else is replaced by our own.
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -33,6 +34,8 @@ async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
         response = await respond(request, route, captured, exchange)
     except GatewayError as error:
         note_error(exchange, error)
+        if not exchange.path:
+            note_target(exchange, inbound)
         response = render(error, request_id=exchange.id, now=exchange.time)
     except Exception as bug:  # a bug in this house: answered blandly, logged fully
         log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
@@ -127,6 +130,12 @@ def note_error(exchange: Exchange, error: GatewayError) -> None:
     """Why there is no answer of the upstream."""
     exchange.reason = error.reason
     exchange.detail = error.detail
+
+
+def note_target(exchange: Exchange, inbound: Inbound) -> None:
+    """What was asked for, of a request that has no canonical path: for whoever reads the trail, never decided on."""
+    tried = inbound.target.partition(b"?")[0][:LONGEST_TRIED].decode("latin-1")
+    exchange.detail = f"{exchange.detail}: {tried}" if tried else exchange.detail
 
 
 def note_response(exchange: Exchange, response: Response, seconds: float) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final
 
 from gateway import __version__, memory
@@ -16,9 +15,9 @@ from gateway.audit.trail import Trail
 from gateway.build import build
 from gateway.config.apart import read_apart
 from gateway.core.errors import ConfigError
-from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound
 from gateway.edge.model import Drain
+from gateway.evidence import Evidence
 from gateway.fetch import HttpFetch
 from gateway.operations import Operating
 from gateway.reload import Reload, fingerprint, watch
@@ -34,9 +33,6 @@ from gateway.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-GATHERED: Final = 0.01
-"""Seconds for which ended exchanges are gathered before they are written down."""
-MOST_GATHERED: Final = 64
 SECRETS_EVERY: Final = 2.0
 """Seconds between looks at secret files."""
 FIXED: Final = ("audit", "telemetry")
@@ -58,36 +54,6 @@ class Source:
     def load_apart(self) -> Loaded:
         """With the parsing in a process of its own, so that requests do not wait for it: for reloads."""
         return load(self.paths, self.env_files, environ=self.environ, read=read_apart)
-
-
-class Evidence:
-    """What is written down about every exchange: a moment after its end and many at once, which costs half as much."""
-
-    def __init__(self, telemetry: Telemetry, trail: Trail) -> None:
-        self._telemetry = telemetry
-        self._trail = trail
-        self._ended: list[tuple[Exchange, float]] = []
-        self._loop = asyncio.get_running_loop()
-
-    def begin(self, exchange: Exchange, inbound: Inbound) -> None:
-        self._telemetry.begin(exchange, inbound)
-
-    def end(self, exchange: Exchange) -> None:
-        """Note the end now, write it down within `GATHERED` seconds."""
-        ended = self._ended
-        if not ended:
-            self._loop.call_later(GATHERED, self.write)
-        ended.append((exchange, monotonic() - exchange.started))
-        if len(ended) >= MOST_GATHERED:
-            self.write()
-
-    def write(self) -> None:
-        """Write down everything noted so far."""
-        ended, self._ended = self._ended, []
-        for exchange, duration in ended:
-            self._telemetry.end(exchange, duration)
-        for exchange, duration in ended:
-            self._trail.record(exchange, duration)
 
 
 class Process:
@@ -158,11 +124,12 @@ class Process:
         await self._adopt(loaded, fingerprint(loaded.files))
         self.telemetry.metrics.gauge("gateway.config.last_success", 1)
         self._tasks.append(asyncio.create_task(self._refresh_secrets()))
+        log.info("serving", extra={"listeners": self.server.addresses, "generation": snapshot.generation})
         self.trail.event(
             "gateway.started",
             version=__version__,
             generation=snapshot.generation,
-            listeners=sorted(self.server.addresses),
+            listeners=self.server.addresses,
             pid=os.getpid(),
         )
 

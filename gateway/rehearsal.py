@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.authn import key_file
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies
 from gateway.build import OWN_ISSUERS, Builder, facts_of
+from gateway.config.validation import suggest
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.path import canonical
 from gateway.resources import dry
-from gateway.settings import Loaded, RouteModel
+from gateway.settings import Loaded, RouteModel, Settings
 from gateway.settings.rules.draft import Draft
 from gateway.snapshot import Snapshot
 
@@ -62,7 +64,24 @@ def check(loaded: Loaded) -> list[Problem]:
         return [*loaded.problems, *about_policies(loaded)]
     builder = Builder(loaded, loaded.settings, dry())
     builder.snapshot()
-    return [*loaded.problems, *builder.problems]
+    known = builder.policies.roles if builder.policies is not None else None
+    return [*loaded.problems, *builder.problems, *unknown_roles(loaded.settings, known)]
+
+
+def unknown_roles(settings: Settings, known: frozenset[str] | None) -> list[Problem]:
+    """Keys that name a role no policy file defines: they get nothing by it, which their maker will hardly have meant."""
+    keys = settings.authentication.api_keys
+    if keys is None or known is None:
+        return []
+    try:
+        entries = key_file.load(keys.file)
+    except ConfigError:
+        return []  # told by the build already
+    found = [(entry.id, role) for entry in entries for role in entry.roles or () if role not in known]
+    return [
+        Problem(str(keys.file), 0, 0, "", f"the key {id} names an unknown role {role!r}", suggest(role, sorted(known)), "warning")
+        for id, role in found
+    ]
 
 
 def about_policies(loaded: Loaded) -> list[Problem]:

@@ -149,6 +149,7 @@ class Resources:
         """For the operators' port."""
         return {
             "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
+            "stores": {"limits": next((store.status() for _, store in self._stores), {"kind": "memory"})},
             "authentication": {name: value for _, each in self.authentication for name, value in each.status().items()},
         }
 

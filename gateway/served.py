@@ -32,8 +32,7 @@ class Served:
             raise ConfigError(loaded.problems)
         made = []
         for name, listen in settings.served().items():
-            at = ("listen",) if settings.listeners is None else ("listeners", name)
-            made.append(self._listener(name, listen, self._tls_of(name, listen, at, loaded)))
+            made.append(self._listener(name, listen, self._tls_of(name, listen, place(settings, name), loaded)))
             if listen.redirect_http is not None:
                 made.append(self._listener(f"{name}.{REDIRECT}", listen.model_copy(update={"address": listen.redirect_http}), None))
         made.append(self._admin(loaded, settings))
@@ -58,14 +57,22 @@ class Served:
         if listen.tls is None:
             return None
         known = self._tls.get(name)
-        if known is not None and known[0] == listen.tls:
-            return known[1]
         try:
+            if known is not None and known[0] == listen.tls:
+                # The files may have been replaced since: what cannot be used now refuses the reload (CVE-2026-27586).
+                if known[1].changed():
+                    known[1].reload()
+                return known[1]
             made = ServerTls(listen.tls)
         except TlsError as error:
             raise ConfigError([loaded.problem((*at, "tls", error.key), error.problem)]) from error
         self._tls[name] = (listen.tls, made)
         return made
+
+
+def place(settings: Settings, listener: str) -> tuple[str, ...]:
+    """Where a listener stands in the configuration."""
+    return ("listen",) if settings.listeners is None else ("listeners", listener)
 
 
 def peers(listen: Listen, protected: bool) -> Sequence[Network] | None:

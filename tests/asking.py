@@ -8,8 +8,9 @@ from typing import Any
 from gateway.authz.attributes import POLICIES
 from gateway.authz.cel.condition import Condition, clause
 from gateway.authz.compile import compile_policies
-from gateway.authz.document import load
+from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies, RouteFact
+from gateway.config.document import read
 from gateway.core.decision import AccessRequest
 from gateway.core.errors import Problem
 from gateway.core.message import Field, Request
@@ -73,6 +74,11 @@ def roles(text: str) -> str:
     return "apiVersion: gateway/v1\nkind: Roles\n" + dedent(text).strip("\n") + "\n"
 
 
+def documents(path: Path) -> PolicyDocuments:
+    """The policy documents of a file or folder."""
+    return from_documents(read(file) for file in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path]))
+
+
 def compiled(
     folder: Path, *texts: str, routes: Sequence[RouteFact] = (MESSAGES, STATUS), issuers: frozenset[str] = ISSUERS, test: str = ""
 ) -> tuple[Policies | None, list[Problem]]:
@@ -81,7 +87,7 @@ def compiled(
         folder.joinpath(f"{number}.yaml").write_text(text, encoding="utf-8")
     if test:
         folder.joinpath("0_test.yaml").write_text(test, encoding="utf-8")
-    return compile_policies(load([folder]), routes=routes, issuers=issuers)
+    return compile_policies(documents(folder), routes=routes, issuers=issuers)
 
 
 def policies(folder: Path, *texts: str, **facts: Any) -> Policies:

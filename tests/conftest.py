@@ -1,12 +1,14 @@
 """Fixtures as nouns."""
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.redis_server import RedisServer
 
@@ -32,3 +34,8 @@ def redis_server() -> Iterator[RedisServer]:
     yield server
     server.kill()
     shutil.rmtree(folder)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The tests run on the loop that serves: uvloop's transports and timers are not the standard library's."""
+    return {"uvloop": uvloop.new_event_loop}

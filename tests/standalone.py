@@ -77,7 +77,7 @@ class Standalone:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for something another process brings about."""
+    """Wait for something another process or thread brings about."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while asyncio.get_running_loop().time() < deadline:
         if await condition():

@@ -20,14 +20,13 @@ from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, Problem, Unauthenticated
 from gateway.core.message import Request
 from gateway.core.ports import Clock, Fetch, Grant, Metrics
-from gateway.core.principal import Identity, Principal
+from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.reason import Reason
 
 # RFC 6750 3: a Bearer challenge has at least one parameter, and no `error` where no credential was presented.
 MISSING: Final = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 INVALID: Final = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
 BEARER: Final = b"bearer "
-ANONYMOUS: Final = "anonymous"
 
 
 @final

@@ -1,7 +1,7 @@
 """Policy files to models, with a place for every problem. One document a file; tests stand in files ending `_test.yaml`."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -10,11 +10,10 @@ from pydantic import BaseModel
 
 from gateway.authz.model import KINDS, Policy, PolicyTest, Roles
 from gateway.authz.salvage import PARTS, salvaged
-from gateway.config.document import Document, Steps, read
+from gateway.config.document import Document, Steps
 from gateway.config.validation import suggest, validate
 from gateway.core.errors import Problem
 
-SUFFIXES: Final = (".yaml", ".yml")
 TESTS: Final = ("_test.yaml", "_test.yml")
 
 M = TypeVar("M", bound=BaseModel)
@@ -54,23 +53,8 @@ class PolicyDocuments:
         return not any(problem.severity == "error" for problem in self.problems)
 
 
-def load(paths: Sequence[Path]) -> PolicyDocuments:
-    """Read files and folders (their `*.yaml` and `*.yml`, sorted, not deeper). Problems are collected, never raised."""
-    problems: list[Problem] = []
-    seen: set[Path] = set()
-    found: list[Document] = []
-    for path in paths:
-        for file in _files(path, problems):
-            if file.resolve() not in seen:
-                seen.add(file.resolve())
-                found.append(read(file))
-    documents = from_documents(found)
-    documents.problems[:0] = problems
-    return documents
-
-
 def from_documents(found: Iterable[Document]) -> PolicyDocuments:
-    """The same of documents that were read already, each with the problems of its reading."""
+    """Documents as they were read, sorted by kind. Problems are collected, those of the reading first, never raised."""
     documents = PolicyDocuments()
     digest = hashlib.sha256()
     for document in found:
@@ -80,16 +64,6 @@ def from_documents(found: Iterable[Document]) -> PolicyDocuments:
     documents.revision = digest.hexdigest()[:12]
     documents.problems.extend(_repeated(documents))
     return documents
-
-
-def _files(path: Path, problems: list[Problem]) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    try:
-        return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
-    except OSError as error:
-        problems.append(Problem(str(path), 0, 0, "", f"the folder cannot be read: {error.strerror}"))
-        return []
 
 
 def _sort(document: Document, file: Path, documents: PolicyDocuments) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gateway.authz.bindings import Bindings
 from gateway.authz.permissions import Numbering, narrowed
 from gateway.authz.roles import Resolved
-from gateway.core.principal import Identity, Principal
+from gateway.core.principal import ANONYMOUS, Identity, Principal
 
 
 class Granter:
@@ -21,7 +21,7 @@ class Granter:
 
     def __call__(self, identity: Identity) -> Principal:
         """The principal of a verified identity. Roles that no document defines grant nothing and are left out."""
-        if identity.scheme == "anonymous":
+        if identity.scheme == ANONYMOUS:
             return Principal(identity)
         granted = {name for name in (*(identity.roles or ()), *self._bindings.roles(identity)) if name in self._roles}
         permissions, mask = self._of_roles(granted)

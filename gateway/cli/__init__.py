@@ -8,7 +8,6 @@ configuration (CONTRACT 1).
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Final
 
 import typer
@@ -52,8 +51,7 @@ def assemble(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_root)
     wanted = [arguments[0]] if arguments and arguments[0] in COMMANDS else list(COMMANDS)
     for name in wanted:
-        if find_spec(COMMANDS[name]) is not None:
-            _mount(app, name, COMMANDS[name])
+        _mount(app, name, COMMANDS[name])
     return app
 
 

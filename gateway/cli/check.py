@@ -49,7 +49,25 @@ def built(loaded: Loaded) -> list[Problem]:
 
     known = set(loaded.problems)
     found = (each for each in rehearsal.check(loaded) if each not in known and not _is_told(each, loaded.errors))
-    return [*loaded.problems, *found]
+    return [*loaded.problems, *found, *unusable(loaded)]
+
+
+def unusable(loaded: Loaded) -> list[Problem]:
+    """What a start would find wrong with the TLS files of the listeners."""
+    from gateway.served import place
+    from gateway.server.tls import ServerTls, TlsError
+
+    settings = loaded.settings
+    if settings is None:
+        return []
+    found = []
+    for name, listen in settings.served().items():
+        try:
+            if listen.tls is not None:
+                ServerTls(listen.tls)
+        except TlsError as error:
+            found.append(loaded.problem((*place(settings, name), "tls", error.key), error.problem))
+    return [problem for problem in found if not _is_told(problem, loaded.errors)]
 
 
 def _is_told(problem: Problem, errors: Sequence[Problem]) -> bool:

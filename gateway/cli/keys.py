@@ -3,6 +3,7 @@
 A key is shown once, alone on standard output, so that it can be piped where it belongs; everything else goes to standard error.
 """
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -18,10 +19,13 @@ from gateway.authn import key_file
 from gateway.authn.key_file import KeyEntry
 from gateway.authn.model import ApiKeys
 from gateway.authn.strength import SHORTEST, weakness
+from gateway.authz.permissions import PATTERN
 from gateway.cli.options import Config, EnvFile
-from gateway.config.values import parse_duration
+from gateway.config.values import NAME, parse_duration
 from gateway.core.errors import ConfigError
 from gateway.settings import Loaded, load
+
+ROLE = re.compile(NAME)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Hand out and take back API keys.")
 
@@ -51,6 +55,12 @@ def create(
 ) -> None:
     """Make a key: shown once, stored as a keyed hash."""
     life = _seconds(expires, "--expires") if expires else None
+    for word in _words(permissions) or ():
+        if not PATTERN.fullmatch(word):
+            raise typer.BadParameter(f"{word!r} is no permission: one is written resource:action, either may be *")
+    for word in _words(roles) or ():
+        if not ROLE.fullmatch(word):
+            raise typer.BadParameter(f"{word!r} is no role's name")
     section = _section(config, env_file)
     key, entry = key_file.new_entry(
         section.pepper,

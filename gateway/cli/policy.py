@@ -15,7 +15,7 @@ from gateway.authz.explain import explain as explained
 from gateway.authz.model import Case
 from gateway.cli.options import Config, EnvFile, sound
 from gateway.core.errors import GatewayError, Problem
-from gateway.core.principal import Identity, Principal
+from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.rehearsal import Rehearsal, rehearse
 from gateway.settings import Loaded
 
@@ -125,7 +125,7 @@ def _principal(loaded: Loaded, rehearsal: Rehearsal, name: str, claims: Path | N
     if claims is not None:
         return rehearsal.policies.grant(_bearer(loaded, claims))
     if not name:
-        return rehearsal.policies.grant(Identity(id="anonymous", issuer="anonymous", scheme="anonymous"))
+        return rehearsal.policies.grant(Identity(id=ANONYMOUS, issuer=ANONYMOUS, scheme=ANONYMOUS))
     subjects = {key: subject for test in rehearsal.documents.tests for key, subject in test.model.subjects.items()}
     if name not in subjects:
         raise typer.BadParameter(f"no PolicyTest names {name!r}; known: {', '.join(sorted(subjects)) or 'none'}")

@@ -181,9 +181,7 @@ class Request:
         self.repeated = repeated
         self.peer = peer
         self.client = client
-        self.secure = secure
-        self.trusted = trusted
-        self.forwarded = forwarded
+        self.secure, self.trusted, self.forwarded = secure, trusted, forwarded
         self.certificate = certificate
         self.listener = listener
         self.body = body

@@ -1,7 +1,10 @@
 """Who is asking."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+ANONYMOUS: Final = "anonymous"
+"""Scheme, issuer and id of everybody who is not asked who he is (CONTRACT 3)."""
 
 
 class Identity:

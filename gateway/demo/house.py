@@ -23,7 +23,7 @@ policies: policies
 rate_limits:
   rules:
     per-principal: {{key: subject, limit: 60/minute}}
-    search: {{key: subject, limit: 2/minute}}
+    search: {{key: subject, limit: 2/minute, algorithm: bucket}}
 credentials:
   tracker-bot: {{inject: bearer, secret: {{env: TRACKER_TOKEN}}}}
 upstreams:

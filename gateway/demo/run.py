@@ -14,6 +14,7 @@ from gateway.demo.tracker import Tracker
 from gateway.process import Process, Source
 from gateway.server.lifecycle import Server
 from gateway.server.listener import Asgi, Listener
+from gateway.server.sockets import ListenError
 
 VARIABLE: Final = "TRACKER_TOKEN"
 LOOPBACK: Final = "127.0.0.1"
@@ -26,7 +27,11 @@ def tracker_listener(token: str, port: int) -> Listener:
 async def serve_tracker(token: str, port: int) -> int:
     """Only the upstream, until cancelled: for compose files and clusters."""
     server = Server([tracker_listener(token, port)])
-    await server.start()
+    try:
+        await server.start()
+    except ListenError as error:
+        print(f"{error}; choose another with --port")
+        return 1
     print(f"the tracker listens on {server.addresses['tracker']}")
     try:
         await asyncio.Event().wait()
@@ -90,6 +95,7 @@ def run(port: int, *, check: bool) -> int:
     """The demo in an event loop of its own."""
     try:
         return asyncio.run(demo(port, check=check))
-    except ConfigError as error:
-        print(error)
+    except (ConfigError, ListenError) as error:
+        problems = [problem.message for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
+        print("\n".join([*problems, "choose another port: gateway demo --port N"]))
         return 1

@@ -9,12 +9,12 @@ from typing import Final, Protocol
 
 from gateway.core.exchange import Allowance, Exchange
 from gateway.core.message import Field, Inbound, Response
+from gateway.core.principal import ANONYMOUS
 from gateway.edge.cors import Cors
 from gateway.edge.security_headers import CACHE_CONTROL, HSTS, REVEALING, SecurityHeaders
 
 REQUEST_ID: Final = b"x-request-id"
 CROSS_ORIGIN: Final = b"access-control-"
-ANONYMOUS: Final = "anonymous"
 
 
 class LimitFields(Protocol):

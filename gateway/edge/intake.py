@@ -64,8 +64,7 @@ class Intake:
             self._judge_framing(fields, inbound)
         authority = fields.get(b"host", b"")
         host, authority_text = self._authorities.get(authority) or self._host(authority)
-        if self._binds_name:
-            self._check_name(host, inbound.server_name)
+        self._check_name(host, inbound.server_name)
         if b"#" in target or not target.startswith(b"/"):
             target = origin_form(target, authority)
         raw_path, mark, query = target.partition(b"?")
@@ -150,7 +149,7 @@ class Intake:
 
     def _check_name(self, host: str, server_name: str | None) -> None:
         """Where clients prove themselves to a name, the request must be for that name (RFC 9110 7.4)."""
-        if server_name is not None and server_name.rstrip(".").lower() != host:
+        if self._binds_name and server_name is not None and server_name.rstrip(".").lower() != host:
             raise BadRequest("Host is not the name the TLS connection was made for", reason=Reason.MISDIRECTED)
 
     def _is_beneath(self, host: str) -> bool:

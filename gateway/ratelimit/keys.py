@@ -6,13 +6,12 @@ from hashlib import blake2b
 from typing import Final
 
 from gateway.core.message import Request
-from gateway.core.principal import Principal
+from gateway.core.principal import ANONYMOUS, Principal
 
 KeyOf = Callable[[Request, Principal | None], str]
 
 MAX_KEY: Final = 128
 MAPPED: Final = bytes(10) + b"\xff\xff"
-ANONYMOUS: Final = "anonymous"
 
 
 def address(request: Request, _: Principal | None = None) -> str:

@@ -5,6 +5,7 @@ address must then be the node that owns it, or a proxy. Imported only where the 
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from gateway.core.ports import SecretSource
 from gateway.store.quota import Quota, Taken
 from gateway.store.resp import Command, Connection, ScriptUnknown, StoreError, greet
 from gateway.store.script import SPEND
+
+log = logging.getLogger(__name__)
 
 SHA: Final = sha1(SPEND.encode(), usedforsecurity=False).hexdigest()
 
@@ -93,6 +96,7 @@ class RedisCounters:
         self._connecting: asyncio.Task[Connection] | None = None
         self._pause = FIRST_PAUSE
         self._retry_at = 0.0
+        self._away = False
 
     async def spend(self, quotas: Sequence[Quota], keys: Sequence[str]) -> list[Taken]:
         """Take one unit of every quota for its key, or of none. Raises DependencyDown, at the latest after the timeout."""
@@ -109,6 +113,11 @@ class RedisCounters:
             raise DependencyDown(f"redis: {error if isinstance(error, StoreError) else 'unexpected answer'}") from error
         self._pause = FIRST_PAUSE
         return taken
+
+    def status(self) -> dict[str, Any]:
+        """For the operators' port."""
+        alive = self._connection is not None and self._connection.alive
+        return {"kind": "redis", "host": self._address.path or f"{self._address.host}:{self._address.port}", "connected": alive}
 
     async def _run(self, connection: Connection, arguments: Command) -> Any:
         try:
@@ -136,19 +145,26 @@ class RedisCounters:
         self._connecting = None
         if task.cancelled():
             return
-        if task.exception() is None:
+        error = task.exception()
+        if error is None:
             self._connection = task.result()
+            if self._away:
+                self._away = False
+                log.info("the limit store is back")
         else:
-            self._wait_longer()
+            self._wait_longer(str(error))
 
     def _give_up(self, connection: Connection) -> None:
         """After a failure start anew: what is left of the connection may answer out of step. Once, though many waited."""
         if connection is self._connection:
             connection.fail("connection given up")
             self._connection = None
-            self._wait_longer()
+            self._wait_longer("connection given up")
 
-    def _wait_longer(self) -> None:
+    def _wait_longer(self, why: str) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("the limit store is away", extra={"error": why})
         self._retry_at = asyncio.get_running_loop().time() + self._pause
         self._pause = min(self._pause * 2, LAST_PAUSE)
 

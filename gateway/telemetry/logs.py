@@ -172,6 +172,10 @@ class Backlog:
                 return
 
 
+TALKATIVE: Final = ("httpx", "httpcore", "asyncio")
+"""Libraries that tell every call, some with its header fields: only their warnings are for operators."""
+
+
 class Logs:
     """The configured logging of this process."""
 
@@ -205,6 +209,8 @@ class Logs:
         if level not in {"debug", "info", "warning", "error"}:
             raise ValueError("a level is debug, info, warning or error")
         self._root.setLevel(level.upper())
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(max(logging.WARNING, self._root.level))
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what is waiting and give logging back as it was found."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from gateway.core.principal import ANONYMOUS
 from gateway.core.reason import Reason
 from gateway.telemetry.instruments import (
     AUTHN,
@@ -88,7 +89,7 @@ def _requests(seen: Seen) -> list[Labels]:
 
 def _authn(seen: Seen) -> list[Labels]:
     if seen.scheme is not None:
-        return [labelled(AUTHN, seen.scheme, "anonymous" if seen.scheme == "anonymous" else "success", None)]
+        return [labelled(AUTHN, seen.scheme, ANONYMOUS if seen.scheme == ANONYMOUS else "success", None)]
     if seen.reason in CREDENTIAL_REASONS:
         return [labelled(AUTHN, None, "failure", seen.reason)]
     return []

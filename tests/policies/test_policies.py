@@ -1,14 +1,12 @@
 """The example policies: they load, compile without a finding, pass their tests, and every rule is seen in both outcomes."""
 
-from pathlib import Path
-
 import pytest
 
 from gateway.authz.cases import Report, run
 from gateway.authz.compile import compile_policies
-from gateway.authz.document import load
 from gateway.authz.policy import RouteFact
 from gateway.routing import Parameters, parse
+from tests.asking import documents
 from tests.conftest import ROOT
 
 ISSUES = parse("/github/repos/{owner}/{repo}/issues")
@@ -29,11 +27,11 @@ def match(_method: str, path: str, _host: str) -> tuple[str, dict[str, str]] | N
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    documents = load([ROOT / "policies"])
-    policies, problems = compile_policies(documents, routes=FACTS, issuers=frozenset({"corp", "api_keys", "mtls"}))
+    found = documents(ROOT / "policies")
+    policies, problems = compile_policies(found, routes=FACTS, issuers=frozenset({"corp", "api_keys", "mtls"}))
     assert [str(problem) for problem in problems] == []
     assert policies is not None
-    return run(documents, policies, match)
+    return run(found, policies, match)
 
 
 def test_all_cases_pass(report: Report) -> None:
@@ -46,7 +44,5 @@ def test_every_rule_is_seen_in_both_outcomes(report: Report) -> None:
 
 
 def test_every_policy_has_its_tests_beside_it() -> None:
-    folder: Path = ROOT / "policies"
-    policies = {loaded.model.name for loaded in load([folder]).policies}
-    tests = {loaded.model.name for loaded in load([folder]).tests}
-    assert policies == tests
+    found = documents(ROOT / "policies")
+    assert {loaded.model.name for loaded in found.policies} == {loaded.model.name for loaded in found.tests}

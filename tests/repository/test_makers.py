@@ -21,6 +21,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/authn/key_file.py": 1,
     "gateway/pipeline.py": 2,
     "gateway/process.py": 2,
+    "gateway/reload.py": 1,
     "gateway/resources.py": 1,
     "gateway/store/redis.py": 1,
     "gateway/telemetry/otlp.py": 1,

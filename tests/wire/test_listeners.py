@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
+from gateway.cli.check import unusable
 from tests.house import ROLES, UPSTREAM_TOKEN, House, config, house
 from tests.pki import Pki
 
@@ -79,6 +80,22 @@ async def test_cve_2026_27586_without_a_readable_ca_there_is_no_start(tmp_path: 
     with pytest.raises(Exception, match="client_ca"):
         async with house(tmp_path, **mutual(pki)):
             pass
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"], ids=["empty", "nonsense"])
+async def test_cve_2026_27586_a_ca_that_became_unreadable_refuses_the_reload(tmp_path: Path, pki: Pki, content: bytes) -> None:
+    async with house(tmp_path, **mutual(pki)) as gateway:
+        pki.client_ca_file.write_bytes(content)
+        assert not await gateway.process.reload()
+        assert (await gateway.raw(GET % (b"/admin/x", b"localhost"), tls=trusting(pki, pki.client()))).status == 200
+
+
+async def test_check_finds_what_a_start_would_find_in_tls_files(tmp_path: Path, pki: Pki) -> None:
+    async with house(tmp_path, **mutual(pki)) as gateway:
+        assert unusable(gateway.process.loaded) == []
+        pki.client_ca_file.write_bytes(b"")
+        found = unusable(gateway.process.loaded)
+        assert [(problem.path, problem.severity) for problem in found] == [("listen.tls.client_ca", "error")]
 
 
 async def test_a_replaced_certificate_is_served_without_a_restart(tmp_path: Path, pki: Pki) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 
 from gateway.process import Process, Source
 from tests.house import House, config, house, written
+from tests.standalone import until
 
 
 @pytest.fixture
@@ -120,15 +121,6 @@ async def test_a_replaced_secret_file_is_used_without_a_reload(tmp_path: Path) -
         await asyncio.to_thread(gateway.process.loaded.secrets.refresh)
         await gateway.get("/admin/x", token=token)
         assert [seen.all("Authorization") for seen in gateway.upstream.seen] == [["Bearer first-token"], ["Bearer second-token"]]
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for something another process or thread brings about."""
-    for _ in range(600):
-        if await condition():
-            return
-        await asyncio.sleep(0.05)
-    pytest.fail(what)
 
 
 def generation(folder: Path, document: dict[str, Any], source: Path) -> None:

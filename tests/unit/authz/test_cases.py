@@ -7,10 +7,9 @@ import pytest
 
 from gateway.authz.cases import Report, run
 from gateway.authz.compile import compile_policies
-from gateway.authz.document import load
 from gateway.core.errors import BadRequest
 from gateway.core.reason import Reason
-from tests.asking import ISSUERS, MESSAGES, STATUS, policy, roles
+from tests.asking import ISSUERS, MESSAGES, STATUS, documents, policy, roles
 
 ROLES = roles("roles: {member: ['messages:*']}\nbindings: [{role: member, subjects: ['mtls:ci']}]")
 RULES = policy(
@@ -43,10 +42,10 @@ def report(folder: Path, cases: str) -> Report:
     folder.joinpath("0.yaml").write_text(ROLES)
     folder.joinpath("1.yaml").write_text(RULES)
     folder.joinpath("p_test.yaml").write_text(f"apiVersion: gateway/v1\nkind: PolicyTest\nname: t{SUBJECTS}cases:\n{cases}\n")
-    documents = load([folder])
-    policies, problems = compile_policies(documents, routes=[MESSAGES, STATUS], issuers=ISSUERS)
+    found = documents(folder)
+    policies, problems = compile_policies(found, routes=[MESSAGES, STATUS], issuers=ISSUERS)
     assert policies is not None, problems
-    return run(documents, policies, match)
+    return run(found, policies, match)
 
 
 def failures(folder: Path, case: str) -> dict[str, str]:

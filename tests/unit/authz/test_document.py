@@ -4,18 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.authz.document import load
-from tests.asking import policy, roles, said
+from tests.asking import documents, policy, roles, said
 
 GOOD = policy("- {name: a, allow: [GET]}")
 
 
 def problems(folder: Path, text: str, name: str = "p.yaml") -> list[str]:
     folder.joinpath(name).write_text(text, encoding="utf-8")
-    return said(load([folder]).problems)
+    return said(documents(folder).problems)
 
 
-def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
+def test_documents_are_told_apart_by_kind_in_the_order_they_were_read(tmp_path: Path) -> None:
     for name in ("b", "a"):
         tmp_path.joinpath(f"{name}.yml").write_text(policy("- {name: r, allow: any}", name=name))
     tmp_path.joinpath("note.txt").write_text("not a policy")
@@ -23,19 +22,19 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
         "apiVersion: gateway/v1\nkind: PolicyTest\nname: t\nsubjects: {alice: {}}\ncases: [{request: GET /}]\n"
     )
     tmp_path.joinpath("r.yaml").write_text(roles("roles: {viewer: ['messages:read']}"))
-    documents = load([tmp_path])
-    assert documents.problems == []
-    assert [loaded.model.name for loaded in documents.policies] == ["a", "b"]
-    assert [loaded.model.name for loaded in documents.tests] == ["t"]
-    assert len(documents.roles) == 1
+    found = documents(tmp_path)
+    assert found.problems == []
+    assert [loaded.model.name for loaded in found.policies] == ["a", "b"]
+    assert [loaded.model.name for loaded in found.tests] == ["t"]
+    assert len(found.roles) == 1
 
 
 def test_the_revision_changes_with_the_texts_and_only_with_them(tmp_path: Path) -> None:
     tmp_path.joinpath("p.yaml").write_text(GOOD)
-    first = load([tmp_path]).revision
-    assert load([tmp_path / "p.yaml", tmp_path]).revision == first
+    first = documents(tmp_path).revision
+    assert documents(tmp_path / "p.yaml").revision == first
     tmp_path.joinpath("p.yaml").write_text(GOOD + "# comment\n")
-    assert load([tmp_path]).revision != first
+    assert documents(tmp_path).revision != first
 
 
 @pytest.mark.parametrize(
@@ -115,14 +114,14 @@ def test_the_mistakes_of_all_files_are_told_together(tmp_path: Path) -> None:
     )
     tmp_path.joinpath("b.yaml").write_text(roles("roles: {viewer: [messages], x: {extends: y}}\nbindings: [{role: a}]"))
     tmp_path.joinpath("c.yaml").write_text("kind: Polcy\n")
-    found = load([tmp_path]).problems
+    found = documents(tmp_path).problems
     assert len(found) == 9
     assert {Path(problem.file).name for problem in found} == {"a.yaml", "b.yaml", "c.yaml"}
     assert all(problem.line > 0 and problem.column > 0 for problem in found)
 
 
 def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
-    assert "cannot be read" in str(load([tmp_path / "none.yaml"]).problems[0])
+    assert "cannot be read" in str(documents(tmp_path / "none.yaml").problems[0])
 
 
 def test_what_is_good_in_a_broken_roles_document_is_kept(tmp_path: Path) -> None:
@@ -131,9 +130,9 @@ def test_what_is_good_in_a_broken_roles_document_is_kept(tmp_path: Path) -> None
             "roles: {viewer: [messages], member: {extends: [viewer]}}\nbindings: [{role: x}, {role: member, when: 'true'}]\nextra: 1"
         )
     )
-    documents = load([tmp_path])
-    assert len(documents.problems) == 3
-    assert not documents.complete
-    assert list(documents.roles[0].model.roles) == ["viewer", "member"]
-    assert documents.roles[0].numbers == (1,)
-    assert documents.roles[0].model.bindings[0].role == "member"
+    found = documents(tmp_path)
+    assert len(found.problems) == 3
+    assert not found.complete
+    assert list(found.roles[0].model.roles) == ["viewer", "member"]
+    assert found.roles[0].numbers == (1,)
+    assert found.roles[0].model.bindings[0].role == "member"

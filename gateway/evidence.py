@@ -1,0 +1,44 @@
+"""What is written down about exchanges: metrics, spans and the audit trail, told together."""
+
+import asyncio
+from time import monotonic
+from typing import Final
+
+from gateway.audit.trail import Trail
+from gateway.core.exchange import Exchange
+from gateway.core.message import Inbound
+from gateway.telemetry.telemetry import Telemetry
+
+GATHERED: Final = 0.01
+"""Seconds for which ended exchanges are gathered before they are written down."""
+MOST_GATHERED: Final = 64
+
+
+class Evidence:
+    """What is written down about every exchange: a moment after its end and many at once, which costs half as much."""
+
+    def __init__(self, telemetry: Telemetry, trail: Trail) -> None:
+        self._telemetry = telemetry
+        self._trail = trail
+        self._ended: list[tuple[Exchange, float]] = []
+        self._loop = asyncio.get_running_loop()
+
+    def begin(self, exchange: Exchange, inbound: Inbound) -> None:
+        self._telemetry.begin(exchange, inbound)
+
+    def end(self, exchange: Exchange) -> None:
+        """Note the end now, write it down within `GATHERED` seconds."""
+        ended = self._ended
+        if not ended:
+            self._loop.call_later(GATHERED, self.write)
+        ended.append((exchange, monotonic() - exchange.started))
+        if len(ended) >= MOST_GATHERED:
+            self.write()
+
+    def write(self) -> None:
+        """Write down everything noted so far."""
+        ended, self._ended = self._ended, []
+        for exchange, duration in ended:
+            self._telemetry.end(exchange, duration)
+        for exchange, duration in ended:
+            self._trail.record(exchange, duration)
