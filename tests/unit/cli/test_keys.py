@@ -147,3 +147,12 @@ def test_a_file_that_cannot_be_written_is_exit_1(operator: Operator, tmp_path: P
 
 def test_the_group_is_a_typer_application() -> None:
     assert isinstance(app, typer.Typer)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--permissions", "issues"), ("--permissions", "a:b c"), ("--roles", "mem ber"), ("--roles", "a,,b")], ids=repr
+)
+def test_what_can_never_be_granted_is_refused_before_a_key_is_made(operator: Operator, option: str, value: str) -> None:
+    result = operator.run("create", "--name", "ci", option, value, exit_code=2)
+    assert not operator.file.exists()
+    assert "resource:action" in result.output or "role" in result.output
