@@ -16,8 +16,8 @@ from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.errors import NoRoute as NoRouteError
 from gateway.edge.problem import render
 from gateway.telemetry.exposition import CONTENT_TYPE
+from gateway.telemetry.model import LEVELS
 
-LEVELS: Final = ("debug", "info", "warning", "error")
 MOST_BODY: Final = 1024
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.core.exchange import Exchange
-from gateway.telemetry.model import Log
+from gateway.telemetry.model import LEVELS, Log
 from gateway.telemetry.redact import is_sensitive, scrub, sealed, visible
 
 BACKLOG: Final = 4096
@@ -206,8 +206,8 @@ class Logs:
 
     def set_level(self, level: str) -> None:
         """Change the level while running: debug, info, warning or error. Raises ValueError."""
-        if level not in {"debug", "info", "warning", "error"}:
-            raise ValueError("a level is debug, info, warning or error")
+        if level not in LEVELS:
+            raise ValueError(f"a level is one of {', '.join(LEVELS)}")
         self._root.setLevel(level.upper())
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(max(logging.WARNING, self._root.level))
@@ -217,12 +217,6 @@ class Logs:
         self._root.handlers, level = self._before
         self._root.setLevel(level)
         self._backlog.close(timeout)
-
-
-def lines_dropped() -> float:
-    """Lines this process lost so far, whoever configured its logging."""
-    queues = [handler.queue for handler in logging.getLogger().handlers if isinstance(handler, QueueHandler)]
-    return float(sum(queue.dropped for queue in queues if isinstance(queue, Backlog)))
 
 
 def configure(model: Log, *, descriptor: int = 2) -> Logs:

@@ -1,16 +1,19 @@
 """The configuration of logs, traces and metrics (CONTRACT 2, `log:` and `telemetry:`)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
 from gateway.config.values import Model, Token
 
+Level = Literal["debug", "info", "warning", "error"]
+LEVELS: Final[tuple[str, ...]] = get_args(Level)
+
 
 class Log(Model):
     """Operator logs, to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Level = "info"
     format: Literal["json", "text"] = "json"
 
 

@@ -8,7 +8,6 @@ from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound
 from gateway.core.ports import Clock
 from gateway.telemetry import model
-from gateway.telemetry.logs import lines_dropped
 from gateway.telemetry.metrics import Registry
 from gateway.telemetry.names import Names
 from gateway.telemetry.process import Process
@@ -27,7 +26,6 @@ def new_registry(settings: model.Telemetry, clock: Clock) -> Registry:
     """The registry of a process, with what the operating system knows of it."""
     registry = Registry(service=settings.service_name, version=VERSION)
     registry.watch(Process(clock.now()))
-    registry.observe("gateway.log.dropped", lines_dropped)
     return registry
 
 

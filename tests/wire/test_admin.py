@@ -205,3 +205,9 @@ async def test_while_draining_it_is_alive_and_not_ready_and_finishes_what_is_in_
         assert (await request).body == b"slow\n"
         assert await asyncio.wait_for(running.process.wait(), 20) == 0
     server.close()
+
+
+async def test_a_served_gateway_tells_every_metric_once(tmp_path: Path) -> None:
+    async with Upstream() as upstream, standalone(tmp_path, upstream) as running:
+        families = parse((await running.get("/metrics", listener="admin")).body)
+    assert "gateway_log_dropped_total" in families

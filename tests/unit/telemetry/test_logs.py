@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.secret import Secret
-from gateway.telemetry.logs import BACKLOG, JsonLines, Logs, TextLines, configure, lines_dropped
+from gateway.telemetry.logs import BACKLOG, JsonLines, Logs, TextLines, configure
 from gateway.telemetry.model import Log
 from tests.exchanges import ID, exchange
 
@@ -183,7 +183,6 @@ def test_a_standard_error_nobody_reads_blocks_nobody_and_what_is_lost_is_counted
         for _ in range(3 * BACKLOG):
             log.error("x" * 500)
         assert configured.dropped > 0
-        assert lines_dropped() == configured.dropped
         reader = threading.Thread(target=lambda: io.FileIO(pipe.reading, closefd=False).read(1 << 20))
         reader.start()
         reader.join(30)
