@@ -5,7 +5,7 @@ All problems are collected and raised together, each with its place; `check` run
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from gateway.authn.gate import Authentication, Gate
 from gateway.authz.compile import compile_policies
@@ -14,6 +14,7 @@ from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Injector
+from gateway.core.principal import OWN_ISSUERS
 from gateway.credentials import injectors
 from gateway.doors import Doors
 from gateway.edge.cors import Cors
@@ -27,9 +28,6 @@ from gateway.settings import Loaded, RouteModel, Settings
 from gateway.snapshot import Route, Service, Snapshot
 from gateway.upstream.fields import RequestFields
 from gateway.upstream.owned import OWNED
-
-OWN_ISSUERS: Final = frozenset({"api_keys", "mtls"})
-"""Where principals come from whom no token issuer vouches for."""
 
 
 def build(loaded: Loaded, resources: Resources) -> Snapshot:

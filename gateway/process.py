@@ -101,9 +101,7 @@ class Process:
             metrics.observe("gateway.log.dropped", lambda: lines.dropped)
         self.trail = Trail(settings.audit, clock=clock, metrics=metrics)
         self._fetch = HttpFetch(user_agent=USER_AGENT)
-        self.resources = Resources(
-            clock=clock, metrics=metrics, events=self.trail, fetch=self._fetch, ensure_room=self.trail.ensure_room
-        )
+        self.resources = Resources(clock=clock, metrics=metrics, fetch=self._fetch, ensure_room=self.trail.ensure_room)
         self._evidence = Evidence(self.telemetry, self.trail)
         self._ids = RequestIds()
         self.reload = Reload(self._attempt, metrics, self._refused)

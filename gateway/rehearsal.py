@@ -8,10 +8,11 @@ from gateway.authn import key_file
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies
-from gateway.build import OWN_ISSUERS, Builder, facts_of
+from gateway.build import Builder, facts_of
 from gateway.config.validation import suggest
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.path import canonical
+from gateway.core.principal import OWN_ISSUERS
 from gateway.resources import dry
 from gateway.settings import Loaded, RouteModel, Settings
 from gateway.settings.rules.draft import Draft

@@ -11,7 +11,7 @@ from gateway import __version__
 from gateway.authn.gate import Authentication
 from gateway.config.secrets import Secrets
 from gateway.config.values import EnvSecret, FileSecret, SecretRef
-from gateway.core.ports import Clock, Events, Fetch, Metrics
+from gateway.core.ports import Clock, Fetch, Metrics
 from gateway.fetch import HttpFetch
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, RedisStore
@@ -29,15 +29,12 @@ class SystemClock:
 
 
 class Nobody:
-    """Metrics and events for nobody: a check counts nothing and leaves no trail."""
+    """Metrics for nobody: a check counts nothing."""
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
         return
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:
-        return
-
-    def event(self, name: str, /, **fields: Any) -> None:
         return
 
 
@@ -91,10 +88,9 @@ USER_AGENT: Final = f"latchgate/{__version__}"
 class Resources:
     """Everything long-lived that a snapshot refers to."""
 
-    def __init__(self, *, clock: Clock, metrics: Metrics, events: Events, fetch: Fetch, ensure_room: Callable[[], None]) -> None:
+    def __init__(self, *, clock: Clock, metrics: Metrics, fetch: Fetch, ensure_room: Callable[[], None]) -> None:
         self.clock = clock
         self.metrics = metrics
-        self.events = events
         self.fetch = fetch
         self.ensure_room = ensure_room
         self.upstreams: Kept[Upstream] = Kept()
@@ -156,10 +152,7 @@ class Resources:
 
 def dry() -> Resources:
     """Resources to build with and throw away: nothing is started, nothing is connected."""
-    nobody = Nobody()
-    return Resources(
-        clock=SystemClock(), metrics=nobody, events=nobody, fetch=HttpFetch(user_agent=USER_AGENT), ensure_room=lambda: None
-    )
+    return Resources(clock=SystemClock(), metrics=Nobody(), fetch=HttpFetch(user_agent=USER_AGENT), ensure_room=lambda: None)
 
 
 async def end(resources: list[Any]) -> None:

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from gateway.config.values import Duration, FilePath, Model, Name, SecretRef, Size, Token
-from gateway.core.principal import ANONYMOUS
+from gateway.core.principal import ANONYMOUS, OWN_ISSUERS
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
 ]
-RESERVED: Final = frozenset({"api_keys", "mtls", ANONYMOUS})
+RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
 WAIVED: Final = "none"
 """`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""

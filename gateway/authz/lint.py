@@ -13,6 +13,7 @@ from gateway.authz.rule import Rule
 from gateway.config.document import Steps, dotted
 from gateway.config.validation import suggest
 from gateway.core.errors import Problem
+from gateway.core.principal import OWN_ISSUERS
 
 PARAMS = "resource.params"
 SHOWN = 3
@@ -83,7 +84,7 @@ def without_rule(routes: Sequence[RouteFact], by_route: Mapping[str, list[Rule]]
 
 def any_issuer(loaded: Loaded[Roles], path: Steps, condition: Condition, issuers: frozenset[str]) -> Iterator[Problem]:
     """A role given by a condition on claims or groups that does not say whose: with several issuers, any of them can give it."""
-    tokens = issuers - {"api_keys", "mtls"}
+    tokens = issuers - OWN_ISSUERS
     reads = {node.name for node in tree.walk(condition.tree) if isinstance(node, tree.Read)}
     if len(tokens) > 1 and "subject.issuer" not in reads:
         yield loaded.problem(

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -78,10 +76,9 @@ def _is_told(problem: Problem, errors: Sequence[Problem]) -> bool:
 
 def failures(loaded: Loaded) -> list[Problem]:
     """The policy cases that are answered otherwise than they expect."""
-    if find_spec("gateway.cli.policy") is None:
-        return []
-    found: list[Problem] = import_module("gateway.cli.policy").failures(loaded)
-    return found
+    from gateway.cli import policy
+
+    return policy.failures(loaded)
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

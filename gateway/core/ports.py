@@ -1,7 +1,7 @@
 """What two rooms share without knowing each other. `build.py` hands the implementations in."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.core.decision import Permit
 from gateway.core.exchange import Allowance
@@ -100,12 +100,6 @@ class Metrics(Protocol):
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
     def gauge(self, name: str, value: float, /, **labels: str) -> None: ...
-
-
-class Events(Protocol):
-    """The audit trail as rooms see it: something worth a record happened outside a request's own event."""
-
-    def event(self, name: str, /, **fields: Any) -> None: ...
 
 
 class Writer(Protocol):

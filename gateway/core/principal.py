@@ -5,6 +5,8 @@ from typing import Any, Final
 
 ANONYMOUS: Final = "anonymous"
 """Scheme, issuer and id of everybody who is not asked who he is (CONTRACT 3)."""
+OWN_ISSUERS: Final = frozenset({"api_keys", "mtls"})
+"""Where principals come from whom no token issuer vouches for."""
 
 
 class Identity:
