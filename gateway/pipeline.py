@@ -17,6 +17,8 @@ from gateway.snapshot import Door, Route, Service
 log = logging.getLogger(__name__)
 
 LONGEST_TRIED: Final = 256
+# What may hold secrets: a query, and a fragment, in which OAuth's implicit grant carries tokens.
+UNTOLD: Final = re.compile(rb"[?#]")
 # What a trusted proxy may choose; anything else is replaced by our own.
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -134,7 +136,7 @@ def note_error(exchange: Exchange, error: GatewayError) -> None:
 
 def note_target(exchange: Exchange, inbound: Inbound) -> None:
     """What was asked for, of a request that has no canonical path: for whoever reads the trail, never decided on."""
-    tried = inbound.target.partition(b"?")[0][:LONGEST_TRIED].decode("latin-1")
+    tried = UNTOLD.split(inbound.target, 1)[0][:LONGEST_TRIED].decode("latin-1")
     exchange.detail = f"{exchange.detail}: {tried}" if tried else exchange.detail
 
 

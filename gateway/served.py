@@ -8,7 +8,7 @@ from gateway.config.values import Network
 from gateway.core.errors import ConfigError
 from gateway.core.ports import App
 from gateway.doors import REDIRECT
-from gateway.edge.model import Listen, Tls
+from gateway.edge.model import Listen
 from gateway.operations import Operating
 from gateway.server.listener import Asgi, Listener
 from gateway.server.tls import ServerTls, TlsError
@@ -18,12 +18,14 @@ ADMIN: Final = "admin"
 
 
 class Served:
-    """Makes listeners, again at each reload. A listener whose TLS is configured as before keeps its certificates in use."""
+    """Makes listeners, again at each reload, their TLS from the files as they are then.
+
+    TLS in use is never changed here: the server compares whom the old and the new one trust, and a reload may still fail.
+    """
 
     def __init__(self, app_of: Callable[[str], App], operating: Operating) -> None:
         self._app_of = app_of
         self._operating = operating
-        self._tls: dict[str, tuple[Tls, ServerTls]] = {}
 
     def listeners(self, loaded: Loaded) -> list[Listener]:
         """All listeners of a configuration. Raises ConfigError for TLS files that cannot be used."""
@@ -32,7 +34,7 @@ class Served:
             raise ConfigError(loaded.problems)
         made = []
         for name, listen in settings.served().items():
-            made.append(self._listener(name, listen, self._tls_of(name, listen, place(settings, name), loaded)))
+            made.append(self._listener(name, listen, tls_of(listen, place(settings, name), loaded)))
             if listen.redirect_http is not None:
                 made.append(self._listener(f"{name}.{REDIRECT}", listen.model_copy(update={"address": listen.redirect_http}), None))
         made.append(self._admin(loaded, settings))
@@ -53,21 +55,15 @@ class Served:
         token = loaded.secrets(settings.admin.token) if settings.admin.token is not None else None
         return Listener(name=ADMIN, address=settings.admin.address, app=Asgi(self._operating.app(settings, token)))
 
-    def _tls_of(self, name: str, listen: Listen, at: tuple[str, ...], loaded: Loaded) -> ServerTls | None:
-        if listen.tls is None:
-            return None
-        known = self._tls.get(name)
-        try:
-            if known is not None and known[0] == listen.tls:
-                # The files may have been replaced since: what cannot be used now refuses the reload (CVE-2026-27586).
-                if known[1].changed():
-                    known[1].reload()
-                return known[1]
-            made = ServerTls(listen.tls)
-        except TlsError as error:
-            raise ConfigError([loaded.problem((*at, "tls", error.key), error.problem)]) from error
-        self._tls[name] = (listen.tls, made)
-        return made
+
+def tls_of(listen: Listen, at: tuple[str, ...], loaded: Loaded) -> ServerTls | None:
+    """A listener's TLS. Raises ConfigError for files that cannot be used now (CVE-2026-27586)."""
+    if listen.tls is None:
+        return None
+    try:
+        return ServerTls(listen.tls)
+    except TlsError as error:
+        raise ConfigError([loaded.problem((*at, "tls", error.key), error.problem)]) from error
 
 
 def place(settings: Settings, listener: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Attacks that no advisory names, found by reading the gateway as an attacker: each was open once."""
 
 import asyncio
+import ssl
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gateway.reload import Reload
 from gateway.resources import Nobody
 from tests.house import config, house, read_reply
+from tests.pki import Pki
 
 TENANTS = """
 apiVersion: gateway/v1
@@ -98,3 +100,48 @@ async def test_a_reload_that_fails_unforeseen_does_not_end_the_gateway() -> None
     assert not await reload()
     assert told == ["could not be reloaded: OSError"]
     assert reload.last_error is not None
+
+
+async def test_a_client_revoked_before_a_reload_does_not_live_on_in_its_connection(tmp_path: Path) -> None:
+    """Files replaced and then SIGHUP: whoever takes the new trust up must end the connections made under the old one."""
+    pki = Pki(tmp_path)
+    client = pki.client()
+    pki.revoke()
+    context = ssl.create_default_context()
+    pki.ca.configure_trust(context)
+    client.configure_cert(context)
+    tls = {
+        "certificate": str(pki.certificate),
+        "key": {"file": str(pki.key)},
+        "client_ca": str(pki.client_ca_file),
+        "client_auth": "require",
+        "client_crl": str(pki.crl),
+    }
+    get = b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with house(tmp_path, listen={"address": "127.0.0.1:0", "tls": tls}) as gateway, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(*gateway.address(), ssl=context, server_hostname="localhost")
+        writer.write(get)
+        assert (await read_reply(reader, "GET")).status == 200
+        pki.revoke(client)
+        assert await gateway.process.reload()
+        writer.write(get)
+        assert await reader.read() == b""
+        writer.close()
+        assert len(gateway.upstream.seen) == 1
+
+
+async def test_broken_tls_files_that_were_noticed_before_still_refuse_a_reload(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    tls = {"certificate": str(pki.certificate), "key": {"file": str(pki.key)}}
+    async with house(tmp_path, listen={"address": "127.0.0.1:0", "tls": tls}) as gateway:
+        pki.certificate.write_bytes(b"nonsense")
+        await gateway.process.server.refresh_certificates()
+        assert not await gateway.process.reload()
+
+
+@pytest.mark.parametrize("mark", ["?", "#", "#x?", "%00#"])
+async def test_what_follows_the_path_of_a_refused_request_is_not_written_down(tmp_path: Path, mark: str) -> None:
+    """The record of a refused target must not hold a query, nor a fragment with a token."""
+    async with house(tmp_path) as gateway:
+        assert (await gateway.get(f"/public/%00{mark}access_token=canary-9c1e")).status == 400
+        assert "canary-9c1e" not in str(await gateway.events())
