@@ -44,7 +44,8 @@ class Operating:
     def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
         """The admin listener's application under a configuration."""
         address = parse_address(settings.admin.address)
-        return build(self, Access(hosts=settings.admin.hosts, token=token, local=address.is_unix))
+        access = Access(hosts=settings.admin.hosts, token=token, local=address.is_unix)
+        return build(self, access, prometheus=settings.telemetry.metrics.prometheus)
 
     def ready(self) -> bool:
         """Configuration live and listeners bound, not draining (CONTRACT 1)."""

@@ -40,8 +40,8 @@ def problem(error: GatewayError) -> Response:
     return Response(answer.body, answer.status, headers)
 
 
-def build(operations: Operations, access: Access) -> Starlette:
-    """The ASGI application of the admin listener."""
+def build(operations: Operations, access: Access, *, prometheus: bool = True) -> Starlette:
+    """The ASGI application of the admin listener; without `prometheus` there is no /metrics."""
 
     def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def answered(request: Request) -> Response:
@@ -61,7 +61,7 @@ def build(operations: Operations, access: Access) -> Starlette:
         Route("/livez", guarded(answers.live), methods=["GET"]),
         Route("/readyz", guarded(answers.ready), methods=["GET"]),
         Route("/healthz", guarded(answers.ready), methods=["GET"]),
-        Route("/metrics", guarded(answers.metrics), methods=["GET"]),
+        *([Route("/metrics", guarded(answers.metrics), methods=["GET"])] if prometheus else []),
         Route("/config_dump", guarded(answers.dump), methods=["GET"]),
         Route("/routes", guarded(answers.routes), methods=["GET"]),
         Route("/loglevel", guarded(answers.level), methods=["GET", "PUT"]),

@@ -211,3 +211,9 @@ async def test_a_served_gateway_tells_every_metric_once(tmp_path: Path) -> None:
     async with Upstream() as upstream, standalone(tmp_path, upstream) as running:
         families = parse((await running.get("/metrics", listener="admin")).body)
     assert "gateway_log_dropped_total" in families
+
+
+@pytest.mark.parametrize(("prometheus", "status"), [(True, 200), (False, 404)])
+async def test_metrics_are_served_only_where_they_are_wanted(tmp_path: Path, prometheus: bool, status: int) -> None:
+    async with house(tmp_path, telemetry={"metrics": {"prometheus": prometheus}}) as gateway:
+        assert (await gateway.get("/metrics", listener="admin", host="localhost")).status == status

@@ -150,7 +150,9 @@ def test_the_group_is_a_typer_application() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--permissions", "issues"), ("--permissions", "a:b c"), ("--roles", "mem ber"), ("--roles", "a,,b")], ids=repr
+    ("option", "value"),
+    [("--permissions", "issues"), ("--permissions", "a:b c"), ("--roles", "mem ber"), ("--roles", "a,,b")],
+    ids=repr,
 )
 def test_what_can_never_be_granted_is_refused_before_a_key_is_made(operator: Operator, option: str, value: str) -> None:
     result = operator.run("create", "--name", "ci", option, value, exit_code=2)
