@@ -39,6 +39,6 @@ class Evidence:
         """Write down everything noted so far."""
         ended, self._ended = self._ended, []
         for exchange, duration in ended:
-            self._telemetry.end(exchange, duration)
-        for exchange, duration in ended:
             self._trail.record(exchange, duration)
+        for exchange, duration in ended:
+            self._telemetry.end(exchange, duration)

@@ -127,8 +127,9 @@ class Acceptor:
     async def _open_connection(self, sock: socket.socket, peer: str, *, crowded: bool) -> None:
         listener = self.bound.listener
         tls = listener.tls
+        trust = None if tls is None else tls.trust
         try:
-            await self._loop.connect_accepted_socket(
+            transport, _ = await self._loop.connect_accepted_socket(
                 lambda: self._connect(peer, crowded),
                 sock,
                 ssl=None if tls is None else tls.context,
@@ -141,6 +142,10 @@ class Acceptor:
         except OSError as error:
             sock.close()
             self.bound.metrics.count("gateway.tls.handshakes.failed", 1, listener=listener.name, reason=reason_of(error))
+        else:
+            # A handshake held open across a reload was judged by what was trusted before it.
+            if trust != (None if tls is None else tls.trust) or not self.bound.listener.trusts_like(listener):
+                transport.abort()
 
     def _tick(self) -> None:
         """About once a second: the date, and every connection's deadline. Goes on after `stop` until nobody is left."""

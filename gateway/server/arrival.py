@@ -7,7 +7,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import NO_BODY, Body
 from gateway.edge.model import ListenerLimits
 from gateway.server.body import HIGH_WATER, Source, StreamBody
-from gateway.server.head import BLANK_LINE
+from gateway.server.chunks import Chunks
 
 FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 DRIP: Final = 512
@@ -25,12 +25,12 @@ class Arrival:
     """
 
     __slots__ = (
+        "_chunks",
         "_coding",
         "_expects",
         "_length",
         "_overhead",
         "_progress",
-        "_tail",
         "body",
         "framed",
         "head",
@@ -49,7 +49,7 @@ class Arrival:
         self._expects = False
         self._overhead = 0
         self._progress = 0
-        self._tail = b""
+        self._chunks = Chunks()
 
     def note(self, name: bytes, value: bytes) -> None:
         """One of the FRAMING fields."""
@@ -82,28 +82,15 @@ class Arrival:
         return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % delimited
 
     def cut(self, data: bytes) -> tuple[bytes, bytes]:
-        """(what surely belongs to this body or ends it, what may lie behind it).
-
-        A chunked body ends with an empty line and nowhere else, so it is handed out from one empty line to the next.
-        """
+        """(what surely belongs to this body or ends it, what lies behind it)."""
         size = self.remaining
         if size is None:
-            size = self._next_end(data)
-            own, rest = data[:size], data[size:]
-            self._overhead += len(own)
-            self._tail = own[-3:] if len(own) >= 3 else (self._tail + own)[-3:]
-            return own, rest
+            size = self._chunks.end(data)
+            self._overhead += min(size, len(data))
+            return data[:size], data[size:]
         own, rest = data[:size], data[size:]
         self.remaining = size - len(own)
         return own, rest
-
-    def _next_end(self, data: bytes) -> int:
-        """Up to where `data` has no empty line behind it; one may have begun in what came before."""
-        across = (self._tail + data[:3]).find(BLANK_LINE)
-        if across >= 0:
-            return across + 4 - len(self._tail)
-        within = data.find(BLANK_LINE)
-        return within + 4 if within >= 0 else len(data)
 
     def put(self, piece: bytes) -> bool:
         """One piece of the body; true when enough of it came to count as progress. Raises BadRequest over the limit."""

@@ -213,19 +213,30 @@ async def unless(drained: Awaitable[bool], forced: Awaitable[None]) -> bool:
 
 
 class Signals:
-    """The process's signals as they arrive."""
+    """The process's signals as they arrive: a stop before reloads that wait, and reloads that wait as one."""
 
     HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._arrived: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        self._waiting: list[signal.Signals] = []
+        self._arrived = asyncio.Event()
         for number in self.HANDLED:
-            self._loop.add_signal_handler(number, self._arrived.put_nowait, number)
+            self._loop.add_signal_handler(number, self._note, number)
+
+    def _note(self, number: signal.Signals) -> None:
+        if number != signal.SIGHUP:
+            self._waiting.insert(0, number)
+        elif number not in self._waiting:
+            self._waiting.append(number)
+        self._arrived.set()
 
     async def next(self) -> signal.Signals:
         """The next signal."""
-        return await self._arrived.get()
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._waiting.pop(0)
 
     async def stop_again(self) -> None:
         """Wait for another order to stop."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,32 @@ async def test_a_proxy_conveys_its_clients_certificate_over_a_unix_socket(tmp_pa
         writer.close()
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert gateway.upstream.seen[0].all("Client-Cert") == []
+
+
+async def test_a_handshake_held_open_over_a_revocation_leads_nowhere(tmp_path: Path, pki: Pki) -> None:
+    client = pki.client()
+    pki.revoke()
+    keys = mutual(pki)
+    keys["listen"]["tls"] |= {"client_auth": "require", "client_crl": str(pki.crl)}
+    async with house(tmp_path, **keys) as gateway:
+        arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = trusting(pki, client).wrap_bio(arriving, leaving, server_hostname="localhost")
+        reader, writer = await asyncio.open_connection(*gateway.address())
+        held = b""
+        for _ in range(5):
+            try:
+                session.do_handshake()
+                held = leaving.read()
+                break
+            except ssl.SSLWantReadError:
+                writer.write(leaving.read())
+                arriving.write(await reader.read(65536))
+        assert held
+        pki.revoke(client)
+        assert await gateway.process.reload()
+        session.write(GET % (b"/admin/x", b"localhost"))
+        writer.write(held + leaving.read())
+        with suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert gateway.upstream.seen == []

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.core.message import Inbound, Response
 from gateway.core.ports import App, Writer
-from gateway.server.lifecycle import Server
+from gateway.server.lifecycle import Server, Signals
 from gateway.server.listener import Listener
 from gateway.server.sockets import ListenError
 from tests.rawhttp import FOLLOWER, PATIENCE, Echo, Gate, limits, scripted, serving
@@ -294,3 +294,17 @@ def test_sighup_reloads_and_serves_on(loop: str) -> None:
         assert process.exit_code() == 0
     finally:
         process.stop()
+
+
+async def test_a_stop_overtakes_reloads_that_wait() -> None:
+    signals = Signals()
+    try:
+        for number in (*[signal.SIGHUP] * 20, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        seen: list[signal.Signals] = []
+        async with asyncio.timeout(10):
+            while not seen or seen[-1] == signal.SIGHUP:
+                seen.append(await signals.next())
+        assert len(seen) <= 2
+    finally:
+        signals.close()
