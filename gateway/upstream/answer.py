@@ -81,8 +81,9 @@ class ResponseFields:
         if not path.startswith(b"/"):
             path = b"/" + path
         path = stripped_prefix(outbound, self._base) + path
-        # `//host` and `/\host` would be read as another origin: an open redirect made of our own name.
-        return b"/" + path.lstrip(b"/\\")
+        # `//host` and `/\host` would be read as another origin, also with tabs between, which browsers drop: an open redirect
+        # made of our own name.
+        return b"/" + path.lstrip(b"/\\\t ")
 
     def _own_path(self, location: bytes, outbound: Outbound) -> bytes | None:
         """Path, query and fragment of a reference to the upstream's own origin, else None."""

@@ -168,3 +168,10 @@ async def test_nango_5009_redirects_are_passed_on_never_followed(gateway: House)
     reply = await gateway.get("/admin/x", token=gateway.keys.token())
     assert (reply.status, reply["Location"]) == (302, "http://169.254.169.254/latest")
     assert len(gateway.upstream.seen) == 1
+
+
+@pytest.mark.parametrize("location", ["/\t/evil.test", "/\t\\evil.test", "//evil.test/"], ids=repr)
+async def test_an_upstreams_location_does_not_become_another_origin_under_our_name(gateway: House, location: str) -> None:
+    gateway.upstream.answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+    reply = await gateway.get("/public/x")
+    assert reply["Location"] in ("/evil.test", "//evil.test/")
