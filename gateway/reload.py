@@ -17,6 +17,7 @@ from gateway.core.ports import Metrics
 
 log = logging.getLogger(__name__)
 
+SUFFIXES: Final = frozenset((".yaml", ".yml"))
 SETTLE: Final = 0.2
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks where the file system tells nothing (network mounts)."""
@@ -71,27 +72,36 @@ def fingerprint(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-async def watch(files: Callable[[], Iterable[Path]], seen: Callable[[], str], changed: Callable[[], Awaitable[object]]) -> None:
-    """Call `changed` whenever the files hold other content than `seen` says was loaded last. Runs until cancelled.
+async def watch(files: Callable[[], Iterable[Path]], seen: Callable[[], str], changed: Callable[[], Awaitable[bool]]) -> None:
+    """Call `changed` whenever the files hold other content than was last tried. Runs until cancelled.
 
-    Content that was refused is not tried again until it is another.
+    `seen` says what is applied. Content that was refused is not tried again until it is another, and what is applied is tried
+    again where something else was refused in between: the files are in order, and shall be said to be.
     """
-    refused = ""
+    tried, refused = seen(), False
     while True:
         now = await asyncio.to_thread(fingerprint, files())
-        if now not in (seen(), refused):
-            refused = now
-            await changed()
-        await _something_happened({file.parent for file in files()})
+        if now != tried:
+            tried = now
+            if now != seen() or refused:
+                refused = not await changed()
+        await _something_happened(set(files()))
 
 
-async def _something_happened(folders: set[Path]) -> None:
-    from watchfiles import awatch
+async def _something_happened(files: set[Path]) -> None:
+    from watchfiles import Change, awatch
 
-    existing = [folder for folder in folders if folder.is_dir()]
+    def concerns(_: Change, path: str) -> bool:
+        """The files themselves, new ones that policies may be in, and the links Kubernetes turns round."""
+        file = Path(path)
+        return file in files or file.suffix in SUFFIXES or file.name.startswith("..")
+
+    existing = [folder for folder in {file.parent for file in files} if folder.is_dir()]
     with suppress(TimeoutError):
         async with asyncio.timeout(LOOK_EVERY):
             if not existing:
                 await asyncio.sleep(LOOK_EVERY)
-            async for _ in awatch(*existing, recursive=False, step=50, debounce=int(SETTLE * 1000), rust_timeout=1000):
+            async for _ in awatch(
+                *existing, watch_filter=concerns, recursive=False, step=50, debounce=int(SETTLE * 1000), rust_timeout=1000
+            ):
                 return

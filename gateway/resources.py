@@ -128,6 +128,8 @@ class Resources:
         self._limiter = self._next_limiter
         for _, authentication in self.authentication:
             await authentication.start()
+        for _, store in self._stores:
+            store.start()
         await end(retired)
 
     async def abandon(self) -> None:

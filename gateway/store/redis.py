@@ -114,6 +114,11 @@ class RedisCounters:
         self._pause = FIRST_PAUSE
         return taken
 
+    def start(self) -> None:
+        """Connect now, in the background: what is wrong with the store shall be told before the first request meets it."""
+        if self._connection is None and self._connecting is None:
+            self._connecting = self._begin()
+
     def status(self) -> dict[str, Any]:
         """For the operators' port."""
         alive = self._connection is not None and self._connection.alive
@@ -130,16 +135,19 @@ class RedisCounters:
         if self._connection is not None and self._connection.alive:
             return self._connection
         if self._connecting is None:
-            loop = asyncio.get_running_loop()
-            if loop.time() < self._retry_at:
+            if asyncio.get_running_loop().time() < self._retry_at:
                 raise StoreError("unavailable")
-            self._connecting = loop.create_task(self._open())
-            self._connecting.add_done_callback(self._opened)
+            self._connecting = self._begin()
         try:
             async with asyncio.timeout(self._timeout):
                 return await asyncio.shield(self._connecting)
         except TimeoutError as error:
             raise StoreError("no connection in time") from error
+
+    def _begin(self) -> "asyncio.Task[Connection]":
+        task = asyncio.get_running_loop().create_task(self._open())
+        task.add_done_callback(self._opened)
+        return task
 
     def _opened(self, task: "asyncio.Task[Connection]") -> None:
         self._connecting = None

@@ -172,7 +172,7 @@ class Backlog:
                 return
 
 
-TALKATIVE: Final = ("httpx", "httpcore", "asyncio")
+TALKATIVE: Final = ("httpx", "httpcore", "asyncio", "watchfiles")
 """Libraries that tell every call, some with its header fields: only their warnings are for operators."""
 
 

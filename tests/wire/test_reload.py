@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,24 @@ async def test_watching_sees_a_kubernetes_symlink_swap(gateway: House, tmp_path:
         await until(swapped, "the symlink swap was not seen")
     finally:
         await process.stop()
+
+
+async def test_a_broken_edit_put_back_under_watch_clears_the_refusal(gateway: House) -> None:
+    gateway.process.watch()
+    file = gateway.folder / "config.yaml"
+    good = file.read_bytes()
+
+    def told(success: int) -> Callable[[], Awaitable[bool]]:
+        async def holds() -> bool:
+            return f"gateway_config_last_success {success}" in gateway.process.telemetry.metrics.render().decode()
+
+        return holds
+
+    file.write_bytes(b"routs: []\n")
+    await until(told(0), "the broken edit was not seen")
+    file.write_bytes(good)
+    await until(told(1), "the refusal outlived the file that caused it")
+    assert (await gateway.get("/public/x")).status == 200
 
 
 def free_port() -> int:
