@@ -1,8 +1,12 @@
-"""The few fakes that several rooms' tests share: time, metrics, admitted requests and their bodies. Written by hand."""
+"""The few fakes that several rooms' tests share: time, metrics, admitted requests and their bodies, stored API keys. Written by hand."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
+from gateway.authn import key_file
+from gateway.authn.key_file import KeyEntry
 from gateway.core.errors import BadRequest
 from gateway.core.message import NO_BODY, Body, Field, Request
 from gateway.core.principal import Identity, Principal
@@ -110,3 +114,10 @@ def a_request(
 def a_principal(id: str = "ada", *, issuer: str = "corp", scheme: str = "jwt") -> Principal:
     """Somebody authenticated, without any role."""
     return Principal(Identity(id=id, issuer=issuer, scheme=scheme))
+
+
+def stored_key(path: Path, pepper: bytes, *, now: float, prefix: str = "lgk", **values: Any) -> tuple[str, KeyEntry]:
+    """A key whose entry is in the file, as `gateway keys create` makes it."""
+    key, entry = key_file.new_entry(pepper, prefix=prefix, now=now, **values)
+    key_file.add(path, entry)
+    return key, entry

@@ -72,29 +72,6 @@ def load(path: Path) -> list[KeyEntry]:
     return entries
 
 
-def create(
-    path: Path,
-    pepper: bytes,
-    *,
-    prefix: str,
-    name: str,
-    now: float,
-    subject: str | None = None,
-    roles: Sequence[str] | None = None,
-    permissions: Sequence[str] | None = None,
-    expires: float | None = None,
-) -> tuple[str, KeyEntry]:
-    """Make a key and store its entry: (the key, shown once and never stored; the entry). `expires` is seconds from now.
-
-    Raises ConfigError when the file is malformed or a value is not acceptable.
-    """
-    key, entry = new_entry(
-        pepper, prefix=prefix, name=name, now=now, subject=subject, roles=roles, permissions=permissions, expires=expires
-    )
-    add(path, entry)
-    return key, entry
-
-
 def add(path: Path, entry: KeyEntry) -> None:
     """Store one more entry. Raises ConfigError for a malformed file, OSError for one that cannot be written."""
     _change(path, lambda entries: [*entries, entry])
@@ -111,7 +88,10 @@ def new_entry(
     permissions: Sequence[str] | None = None,
     expires: float | None = None,
 ) -> tuple[str, KeyEntry]:
-    """A key and its entry, stored nowhere. Raises ConfigError when a value is not acceptable."""
+    """A key (shown once and never stored) and its entry, for `add`. `expires` is seconds from `now`.
+
+    Raises ConfigError when a value is not acceptable.
+    """
     id, key = key_format.generate(prefix)
     try:
         entry = KeyEntry(

@@ -19,8 +19,8 @@ from urllib.parse import quote, quote_plus
 import jwt
 import pytest
 
-from gateway.authn import key_file
 from tests.collector import Collector, collector
+from tests.fakes import stored_key
 from tests.house import AUDIENCE, Reply, Seen, Upstream
 from tests.redis_server import RedisServer
 from tests.standalone import Standalone, standalone, until
@@ -227,7 +227,7 @@ bindings: [{from_claim: roles, issuer: corp, only: [member]}, {from_claim: roles
 async def allowed_requests(lab: Laboratory) -> None:
     """Each kind of presented credential, each kind of injected one. The upstream sees the injected one and no other."""
     planted = lab.planted
-    key, _ = key_file.create(
+    key, _ = stored_key(
         lab.gateway.folder / "api-keys.yaml",
         planted("key-pepper").encode(),
         prefix="lgk",

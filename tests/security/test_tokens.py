@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.authn import key_file, key_format
+from gateway.authn import key_format
 from gateway.authn.api_keys import KeyStore
 from gateway.authn.gate import Authentication, Gate
 from gateway.authn.model import JwtIssuer
@@ -27,6 +27,7 @@ from gateway.core.errors import BadRequest, ConfigError, DependencyDown, Gateway
 from gateway.core.principal import Identity, Principal
 from gateway.core.reason import Reason
 from gateway.fetch import HttpFetch
+from tests.fakes import stored_key
 from tests.issuer import (
     AUDIENCE,
     ISSUER,
@@ -354,7 +355,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "keys.yaml"
-        self.key, self.entry = key_file.create(self.path, PEPPER, prefix="lgk", name="ci", now=NOW)
+        self.key, self.entry = stored_key(self.path, PEPPER, prefix="lgk", name="ci", now=NOW)
         model = {"api_keys": {"file": self.path, "pepper": {"env": "P"}}}
         self.way = authentication(model).gate(("api_keys",), anonymous=False, grant=grant)
         self.store = KeyStore(self.path, "lgk", StrongSecret(FixedSecret(PEPPER)), FrozenClock(), Counted())

@@ -11,6 +11,7 @@ from gateway.authn.api_keys import LOOK_SECONDS, KeyHolders, KeyStore
 from gateway.authn.strength import StrongSecret
 from gateway.core.errors import DependencyDown, Unauthenticated
 from gateway.core.reason import Reason
+from tests.fakes import stored_key
 from tests.issuer import NOW, PEPPER, Counted, FixedSecret, FrozenClock, grant
 
 DAY = 86400.0
@@ -28,7 +29,7 @@ class Keys:
 
     def create(self, **more: Any) -> str:
         ordinary: dict[str, Any] = {"name": "ci", "now": NOW}
-        return key_file.create(self.path, PEPPER, prefix="lgk", **(ordinary | more))[0]
+        return stored_key(self.path, PEPPER, prefix="lgk", **(ordinary | more))[0]
 
     def store(self) -> KeyStore:
         return KeyStore(self.path, "lgk", StrongSecret(self.pepper), self.clock, self.metrics, sleep=self.sleep)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authn import SCHEMES, key_file
+from gateway.authn import SCHEMES
 from gateway.authn.gate import Authentication, Gate
 from gateway.core.errors import BadRequest, ConfigError, Forbidden, GatewayError, Unauthenticated
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
+from tests.fakes import stored_key
 from tests.issuer import (
     JWKS_URL,
     NOW,
@@ -44,7 +45,7 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "keys.yaml"
-        self.key, _ = key_file.create(self.file, PEPPER, prefix="lgk", name="ci", now=NOW)
+        self.key, _ = stored_key(self.file, PEPPER, prefix="lgk", name="ci", now=NOW)
         self.token = mint(KEY)
         self.cookie_token = mint(KEY, claims(iss="https://browser.example/"))
         self.certificate = client_certificate(dns=["ci.example.org"])
@@ -333,7 +334,7 @@ class TestResources:
         assert nothing.status() == {}
 
     async def test_the_key_header_may_be_authorization_itself(self, tmp_path: Path) -> None:
-        key, _ = key_file.create(tmp_path / "k", PEPPER, prefix="lgk", name="ci", now=NOW)
+        key, _ = stored_key(tmp_path / "k", PEPPER, prefix="lgk", name="ci", now=NOW)
         model = {"api_keys": {"header": "Authorization", "file": tmp_path / "k", "pepper": {"env": "P"}}}
         gate = authentication(model).gate(("api_keys",), anonymous=False, grant=grant)
         assert (await gate.authenticate(request(bearer(key)))).id == "ci"

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from gateway.authn import key_file, key_format
 from gateway.authn.key_file import KeyEntry
 from gateway.core.errors import ConfigError
+from tests.fakes import stored_key
 from tests.issuer import NOW, PEPPER
 
 DAY = 86400.0
 
 
 def create(path: Path, name: str = "ci", **more: object) -> tuple[str, KeyEntry]:
-    return key_file.create(path, PEPPER, prefix="lgk", name=name, now=NOW, **more)  # type: ignore[arg-type]  # forwards any keyword
+    return stored_key(path, PEPPER, prefix="lgk", name=name, now=NOW, **more)
 
 
 @pytest.fixture
