@@ -49,7 +49,7 @@ class AsgiProtocol(HttpToolsProtocol):
         self._head_size = 0
 
     @property
-    def task(self) -> None:
+    def run(self) -> None:
         """None: uvicorn keeps its tasks to itself."""
         return
 

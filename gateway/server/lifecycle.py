@@ -162,12 +162,12 @@ def is_operators(acceptor: Acceptor) -> bool:
 
 async def cut(acceptors: Iterable[Acceptor]) -> bool:
     """End all connections; true when that took requests with it. These get a moment to write their evidence."""
-    tasks = [task for acceptor in acceptors for connection in acceptor.connections if (task := connection.task) is not None]
+    runs = [run for acceptor in acceptors for connection in acceptor.connections if (run := connection.run) is not None]
     for acceptor in acceptors:
         acceptor.kill()
-    if tasks:
+    if tasks := [run.task for run in runs if run.task is not None]:
         await asyncio.wait(tasks, timeout=GRACE)
-    return bool(tasks)
+    return bool(runs)
 
 
 async def run_until_signal(

@@ -11,6 +11,7 @@ from gateway.config.values import Network
 from gateway.core.addresses import normalise
 from gateway.core.ports import App, Metrics
 from gateway.edge.model import ListenerLimits
+from gateway.server.run import Run
 from gateway.server.tls import ServerTls
 
 AsgiApp = Callable[..., Awaitable[None]]
@@ -74,7 +75,7 @@ class Connection(Protocol):
     """A live connection, as the accept loop and the drain see it."""
 
     @property
-    def task(self) -> asyncio.Task[None] | None:
+    def run(self) -> Run | None:
         """The request in flight, where there is one and it can be told."""
         ...
 

@@ -14,12 +14,14 @@ from uvicorn.server import ServerState
 
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
 from gateway.core.message import Inbound
+from gateway.core.ports import App
 from gateway.server.answer import Answer
 from gateway.server.arrival import FRAMING, Arrival, BodyOnly
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
-from gateway.server.listener import Asgi, Bound
+from gateway.server.listener import Asgi, Bound, Listener
 from gateway.server.origin import Origin
 from gateway.server.repeat import Repeat
+from gateway.server.run import Run
 from gateway.server.wire import CONTINUE, NEVER, Wire
 
 # Where a connection is: reading a head, reading a body, waiting for the answer, or reading no more.
@@ -35,11 +37,12 @@ class GatewayProtocol(HttpToolsProtocol):
     Implements listener.Connection (for the accept loop), body.Source and answer.Turn (for the request in flight).
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, peer: str, crowded: bool) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, app: App, peer: str, crowded: bool) -> None:
         super().__init__(config, state, {}, asyncio.get_running_loop())
         # uvicorn turns this leniency on because it parses ahead; we do not.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
         self._bound = bound
+        self._serve = app
         self._listener = bound.listener
         self._peer = peer
         self._crowded = crowded
@@ -50,7 +53,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline = NEVER
         self._waiting = b""
         self._retiring = False
-        self._task: asyncio.Task[None] | None = None
+        self._run: Run | None = None
+        self._ready: tuple[Inbound, bool] | None = None
         self._answer: Answer | None = None
         self._arrival = Arrival()
         self._repeat: Repeat | None = None
@@ -60,9 +64,9 @@ class GatewayProtocol(HttpToolsProtocol):
     # What the accept loop asks (listener.Connection).
 
     @property
-    def task(self) -> asyncio.Task[None] | None:
+    def run(self) -> Run | None:
         """The request in flight."""
-        return self._task
+        return self._run
 
     def check(self, now: float) -> None:
         """Act on a deadline that has passed."""
@@ -82,8 +86,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def kill(self) -> None:
         """End now, and the request in flight with it."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._run is not None:
+            self._run.cancel()
         self._wire.cut()
 
     # What the transport tells (asyncio.Protocol).
@@ -101,23 +105,32 @@ class GatewayProtocol(HttpToolsProtocol):
         self._bound.leave(self)
         self._phase = OVER
         self._wire.free()
-        if self._task is not None:
-            self._task.cancel()
+        if self._run is not None:
+            self._run.cancel()
         self.parser = None  # type: ignore[assignment]  # breaks the cycle through the bound callbacks, as uvicorn does
 
     def data_received(self, data: bytes) -> None:
+        if self._waiting:
+            data, self._waiting = self._waiting + data, b""
         while data:
             if self._phase == HEAD:
                 data = self._read_head(data)
+                if data and self._phase == HEAD:
+                    # Answered already. Others have their turn before the next of a pipeline has its.
+                    self._waiting = data
+                    self._wire.pause()
+                    self.loop.call_soon(self._go_on)
+                    return
             elif self._phase == BODY:
                 data = self._read_body(data)
             elif self._phase == ANSWER:
-                self._waiting += data
+                self._waiting = data
                 self._wire.pause()
                 return
             else:
                 self._drop(len(data))
                 return
+        self._start()
 
     def pause_writing(self) -> None:
         self._wire.full(self.loop.time())
@@ -154,6 +167,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._parse(data)
         if end >= 0 and self._phase == HEAD:
             self._fault(BadRequest("head", close=True))
+        if self._phase == ANSWER:
+            self._start()
         return rest
 
     def _read_body(self, data: bytes) -> bytes:
@@ -163,7 +178,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._parse(data)
         if self._phase == BODY and (arrival.remaining == 0 or arrival.is_bloated(self._limits)):
             self._fault(BadRequest("framing of the body", close=True))
-        if self._phase == ANSWER and self._task is None:
+        self._start()
+        if self._phase == ANSWER and self._run is None:
             self._next()
         return rest
 
@@ -221,12 +237,13 @@ class GatewayProtocol(HttpToolsProtocol):
         close = upgrade or self._crowded or not modern or not self.parser.should_keep_alive()
         self._repeat = None if close or arrival.framed else Repeat(arrival.head, method, self.headers, self._limits)
         inbound = self._origin.inbound(method, self.url, "1.1" if modern else "1.0", self.headers, body=body, fault=fault)
-        self._begin(inbound, close=close)
+        # The parser is not done with this call: the request begins when it is, see _start.
+        self._ready = inbound, close
 
     def on_body(self, body: bytes) -> None:
         arrival = self._arrival
         progress = arrival.put(body)
-        if self._task is None and arrival.body is not None:
+        if self._run is None and self._ready is None and arrival.body is not None:
             arrival.body.discard()
         if progress and self._deadline != NEVER:
             self._deadline = self.loop.time() + self._limits.body_idle
@@ -253,27 +270,30 @@ class GatewayProtocol(HttpToolsProtocol):
         self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers, memo=repeat.memo), close=False)
         return True
 
+    def _start(self) -> None:
+        """Begin the request whose head has been read, where there is one: with what is here of its body, so that the app that
+        wants it need not ask for it."""
+        if self._ready is not None:
+            (inbound, close), self._ready = self._ready, None
+            self._begin(inbound, close=close)
+
     def _begin(self, inbound: Inbound, *, close: bool) -> None:
         self._deadline = NEVER
         self._arrival.head = b""
+        if self._listener is not self._bound.listener:
+            self._renew(self._bound.listener)
         self._answer = answer = Answer(self._wire, self, inbound, close=close)
-        self._task = self.loop.create_task(self._serve(inbound, answer))
+        self._run = run = Run(self.loop, self._serve(inbound, answer), self._ended)
+        run.step()
 
-    async def _serve(self, inbound: Inbound, answer: Answer) -> None:
-        app = self._bound.listener.app
-        try:
-            if not isinstance(app, Asgi):
-                await app(inbound, answer)
-        finally:
-            self._task = None
-            self._served(answer)
-
-    def _served(self, answer: Answer) -> None:
+    def _ended(self) -> None:
+        """The app is done with its request; the client may still be sending it."""
+        self._run = None
         if self._wire.is_closing:
             return
-        if not answer.complete:
+        if self._answer is None or not self._answer.complete:
             self._wire.cut()
-        elif answer.close or self._phase == OVER:
+        elif self._answer.close or self._phase == OVER:
             self._finish()
         elif self._phase == ANSWER:
             self._next()
@@ -294,19 +314,32 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._retiring:
             self._finish()
             return
-        if self._wire.is_paused:
-            self._wire.resume()
         if self._waiting:
+            self._go_on()
+        elif self._wire.is_paused:
+            self._wire.resume()
+
+    def _renew(self, listener: Listener) -> None:
+        """The listener's settings were replaced."""
+        self._listener = listener
+        if not isinstance(listener.app, Asgi):
+            self._serve = listener.app
+
+    def _go_on(self) -> None:
+        """Read what has been waiting."""
+        if self._phase == HEAD and not self._wire.is_closing:
+            self._wire.resume()
             waiting, self._waiting = self._waiting, b""
             self.data_received(waiting)
 
     def _fault(self, error: GatewayError) -> None:
         """Something is wrong with what the client sent: it is answered through the app, and nothing more is read."""
+        self._start()
         phase, self._phase = self._phase, OVER
         self._deadline = NEVER
         if phase == HEAD:
             self._begin(self._origin.refused(self._arrival.head, self.headers, error), close=True)
-        elif self._task is not None and self._answer is not None:
+        elif self._run is not None and self._answer is not None:
             self._answer.close = True
             if self._arrival.body is not None:
                 self._arrival.body.fail(error)
@@ -316,7 +349,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _finish(self) -> None:
         """No more requests."""
-        clean = self._phase == HEAD or (self._phase == ANSWER and not self._waiting)
+        clean = self._phase in (HEAD, ANSWER) and not self._waiting
         self._phase = OVER
         self._deadline = NEVER
         self._waiting = b""
@@ -328,7 +361,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _drop(self, size: int) -> None:
         if self._wire.discard(size):
             return
-        if self._task is None:
+        if self._run is None:
             self._wire.close(self.loop.time())
         else:
             self._wire.pause()
@@ -338,7 +371,7 @@ class GatewayProtocol(HttpToolsProtocol):
         body = self._arrival.body
         if self._phase == HEAD and self._arrival.head:
             self._fault(too_slow("the head"))
-        elif self._phase == HEAD or self._task is None:
+        elif self._phase == HEAD or self._run is None:
             self._finish()
         elif self._phase == BODY and body is not None and body.waited_for:
             self._fault(too_slow("the body"))

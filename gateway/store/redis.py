@@ -138,9 +138,11 @@ class RedisCounters:
             if asyncio.get_running_loop().time() < self._retry_at:
                 raise StoreError("unavailable")
             self._connecting = self._begin()
+        connecting = self._connecting
+        await asyncio.sleep(0)  # asyncio.timeout needs a task, see server/run.py
         try:
             async with asyncio.timeout(self._timeout):
-                return await asyncio.shield(self._connecting)
+                return await asyncio.shield(connecting)
         except TimeoutError as error:
             raise StoreError("no connection in time") from error
 

@@ -11,6 +11,7 @@ import httptools
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.message import Field
+from gateway.core.owner import Owner
 from gateway.core.reason import Reason
 from gateway.upstream.alarm import Alarm
 from gateway.upstream.head import BODILESS, CHALLENGES, HEAD_LIMIT, PERSISTENCE, binds_identity, fault_of
@@ -46,7 +47,7 @@ class Connection(asyncio.Protocol):
         self.seen = 0
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._owner: asyncio.Future[Reply] | None = None
+        self._owner: Owner | None = None
         self._stream: BodyStream | None = None
         self._upload: asyncio.Task[None] | None = None
         self._alarm = Alarm(loop, self._ring)
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
         """Whether the next request may go out here."""
         return self._transport is not None and self._owner is None and not self._transport.is_closing()
 
-    def begin(self, head: bytes, *, bodiless: bool, response: float, idle: float) -> "asyncio.Future[Reply]":
+    def begin(self, head: bytes, *, bodiless: bool, response: float, idle: float) -> Owner:
         """Send a request's head (and body, where it is whole); the future brings the answer or its error.
 
         `response` and `idle` are seconds; `bodiless` says that the answer to this method has no body whatever its fields say.
@@ -82,7 +83,7 @@ class Connection(asyncio.Protocol):
         self.seen = 0
         self._reply = None
         self._complete = False
-        owner = self._owner = self._loop.create_future()
+        owner = self._owner = Owner(loop=self._loop)
         self._bodiless = bodiless
         self._response_timeout = response
         self._idle_timeout = idle
@@ -110,7 +111,7 @@ class Connection(asyncio.Protocol):
             await self._drained
             self._alarm.never()
 
-    def disown(self, owner: "asyncio.Future[Reply]") -> None:
+    def disown(self, owner: Owner) -> None:
         """The exchange of `owner` is given up. Another one that runs here by now is not touched."""
         if self._owner is owner:
             self._leave()
@@ -146,6 +147,8 @@ class Connection(asyncio.Protocol):
         elif owner is not None and not owner.done():
             owner.set_exception(error)
         self.abort()
+        if owner is not None:
+            owner.told()
 
     # What the event loop tells
 
@@ -157,13 +160,13 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._alarm.cancel()
         self._wake_writer()
+        self._pool.gone(self)
         if self._owner is not None:
             if self._reply is not None and self._until_close and exc is None:
                 self._keep = False
                 self._finish()
             else:
                 self.fail(UpstreamUnreachable("the upstream closed the connection before its answer was complete"))
-        self._pool.gone(self)
 
     def pause_writing(self) -> None:
         self._full = True
@@ -238,7 +241,7 @@ class Connection(asyncio.Protocol):
 
     def _continue(self, size: int, reply: Reply) -> None:
         """The head is in, the body is not: hand over what there is."""
-        stream = self._stream or self._opened(reply)
+        owner, stream = self._owner, self._stream or self._opened(reply)
         if self._pieces:
             pieces, self._pieces = self._pieces, []
             stream.feed(pieces)
@@ -253,9 +256,11 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._alarm.within(self._idle_timeout)
+        if owner is not None:
+            owner.told()
 
     def _opened(self, reply: Reply) -> BodyStream:
-        owner = cast("asyncio.Future[Reply]", self._owner)
+        owner = cast("Owner", self._owner)
         stream = self._stream = reply.stream = BodyStream(self, owner)
         self._quiet = 0
         self._stop_upload()
@@ -277,6 +282,12 @@ class Connection(asyncio.Protocol):
             reply.body = b"".join(self._pieces)
             owner.set_result(reply)
         self._pieces.clear()
+        self._hand_back()
+        if owner is not None:
+            owner.told()
+
+    def _hand_back(self) -> None:
+        """To the pool where it may serve another exchange; else it ends."""
         unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
         if self._poisoned:
             self._pool.poisoned()

@@ -15,6 +15,7 @@ async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float
     Nothing of the request has been sent yet, so trying the next target is safe for any method.
     Raises UpstreamUnreachable or UpstreamTimeout.
     """
+    await asyncio.sleep(0)  # asyncio.timeout needs a task, see server/run.py
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     error: UpstreamUnreachable | UpstreamTimeout = UpstreamUnreachable("no target")

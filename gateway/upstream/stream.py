@@ -3,6 +3,8 @@
 import asyncio
 from typing import Final, Protocol
 
+from gateway.core.owner import Owner
+
 HIGH: Final = 256 * 1024
 """Bytes held before the upstream is asked to wait."""
 
@@ -11,7 +13,7 @@ class Source(Protocol):
     """The connection a body comes from, as far as the body needs to know it."""
 
     def resume(self) -> None: ...
-    def disown(self, owner: "asyncio.Future[Reply]") -> None: ...
+    def disown(self, owner: Owner) -> None: ...
 
 
 class Reply:
@@ -32,7 +34,7 @@ class BodyStream:
 
     __slots__ = ("_ended", "_error", "_owner", "_pieces", "_source", "_waiter", "size")
 
-    def __init__(self, source: Source, owner: "asyncio.Future[Reply]") -> None:
+    def __init__(self, source: Source, owner: Owner) -> None:
         self._source: Source | None = source
         self._owner = owner
         self._pieces: list[bytes] = []

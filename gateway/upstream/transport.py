@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from gateway.core.errors import InternalError, UpstreamUnreachable
 from gateway.core.message import Outbound, Response
+from gateway.core.owner import Owner
 from gateway.upstream.answer import ResponseFields
 from gateway.upstream.connection import Connection
 from gateway.upstream.head import render
@@ -64,7 +65,7 @@ class UpstreamTransport:
             self._connections.count("gateway.upstream.retries")
             connection = await self._connections.connect(self._connect)
 
-    def _begin(self, connection: Connection, outbound: Outbound) -> "asyncio.Future[Reply]":
+    def _begin(self, connection: Connection, outbound: Outbound) -> Owner:
         """Send the request, or set about it; the future brings the answer's head."""
         try:
             head = render(outbound, connection.lane.authority if self._host_by_target else None)
