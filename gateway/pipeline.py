@@ -64,13 +64,14 @@ def finished(response: Response, inbound: Inbound, exchange: Exchange, finish: F
 
 def claim(door: Door, request: Request) -> tuple[Route, tuple[str, ...]]:
     """The route of a request. A preflight is claimed by the method it announces, where that path answers preflights."""
-    if request.method == "OPTIONS" and b"origin" in request.fields:
-        announced = request.fields.get(b"access-control-request-method")
+    host, fields = request.head.host, request.head.fields
+    if request.method == "OPTIONS" and b"origin" in fields:
+        announced = fields.get(b"access-control-request-method")
         if announced is not None:
-            route, captured = door.table.match(request, announced.decode("latin-1"))
+            route, captured = door.table.match(host, request.segments, announced.decode("latin-1"))
             if route.cors.answers:
                 return route, captured
-    return door.table.match(request, request.method)
+    return door.table.match(host, request.segments, request.method)
 
 
 async def respond(request: Request, route: Route, captured: tuple[str, ...], exchange: Exchange) -> Response:
@@ -95,7 +96,7 @@ async def serve(request: Request, route: Route, service: Service, captured: tupl
         route=route.name or "",
         upstream=service.upstream,
         path=request.path,
-        host=request.host,
+        host=request.head.host,
         params=params,
         now=exchange.time,
         request=request,
@@ -116,14 +117,14 @@ async def serve(request: Request, route: Route, service: Service, captured: tupl
 
 def note_request(exchange: Exchange, request: Request) -> None:
     """What the admitted request tells about the exchange."""
-    exchange.client = request.client
-    exchange.host = request.authority
+    exchange.client = request.head.client
+    exchange.host = request.head.authority
     exchange.path = request.path
     exchange.query = request.query
-    exchange.secure = request.secure
-    exchange.trusted = request.trusted
-    if request.trusted:
-        presented = request.fields.get(b"x-request-id")
+    exchange.secure = request.head.secure
+    exchange.trusted = request.head.trusted
+    if request.head.trusted:
+        presented = request.head.fields.get(b"x-request-id")
         if presented is not None and REQUEST_ID.fullmatch(presented):
             exchange.id = presented.decode("ascii")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gateway.authn import key_file
 from gateway.authz.compile import compile_policies
@@ -33,19 +32,12 @@ class Rehearsal:
         Raises GatewayError for a path or parameter that is refused.
         """
         canonical_path = canonical(path.encode())
-        question = Question(tuple(canonical_path[1:].split("/")), host)
+        segments = tuple(canonical_path[1:].split("/"))
         for door in self.snapshot.doors.values():
-            route, captured = door.table.match(question, method)
+            route, captured = door.table.match(host, segments, method)
             if route.name is not None and route.service is not None:
                 return route.name, route.service.parameters(captured)
         return None
-
-
-class Question(NamedTuple):
-    """What the table of routes reads of a request."""
-
-    segments: tuple[str, ...]
-    host: str
 
 
 def rehearse(loaded: Loaded) -> Rehearsal:

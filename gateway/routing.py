@@ -8,7 +8,7 @@ never falls to a less specific route (CONTRACT 2, Routing).
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from gateway.core.errors import BadRequest
 from gateway.core.path import canonical, decode_segment
@@ -128,6 +128,8 @@ class Node(Generic[T]):
     leaf: Leaf[T] | None = None
     branches: bool = False
     """Whether something other than a literal may claim the next segment too."""
+    ahead: dict[tuple[str, ...], "Node[T]"] = field(default_factory=dict)
+    """Of a root: where all segments but the last lead, if they are literals and nothing else could claim them."""
 
     def find(self, segments: tuple[str, ...], index: int, captured: tuple[str, ...]) -> tuple[Leaf[T], tuple[str, ...]] | None:
         node = self
@@ -144,6 +146,13 @@ class Node(Generic[T]):
             node, index = below, index + 1
         leaf = node.leaf or node.rest
         return None if leaf is None else (leaf, captured)
+
+    def look_ahead(self, ahead: dict[tuple[str, ...], "Node[T]"], segments: tuple[str, ...]) -> None:
+        """Note this node, and all that only literals lead to, under the segments that lead there."""
+        ahead[segments] = self
+        if not self.branches:
+            for segment, below in self.literal.items():
+                below.look_ahead(ahead, (*segments, segment))
 
     def explore(self, segments: tuple[str, ...], index: int, captured: tuple[str, ...]) -> tuple[Leaf[T], tuple[str, ...]] | None:
         """Try every alternative here, most specific first: a branch that leads nowhere is left again."""
@@ -166,15 +175,6 @@ class Entry(Generic[T]):
     methods: tuple[str, ...] | None
     host: str | None
     route: T
-
-
-class Claimable(Protocol):
-    """What is read of a request: its canonical path's segments, and its host in lower case."""
-
-    @property
-    def segments(self) -> tuple[str, ...]: ...
-    @property
-    def host(self) -> str: ...
 
 
 class ConflictError(ValueError):
@@ -200,11 +200,15 @@ class Table(Generic[T]):
         for leaf in leaves:
             if leaf.any is None:
                 leaf.refused = refuse(leaf)
+        for tree in (self._everywhere, *self._hosts.values(), *self._suffixes.values()):
+            tree.look_ahead(tree.ahead, ())
 
-    def match(self, request: Claimable, method: str) -> tuple[T, tuple[str, ...]]:
-        """The route that claims the request, with the captured segments, still escaped."""
-        for tree in self._trees(request.host):
-            found = tree.find(request.segments, 0, ())
+    def match(self, host: str, segments: tuple[str, ...], method: str) -> tuple[T, tuple[str, ...]]:
+        """The route that claims a request for a host (lower case) and a canonical path's segments, with what it captured of
+        them, still escaped."""
+        for tree in self._trees(host):
+            ahead = tree.ahead.get(segments[:-1])
+            found = tree.find(segments, 0, ()) if ahead is None else ahead.find(segments, len(segments) - 1, ())
             if found is not None:
                 leaf, captured = found
                 return leaf.claim(method) or self._missing, captured

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.authn import key_file
 from gateway.authn.key_file import KeyEntry
 from gateway.core.errors import BadRequest
-from gateway.core.message import NO_BODY, Body, Field, Request
+from gateway.core.message import NO_BODY, Body, Field, Head, Request
 from gateway.core.principal import Identity, Principal
 from gateway.core.reason import Reason
 
@@ -89,11 +89,7 @@ def a_request(
         if name in fields:
             repeated.add(name)
         fields.setdefault(name, value)
-    return Request(
-        method=method,
-        path=path,
-        segments=tuple(path.split("/")[1:]),
-        query=None,
+    head = Head(
         host="gw.example",
         authority="gw.example",
         version="1.1",
@@ -107,8 +103,8 @@ def a_request(
         forwarded=(),
         certificate=None,
         listener="main",
-        body=body,
     )
+    return Request(head, method, path, tuple(path.split("/")[1:]), None, body)
 
 
 def a_principal(id: str = "ada", *, issuer: str = "corp", scheme: str = "jwt") -> Principal:

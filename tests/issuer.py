@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from gateway.authn.gate import Authentication
 from gateway.authn.model import Authentication as AuthenticationModel
 from gateway.core.errors import DependencyDown
-from gateway.core.message import NO_BODY, Request
+from gateway.core.message import NO_BODY, Head, Request
 from gateway.core.ports import Fetch, Fetched, SecretSource
 from gateway.core.principal import Identity, Principal
 from gateway.core.secret import Secret
@@ -137,11 +137,7 @@ def request(
     for name, value in fields:
         first.setdefault(name, value)
     names = [name for name, _ in fields]
-    return Request(
-        method=method,
-        path="/",
-        segments=("",),
-        query=None,
+    head = Head(
         host=host,
         authority=host,
         version="1.1",
@@ -155,8 +151,8 @@ def request(
         forwarded=(),
         certificate=certificate,
         listener="main",
-        body=NO_BODY,
     )
+    return Request(head, method, "/", ("",), None, NO_BODY)
 
 
 def bearer(token: str | bytes) -> tuple[bytes, bytes]:

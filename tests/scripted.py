@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any, Self
 
 from gateway.core.exchange import Exchange
-from gateway.core.message import NO_BODY, Body, Field, Outbound, Request, Response
+from gateway.core.message import NO_BODY, Body, Field, Head, Outbound, Request, Response
 from gateway.core.ports import Transport
 from gateway.core.principal import Identity, Principal
 from gateway.upstream.model import RouteTimeouts
@@ -236,11 +236,7 @@ def request(
     fields: dict[bytes, bytes] = {}
     for name, value in headers:
         fields.setdefault(name, value)
-    return Request(
-        method=method,
-        path=path,
-        segments=tuple(path[1:].split("/")),
-        query=query,
+    head = Head(
         host=authority.partition(":")[0],
         authority=authority,
         version="1.1",
@@ -254,8 +250,8 @@ def request(
         forwarded=forwarded,
         certificate=None,
         listener="default",
-        body=body,
     )
+    return Request(head, method, path, tuple(path[1:].split("/")), query, body)
 
 
 def outbound(

@@ -75,7 +75,7 @@ class Gate:
                 return self._by_key(token)
             if self._bearer is None:
                 raise Unauthenticated("bearer: tokens are not accepted here")
-            return self._bearer.remembered(token, request.memo) or await self._bearer.authenticate(token)
+            return self._bearer.remembered(token, request.head.memo) or await self._bearer.authenticate(token)
         except Unauthenticated as error:
             error.headers = error.headers or INVALID
             raise
@@ -89,15 +89,15 @@ class Gate:
         tokens = self._cookies.get(name)
         if tokens is None:
             raise Unauthenticated("cookie: not accepted here")
-        principal = tokens.remembered(value, request.memo) or await tokens.authenticate(value)
+        principal = tokens.remembered(value, request.head.memo) or await tokens.authenticate(value)
         check_origin(request)
         return principal
 
     def _by_certificate(self, request: Request) -> Principal:
         """The client certificate decides only where nothing else is presented and certificates are accepted."""
-        if self._certificates is None or request.certificate is None:
+        if self._certificates is None or request.head.certificate is None:
             raise Unauthenticated("nothing presented", reason=Reason.CREDENTIAL_MISSING, headers=MISSING)
-        return self._certificates.authenticate(request.certificate)
+        return self._certificates.authenticate(request.head.certificate)
 
 
 @final

@@ -29,7 +29,7 @@ class Places:
 
     def find(self, request: Request) -> Presented | None:
         """The one credential in headers and cookies, None when there is none. Raises BadRequest when there are several."""
-        fields = request.fields
+        fields = request.head.fields
         found: Presented | None = None
         value = fields.get(AUTHORIZATION)
         if value is not None:
@@ -38,7 +38,7 @@ class Places:
             if found is not None:
                 raise ambiguous()
             found = (self.key_header, fields[self.key_header], False)
-        if request.repeated and not request.repeated.isdisjoint(self.headers):
+        if request.head.repeated and not request.head.repeated.isdisjoint(self.headers):
             raise ambiguous()
         if self.cookies and COOKIE in fields:
             found = self._with_cookies(request, found)
@@ -64,10 +64,10 @@ def check_origin(request: Request) -> None:
     """
     if request.method in SAFE:
         return
-    origin, site = request.fields.get(b"origin"), request.fields.get(b"sec-fetch-site")
+    origin, site = request.head.fields.get(b"origin"), request.head.fields.get(b"sec-fetch-site")
     if origin is None and site is None:
         raise Forbidden("a write with a cookie needs Origin or Sec-Fetch-Site", reason=Reason.ORIGIN_DENIED)
-    if b"origin" in request.repeated or b"sec-fetch-site" in request.repeated:
+    if b"origin" in request.head.repeated or b"sec-fetch-site" in request.head.repeated:
         raise Forbidden("Origin or Sec-Fetch-Site repeated", reason=Reason.ORIGIN_DENIED)
     if site is not None and site != b"same-origin":
         raise Forbidden("cross-site write with a cookie", reason=Reason.ORIGIN_DENIED)
@@ -77,13 +77,13 @@ def check_origin(request: Request) -> None:
 
 def _own_origin(request: Request) -> str:
     """RFC 6454 6.2: the default port is left out."""
-    scheme = "https" if request.secure else "http"
-    return f"{scheme}://{request.authority.removesuffix(DEFAULT_PORTS[scheme])}"
+    scheme = "https" if request.head.secure else "http"
+    return f"{scheme}://{request.head.authority.removesuffix(DEFAULT_PORTS[scheme])}"
 
 
 def _cookies(request: Request) -> Iterable[tuple[bytes, bytes]]:
     """All cookies of all Cookie fields, names as sent (RFC 6265 5.4; names are case-sensitive)."""
-    for field, value in request.headers:
+    for field, value in request.head.headers:
         if field == COOKIE:
             for pair in value.split(b";"):
                 name, separator, content = pair.partition(b"=")

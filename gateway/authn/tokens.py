@@ -10,12 +10,11 @@ from gateway.authn.model import WAIVED
 from gateway.authn.recent import Recent
 from gateway.authn.token import Malformed, Token
 from gateway.core.errors import Unauthenticated
+from gateway.core.message import MOST_NOTED
 from gateway.core.ports import Clock, Grant
 from gateway.core.principal import Principal
 
 REMEMBERED: Final = 10_000
-MOST_NOTED: Final = 8
-"""Notes of all stages together that one connection's memo holds: a reload makes new stages, the old ones' notes stay."""
 LONGEST: Final = 300.0
 """Seconds after which even a long-lived token is verified again."""
 

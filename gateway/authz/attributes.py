@@ -35,29 +35,29 @@ class Headers:
     def __getitem__(self, name: str) -> str:
         """The value as text. Raises EvaluationError when it is absent, repeated or not UTF-8."""
         key = self._key(name)
-        value = self._request.fields.get(key)
+        value = self._request.head.fields.get(key)
         if value is None:
             raise EvaluationError("no such header")
         return _text(value)
 
     def __contains__(self, name: str) -> bool:
-        return self._key(name) in self._request.fields
+        return self._key(name) in self._request.head.fields
 
     def _key(self, name: str) -> bytes:
         key, request = name.encode(), self._request
-        if key in request.repeated:
+        if key in request.head.repeated:
             raise EvaluationError("the header came more than once")
         plain = folded(key)
-        if any(folded(other) == plain and other != key for other in request.fields):
+        if any(folded(other) == plain and other != key for other in request.head.fields):
             raise EvaluationError("the header came in another spelling")
-        if b"connection" in request.fields and key in _connection_options(request):
+        if b"connection" in request.head.fields and key in _connection_options(request):
             raise EvaluationError("the header is named by Connection")
         return key
 
 
 def _connection_options(request: Request) -> frozenset[bytes]:
     """What is about the client's own connection and goes no further (RFC 9110 7.6.1), lower case."""
-    lines = [value for name, value in request.headers if name == b"connection"]
+    lines = [value for name, value in request.head.headers if name == b"connection"]
     return frozenset(option.strip(b" \t").lower() for option in b",".join(lines).split(b","))
 
 
@@ -130,7 +130,7 @@ REQUEST: Final[dict[str, Variable]] = {
     "request.host": Variable(STRING, ACCESS, ("host",)),
     "request.headers": Variable(NAMED, ACCESS, ("request",), Headers),
     "request.query": Variable(map_of(list_of(STRING)), ACCESS, (), query),
-    "request.client_ip": Variable(STRING, ACCESS, ("request", "client")),
+    "request.client_ip": Variable(STRING, ACCESS, ("request", "head", "client")),
     "request.content_type": Variable(STRING, ACCESS, ("request",), content_type),
 }
 

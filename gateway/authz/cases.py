@@ -11,7 +11,7 @@ from gateway.authz.model import Case, PolicyTest, Subject
 from gateway.authz.policy import Policies
 from gateway.core.decision import AccessRequest
 from gateway.core.errors import GatewayError
-from gateway.core.message import NO_BODY, Field, Request
+from gateway.core.message import NO_BODY, Field, Head, Request
 from gateway.core.principal import Identity, Principal
 
 NOW: Final = "2026-01-01T12:00:00Z"
@@ -125,11 +125,7 @@ def _request(method: str, path: str, query: bytes | None, host: str, case: Case)
     for name, value in case.headers.items():
         headers.extend((name.lower().encode(), text.encode()) for text in ([value] if isinstance(value, str) else value))
     names = [name for name, _ in headers]
-    return Request(
-        method=method,
-        path=path,
-        segments=tuple(path.split("/")[1:]),
-        query=query,
+    head = Head(
         host=host,
         authority=host,
         version="1.1",
@@ -143,8 +139,8 @@ def _request(method: str, path: str, query: bytes | None, host: str, case: Case)
         forwarded=(),
         certificate=None,
         listener="default",
-        body=NO_BODY,
     )
+    return Request(head, method, path, tuple(path.split("/")[1:]), query, NO_BODY)
 
 
 def _case(

@@ -50,6 +50,9 @@ class NoBody:
 
 NO_BODY: Final = NoBody()
 
+MOST_NOTED: Final = 32
+"""Notes that one connection's memo holds. A reload makes new stages, and the old ones' notes stay."""
+
 
 class Inbound:
     """A request as it arrived, nothing checked beyond what the parser checked.
@@ -58,7 +61,7 @@ class Inbound:
     ("" on a unix socket); `secure` whether *this* connection is TLS; `certificate` the DER of a client certificate that
     our own listener verified; `fault` what the server's parser or timers found wrong, to be answered instead of served.
     `memo`, where the header fields are to the byte those of the connection's last request, is what stages concluded from them
-    alone, each under itself as key; it ends with the connection, or when the fields change.
+    alone, each under itself as key and MOST_NOTED in all; it ends with the connection, or when the fields change.
     """
 
     __slots__ = (
@@ -113,19 +116,17 @@ class Inbound:
         return None
 
 
-class Request:
-    """An admitted request. Only `edge.intake` makes one; nobody changes it.
+class Head:
+    """What a request's header fields, and the connection they came on, say. Only `edge.intake` makes one; nobody changes it.
 
-    `path` is the canonical path (CONTRACT 2), ASCII; `segments` its parts after the first slash, still escaped; `query`
-    the raw query byte for byte, None when there is no `?`. `host` is lower case without port, `authority` as sent (lower
-    case). `client` is the client's address, normalised, by the one believed family; `secure` is the client's scheme as
-    believed; `fields` maps a name to its first value, `repeated` names those that came more than once.
-    `certificate` is the client certificate's DER, from our listener or a believed proxy. `memo` is Inbound's.
+    `host` is lower case without port, `authority` as sent (lower case). `client` is the client's address, normalised, by the
+    one believed family; `secure` is the client's scheme as believed; `fields` maps a name to its first value, `repeated` names
+    those that came more than once; `forwarded` are the fields of the believed family. `certificate` is the client
+    certificate's DER, from our listener or a believed proxy. `memo` is Inbound's.
     """
 
     __slots__ = (
         "authority",
-        "body",
         "certificate",
         "client",
         "fields",
@@ -134,13 +135,9 @@ class Request:
         "host",
         "listener",
         "memo",
-        "method",
-        "path",
         "peer",
-        "query",
         "repeated",
         "secure",
-        "segments",
         "trusted",
         "version",
     )
@@ -148,10 +145,6 @@ class Request:
     def __init__(
         self,
         *,
-        method: str,
-        path: str,
-        segments: tuple[str, ...],
-        query: bytes | None,
         host: str,
         authority: str,
         version: str,
@@ -165,14 +158,8 @@ class Request:
         forwarded: tuple[Field, ...],
         certificate: bytes | None,
         listener: str,
-        body: Body,
         memo: dict[object, Any] | None = None,
     ) -> None:
-        self.memo = memo
-        self.method = method
-        self.path = path
-        self.segments = segments
-        self.query = query
         self.host = host
         self.authority = authority
         self.version = version
@@ -181,9 +168,29 @@ class Request:
         self.repeated = repeated
         self.peer = peer
         self.client = client
-        self.secure, self.trusted, self.forwarded = secure, trusted, forwarded
+        self.secure = secure
+        self.trusted = trusted
+        self.forwarded = forwarded
         self.certificate = certificate
         self.listener = listener
+        self.memo = memo
+
+
+class Request:
+    """An admitted request. Only `edge.intake` makes one; nobody changes it.
+
+    `path` is the canonical path (CONTRACT 2), ASCII; `segments` its parts after the first slash, still escaped; `query`
+    the raw query byte for byte, None when there is no `?`. Requests that say the same in their header fields share `head`.
+    """
+
+    __slots__ = ("body", "head", "method", "path", "query", "segments")
+
+    def __init__(self, head: Head, method: str, path: str, segments: tuple[str, ...], query: bytes | None, body: Body) -> None:
+        self.head = head
+        self.method = method
+        self.path = path
+        self.segments = segments
+        self.query = query
         self.body = body
 
 

@@ -98,7 +98,7 @@ class Cors:
         It lists the methods and headers that are allowed, whatever was asked for; `fields` adds the origin. Raises Forbidden
         (origin-denied) for an Origin that is not listed.
         """
-        fields = request.fields
+        fields = request.head.fields
         if not self.answers or request.method != "OPTIONS":
             return None
         if b"origin" not in fields or b"access-control-request-method" not in fields:
@@ -108,11 +108,11 @@ class Cors:
 
     def check(self, request: Request) -> None:
         """Where the policy is enforced, raises Forbidden (origin-denied) for a request of an Origin that is not listed."""
-        if self._enforce and b"origin" in request.fields:
+        if self._enforce and b"origin" in request.head.fields:
             self._demand(request)
 
     def _demand(self, request: Request) -> None:
-        if b"origin" in request.repeated or self.allows(request.fields[b"origin"]) is None:
+        if b"origin" in request.head.repeated or self.allows(request.head.fields[b"origin"]) is None:
             raise Forbidden("origin is not listed", reason=Reason.ORIGIN_DENIED)
 
 

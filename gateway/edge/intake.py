@@ -1,4 +1,4 @@
-"""Is this a decent message? The only maker of a Request.
+"""Is this a decent message? The only maker of a Request and its Head.
 
 Refuses what two servers might read differently (RFC 9112, attacks on framing, Host and path), settles who the client is,
 and hands on one parsed form that is authorised and forwarded alike.
@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import Field, Inbound, Request
+from gateway.core.message import MOST_NOTED, Field, Head, Inbound, Request
 from gateway.core.path import PLAIN, canonical, refuse_query
 from gateway.core.reason import Reason
 from gateway.edge import peer
@@ -57,29 +57,36 @@ class Intake:
         """Admit, or raise BadRequest with the precise reason."""
         if inbound.fault is not None:
             raise inbound.fault
-        headers, target = inbound.headers, inbound.target
-        fields = dict(headers)
-        repeated = NONE_REPEATED if len(fields) == len(headers) else self._repeated(headers, fields)
-        if inbound.method in NOT_IMPLEMENTED or not FRAMING.isdisjoint(fields) or inbound.version != "1.1":
-            self._judge_framing(fields, inbound)
-        authority = fields.get(b"host", b"")
-        host, authority_text = self._authorities.get(authority) or self._host(authority)
-        self._check_name(host, inbound.server_name)
+        memo = inbound.memo
+        head: Head | None = None if memo is None else memo.get(self)
+        if head is None:
+            head = self._head(inbound)
+            if memo is not None and len(memo) < MOST_NOTED:
+                memo[self] = head
+        target = inbound.target
         if b"#" in target or not target.startswith(b"/"):
-            target = origin_form(target, authority)
+            target = origin_form(target, head.fields[b"host"])
         raw_path, mark, query = target.partition(b"?")
         path = raw_path.decode("ascii") if PLAIN.fullmatch(raw_path) else canonical(raw_path)
         if mark:
             judge_query(query)
+        return Request(head, inbound.method, path, tuple(path[1:].split("/")), query if mark else None, inbound.body)
+
+    def _head(self, inbound: Inbound) -> Head:
+        """What everything but the target says. Raises BadRequest."""
+        headers = inbound.headers
+        fields = dict(headers)
+        repeated = NONE_REPEATED if len(fields) == len(headers) else self._repeated(headers, fields)
+        if inbound.method in NOT_IMPLEMENTED or not FRAMING.isdisjoint(fields) or inbound.version != "1.1":
+            self._judge_framing(fields, inbound)
+        named = fields.get(b"host", b"")
+        host, authority = self._authorities.get(named) or self._host(named)
+        self._check_name(host, inbound.server_name)
         trusted = self._trusting and self.trusts(inbound)
         client, secure, certificate = self._told(inbound) if trusted else (inbound.peer, inbound.secure, inbound.certificate)
-        return Request(
-            method=inbound.method,
-            path=path,
-            segments=tuple(path[1:].split("/")),
-            query=query if mark else None,
+        return Head(
             host=host,
-            authority=authority_text,
+            authority=authority,
             version=inbound.version,
             headers=headers,
             fields=fields,
@@ -91,7 +98,6 @@ class Intake:
             forwarded=self._believed(headers) if trusted else (),
             certificate=certificate,
             listener=self._name,
-            body=inbound.body,
             memo=inbound.memo,
         )
 

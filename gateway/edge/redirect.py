@@ -27,5 +27,5 @@ class Redirect:
         if request.method not in READING:
             raise Forbidden("plain HTTP", reason=Reason.TLS_REQUIRED, close=True)
         query = b"?" + request.query if request.query is not None else b""
-        location = f"https://{request.host}{self._port}{request.path}".encode("ascii") + query
+        location = f"https://{request.head.host}{self._port}{request.path}".encode("ascii") + query
         return Response(308, [(b"location", location)], close=True)

@@ -54,15 +54,18 @@ class Validation:
         body.limit = min(body.limit, limit)
 
     def _demand_media_type(self, request: Request) -> None:
-        if b"content-type" in request.repeated:
+        if b"content-type" in request.head.repeated:
             raise BadRequest("content-type repeated", reason=Reason.MEDIA_TYPE)
-        presented = request.fields.get(b"content-type", b"").decode("latin-1")
+        presented = request.head.fields.get(b"content-type", b"").decode("latin-1")
         essence = media_type(presented)
         if not (is_json(essence) if self._media_types is None else essence in self._media_types):
             raise BadRequest("content-type is not listed", reason=Reason.MEDIA_TYPE)
         if self._schema is None:
             return
-        if request.fields.get(b"content-encoding", b"identity").lower() != b"identity" or b"content-encoding" in request.repeated:
+        if (
+            request.head.fields.get(b"content-encoding", b"identity").lower() != b"identity"
+            or b"content-encoding" in request.head.repeated
+        ):
             raise BadRequest("an encoded body cannot be inspected", reason=Reason.MEDIA_TYPE)
         if charset(presented) not in {None, "utf-8"}:
             raise BadRequest("JSON is UTF-8 (RFC 8259 8.1)", reason=Reason.MEDIA_TYPE)

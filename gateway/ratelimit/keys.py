@@ -16,7 +16,7 @@ MAPPED: Final = bytes(10) + b"\xff\xff"
 
 def address(request: Request, _: Principal | None = None) -> str:
     """The client's IPv4 address, or the /64 of its IPv6 address: one subscriber commands a whole /64."""
-    client = request.client
+    client = request.head.client
     return client if ":" not in client else network(client)
 
 

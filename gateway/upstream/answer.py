@@ -94,7 +94,7 @@ class ResponseFields:
             return None
         end = min((found for sign in b"/?#\\" if (found := rest.find(sign)) >= 0), default=len(rest))
         authority = rest[:end].lower()
-        if self._preserve_host and authority == outbound.request.authority.encode("ascii"):
+        if self._preserve_host and authority == outbound.request.head.authority.encode("ascii"):
             return rest[end:]
         return rest[end:] if canonical_origin(scheme + b"://" + authority) in self._origins else None
 

@@ -70,9 +70,9 @@ class RequestFields:
 
     def outbound(self, request: Request, principal: Principal, exchange: Exchange) -> Outbound:
         """Raises BadRequest: path-refused when nothing sensible is left of the path, loop-detected (RFC 9110 7.6.3)."""
-        headers: list[Field] = [self._host or (b"host", request.authority.encode("ascii"))]
+        headers: list[Field] = [self._host or (b"host", request.head.authority.encode("ascii"))]
         headers += self._passed(request)
-        headers.append((b"via", self._appended_via(request) if b"via" in request.fields else self._own_via))
+        headers.append((b"via", self._appended_via(request) if b"via" in request.head.fields else self._own_via))
         headers.append((b"x-request-id", exchange.id.encode("ascii")))
         if self._internal:
             headers += self._forwarding(request)
@@ -84,18 +84,18 @@ class RequestFields:
 
     def _passed(self, request: Request) -> list[Field]:
         """What of the client's own fields goes on, in their order."""
-        verdicts, names = self._verdicts, request.fields
+        verdicts, names = self._verdicts, request.head.fields
         if not verdicts.keys() >= names.keys():
             self._learn(names)
         named = self._named(request) if b"connection" in names else NOTHING
         if named or not CHANGED.isdisjoint(names):
             return self._changed(request, named)
-        return [field for field in request.headers if verdicts[field[0]] == KEEP]
+        return [field for field in request.head.headers if verdicts[field[0]] == KEEP]
 
     def _changed(self, request: Request, named: frozenset[bytes]) -> list[Field]:
         """The same, where a field's value decides as well, or Connection has something to say."""
         headers: list[Field] = []
-        for name, value in request.headers:
+        for name, value in request.head.headers:
             verdict = self._verdicts[name]
             if verdict == DROP or name in named:
                 continue
@@ -123,19 +123,19 @@ class RequestFields:
 
     def _named(self, request: Request) -> frozenset[bytes]:
         """The fields a client's Connection names: about its own connection only (RFC 9110 7.6.1)."""
-        if request.fields[b"connection"] in USUAL_CONNECTION and b"connection" not in request.repeated:
+        if request.head.fields[b"connection"] in USUAL_CONNECTION and b"connection" not in request.head.repeated:
             return NOTHING
-        lines = [line for name, line in request.headers if name == b"connection"]
+        lines = [line for name, line in request.head.headers if name == b"connection"]
         return frozenset(option.strip(b" \t").lower() for option in b",".join(lines).split(b","))
 
     def _forwarding(self, request: Request) -> Sequence[Field]:
         """From where it comes: the same for all requests of a peer, unless a proxy we believe said more."""
-        if request.forwarded:
+        if request.head.forwarded:
             return forwarding.continued(request)
-        return self._origin(request.peer, request.authority, request.secure)
+        return self._origin(request.head.peer, request.head.authority, request.head.secure)
 
     def _appended_via(self, request: Request) -> bytes:
-        line = b", ".join(value for name, value in request.headers if name == b"via")
+        line = b", ".join(value for name, value in request.head.headers if name == b"via")
         hops = [hop.split() for hop in line.split(b",") if hop.strip()]
         seen = any(len(hop) > 1 and hop[1].lower() == self._pseudonym for hop in hops)
         if seen or len(hops) > MOST_HOPS:

@@ -14,7 +14,7 @@ def origin(peer: str, authority: str, secure: bool) -> tuple[Field, ...]:
 def continued(request: Request) -> tuple[Field, ...]:
     """The same fields behind what proxies we believe have said."""
     forwarded, chain = _believed(request)
-    return _fields(forwarded, chain, request.peer, request.authority, secure=request.secure)
+    return _fields(forwarded, chain, request.head.peer, request.head.authority, secure=request.head.secure)
 
 
 def _fields(forwarded: list[bytes], chain: list[bytes], peer: str, authority: str, *, secure: bool) -> tuple[Field, ...]:
@@ -31,13 +31,13 @@ def _fields(forwarded: list[bytes], chain: list[bytes], peer: str, authority: st
 
 def _believed(request: Request) -> tuple[list[bytes], list[bytes]]:
     """The elements of Forwarded and of X-Forwarded-For before ours: the believed family as it came, the other from it."""
-    if not request.trusted or not request.forwarded:
+    if not request.head.trusted or not request.head.forwarded:
         return [], []
-    forwarded = [value for name, value in request.forwarded if name == b"forwarded" and value]
-    chain = [value for name, value in request.forwarded if name == b"x-forwarded-for" and value]
-    if request.client != request.peer:
-        forwarded = forwarded or [b"for=" + _node(request.client)]
-        chain = chain or [request.client.encode("ascii")]
+    forwarded = [value for name, value in request.head.forwarded if name == b"forwarded" and value]
+    chain = [value for name, value in request.head.forwarded if name == b"x-forwarded-for" and value]
+    if request.head.client != request.head.peer:
+        forwarded = forwarded or [b"for=" + _node(request.head.client)]
+        chain = chain or [request.head.client.encode("ascii")]
     return forwarded, chain
 
 

@@ -38,7 +38,7 @@ def refused(arrived: Inbound, **keys: Any) -> BadRequest:
 def test_a_plain_request_is_admitted_with_its_parts() -> None:
     request = admit(inbound(b"/a/b?x=1&y=%20"))
     assert (request.path, request.segments, request.query) == ("/a/b", ("a", "b"), b"x=1&y=%20")
-    assert (request.host, request.authority, request.client, request.secure) == (
+    assert (request.head.host, request.head.authority, request.head.client, request.head.secure) == (
         "api.example.com",
         "api.example.com",
         "198.51.100.9",
@@ -70,7 +70,7 @@ def test_two_hosts_are_refused() -> None:
     "host", [b"API.Example.COM", b"api.example.com.", b"api.example.com:443", b"Api.Example.Com.:8443"], ids=repr
 )
 def test_spellings_of_one_host_are_one_host(host: bytes) -> None:
-    assert admit(inbound(host=host), hosts=["api.example.com"]).host == "api.example.com"
+    assert admit(inbound(host=host), hosts=["api.example.com"]).head.host == "api.example.com"
 
 
 @pytest.mark.parametrize("host", [b"evil.example.com", b"example.com", b"xapi.example.com", b"tools.example.org"], ids=repr)
@@ -79,7 +79,7 @@ def test_a_host_not_served_is_misdirected(host: bytes) -> None:
 
 
 def test_a_wildcard_host_serves_what_is_beneath_it() -> None:
-    assert admit(inbound(host=b"a.b.tools.example.org"), hosts=["*.tools.example.org"]).host == "a.b.tools.example.org"
+    assert admit(inbound(host=b"a.b.tools.example.org"), hosts=["*.tools.example.org"]).head.host == "a.b.tools.example.org"
 
 
 def test_an_absolute_target_must_agree_with_host() -> None:
@@ -167,7 +167,7 @@ RFC7239 = {"trusted_proxies": ["10.0.0.0/8"], "client_address": "forwarded"}
     ids=repr,
 )
 def test_the_client_is_the_right_most_hop_that_is_not_trusted(line: bytes, client: str) -> None:
-    assert admit(inbound(peer="10.0.0.1", headers=[(b"x-forwarded-for", line)]), **PROXY).client == client
+    assert admit(inbound(peer="10.0.0.1", headers=[(b"x-forwarded-for", line)]), **PROXY).head.client == client
 
 
 @pytest.mark.parametrize("line", [b"unknown", b"localhost", b"0x7f.1", b"010.0.0.1", b"1.2.3"], ids=repr)
@@ -179,13 +179,18 @@ def test_a_stranger_cannot_say_who_he_is() -> None:
     headers = [(b"x-forwarded-for", b"10.0.0.1"), (b"x-forwarded-proto", b"https"), (b"forwarded", b"for=10.0.0.1;proto=https")]
     for keys in (PROXY, RFC7239, {}):
         request = admit(inbound(peer="198.51.100.9", headers=headers), **keys)
-        assert (request.client, request.secure, request.trusted, request.forwarded) == ("198.51.100.9", False, False, ())
+        assert (request.head.client, request.head.secure, request.head.trusted, request.head.forwarded) == (
+            "198.51.100.9",
+            False,
+            False,
+            (),
+        )
 
 
 def test_only_the_configured_family_is_believed() -> None:
     headers = [(b"forwarded", b"for=203.0.113.8"), (b"x-forwarded-for", b"203.0.113.7")]
-    assert admit(inbound(peer="10.0.0.1", headers=headers), **PROXY).client == "203.0.113.7"
-    assert admit(inbound(peer="10.0.0.1", headers=headers), **RFC7239).client == "203.0.113.8"
+    assert admit(inbound(peer="10.0.0.1", headers=headers), **PROXY).head.client == "203.0.113.7"
+    assert admit(inbound(peer="10.0.0.1", headers=headers), **RFC7239).head.client == "203.0.113.8"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +207,7 @@ def test_only_the_configured_family_is_believed() -> None:
 )
 def test_rfc_7239_is_read_as_written(line: bytes, client: str, secure: bool) -> None:
     request = admit(inbound(peer="10.0.0.1", headers=[(b"forwarded", line)]), **RFC7239)
-    assert (request.client, request.secure) == (client, secure)
+    assert (request.head.client, request.head.secure) == (client, secure)
 
 
 @pytest.mark.parametrize("line", [b'for="1.1.1.1', b"for=1.1.1.1;for=2.2.2.2", b"for", b"for=1.1.1.1;proto=ftp"], ids=repr)
@@ -212,8 +217,8 @@ def test_a_broken_forwarded_field_is_refused(line: bytes) -> None:
 
 def test_the_scheme_is_the_trusted_proxys_word() -> None:
     headers = [(b"x-forwarded-for", b"203.0.113.7"), (b"x-forwarded-proto", b"https")]
-    assert admit(inbound(peer="10.0.0.1", headers=headers), **PROXY).secure is True
-    assert admit(inbound(peer="10.0.0.1", headers=headers[:1], secure=True), **PROXY).secure is True
+    assert admit(inbound(peer="10.0.0.1", headers=headers), **PROXY).head.secure is True
+    assert admit(inbound(peer="10.0.0.1", headers=headers[:1], secure=True), **PROXY).head.secure is True
 
 
 DER = b"\x30\x03\x02\x01\x01"
@@ -223,16 +228,16 @@ CONVEYED = (b"client-cert", b":" + base64.b64encode(DER) + b":")
 def test_a_conveyed_certificate_counts_only_from_a_proxy_that_proved_itself() -> None:
     keys = {"trusted_proxies": ["10.0.0.0/8"], "client_certificate": "client-cert"}
     believed = inbound(peer="10.0.0.1", headers=[CONVEYED], certificate=b"proxy", secure=True)
-    assert admit(believed, **keys).certificate == DER
+    assert admit(believed, **keys).head.certificate == DER
     over_plaintext = inbound(peer="10.0.0.1", headers=[CONVEYED])
-    assert admit(over_plaintext, **keys).certificate is None
+    assert admit(over_plaintext, **keys).head.certificate is None
     stranger = inbound(peer="198.51.100.9", headers=[CONVEYED], certificate=b"own", secure=True)
-    assert admit(stranger, **keys).certificate == b"own"
+    assert admit(stranger, **keys).head.certificate == b"own"
 
 
 def test_a_proxys_own_certificate_never_stands_for_its_client() -> None:
     keys = {"trusted_proxies": ["10.0.0.0/8"], "client_certificate": "client-cert"}
-    assert admit(inbound(peer="10.0.0.1", certificate=b"proxy", secure=True), **keys).certificate is None
+    assert admit(inbound(peer="10.0.0.1", certificate=b"proxy", secure=True), **keys).head.certificate is None
 
 
 def test_the_nearest_element_of_xfcc_is_the_certificate() -> None:
@@ -242,7 +247,7 @@ def test_the_nearest_element_of_xfcc_is_the_certificate() -> None:
     request = admit(
         inbound(peer="10.0.0.1", headers=[(b"x-forwarded-client-cert", line)], certificate=b"proxy", secure=True), **keys
     )
-    assert request.certificate == DER
+    assert request.head.certificate == DER
 
 
 @pytest.mark.parametrize("value", [b"abc", b":abc", b":!!!!:", b"::::"], ids=repr)
@@ -254,5 +259,5 @@ def test_a_conveyed_certificate_that_is_none_is_refused(value: bytes) -> None:
 
 def test_with_client_certificates_host_must_be_the_name_the_connection_was_made_for() -> None:
     tls = {"certificate": "a", "key": {"file": "b"}, "client_ca": "c", "client_auth": "require"}
-    assert admit(inbound(server_name="API.example.com"), tls=tls).host == "api.example.com"
+    assert admit(inbound(server_name="API.example.com"), tls=tls).head.host == "api.example.com"
     assert refused(inbound(server_name="other.example.com"), tls=tls).status == 421
