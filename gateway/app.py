@@ -18,7 +18,8 @@ CLIENT_GONE: Final = "client-gone"
 
 DIGITS: Final = 19
 """Random hexadecimal digits of one id."""
-PAGE: Final = DIGITS * 128
+PAGE: Final = 128
+"""Ids made at once."""
 TIME: Final = (1 << 48) - 1
 VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
@@ -33,20 +34,27 @@ class Evidence(Protocol):
 class RequestIds:
     """Makes UUIDv7s (RFC 9562 5.7): sortable by time, unguessable otherwise. Asks the system for randomness a page at a time."""
 
-    __slots__ = ("_at", "_page")
+    __slots__ = ("_millisecond", "_random", "_time")
 
     def __init__(self) -> None:
-        self._page = ""
-        self._at = 0
+        self._random: list[str] = []
+        self._millisecond = -1
+        self._time = ""
 
     def __call__(self, now: float) -> str:
-        at = self._at
-        if at >= len(self._page):
-            self._page, at = os.urandom(PAGE).hex(), 0
-        self._at = at + DIGITS
-        random = self._page[at : at + DIGITS]
-        time = f"{int(now * 1000) & TIME:012x}"
-        return f"{time[:8]}-{time[8:]}-7{random[:3]}-{VARIANT[random[3]]}{random[4:7]}-{random[7:]}"
+        if not self._random:
+            self._random = page(os.urandom(PAGE * DIGITS).hex())
+        millisecond = int(now * 1000)
+        if millisecond != self._millisecond:
+            time = f"{millisecond & TIME:012x}"
+            self._millisecond, self._time = millisecond, f"{time[:8]}-{time[8:]}-7"
+        return self._time + self._random.pop()
+
+
+def page(digits: str) -> list[str]:
+    """The random parts of PAGE ids, made of so many hexadecimal digits."""
+    parts = [digits[at : at + DIGITS] for at in range(0, PAGE * DIGITS, DIGITS)]
+    return [f"{part[:3]}-{VARIANT[part[3]]}{part[4:7]}-{part[7:]}" for part in parts]
 
 
 class GatewayApp:

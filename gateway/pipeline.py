@@ -9,7 +9,7 @@ from gateway.authz.policy import enforce
 from gateway.core.decision import AccessRequest
 from gateway.core.errors import GatewayError, InternalError
 from gateway.core.exchange import Exchange
-from gateway.core.message import Inbound, Request, Response
+from gateway.core.message import NO_BODY, Inbound, Request, Response
 from gateway.edge.finish import Finish
 from gateway.edge.problem import render
 from gateway.snapshot import Door, Route, Service
@@ -76,9 +76,11 @@ def claim(door: Door, request: Request) -> tuple[Route, tuple[str, ...]]:
 
 async def respond(request: Request, route: Route, captured: tuple[str, ...], exchange: Exchange) -> Response:
     """Carry an admitted request through the rooms, to its upstream and back."""
-    if (answer := route.cors.preflight(request)) is not None:
+    if request.method == "OPTIONS" and (answer := route.cors.preflight(request)) is not None:
         return answer
-    exchange.allowances = await route.address_limits.spend(request, None)
+    limits = route.address_limits
+    allowances = limits.take(request, None)
+    exchange.allowances = await limits.spend(request, None) if allowances is None else allowances
     if route.answer is not None:
         return route.answer(request)
     assert route.service is not None  # noqa: S101  a route answers itself or leads to a service, see build.py
@@ -86,28 +88,24 @@ async def respond(request: Request, route: Route, captured: tuple[str, ...], exc
 
 
 async def serve(request: Request, route: Route, service: Service, captured: tuple[str, ...], exchange: Exchange) -> Response:
-    """The stages of a route that leads to an upstream."""
+    """The stages of a route that leads to an upstream. What need not wait is not awaited: that costs as much as a stage."""
     exchange.upstream = service.upstream
     params = exchange.params = service.parameters(captured)
     route.cors.check(request)
-    principal = exchange.principal = await service.gate.authenticate(request)
-    access = AccessRequest(
-        method=request.method,
-        route=route.name or "",
-        upstream=service.upstream,
-        path=request.path,
-        host=request.head.host,
-        params=params,
-        now=exchange.time,
-        request=request,
-    )
+    principal = exchange.principal = service.gate.recalled(request) or await service.gate.authenticate(request)
+    access = AccessRequest(request, route.name or "", service.upstream, params, exchange.time)
     decision = exchange.decision = service.policy.decide(principal, access)
     permit = enforce(principal, access, decision)
-    exchange.allowances += await service.principal_limits.spend(request, principal)
-    await service.validation.validate(request)
+    limits = service.principal_limits
+    allowances = limits.take(request, principal)
+    exchange.allowances += await limits.spend(request, principal) if allowances is None else allowances
+    if request.body is not NO_BODY or service.validation.wants_body:
+        await service.validation.validate(request)
     outbound = service.fields.outbound(request, principal, exchange)
     exchange.upstream_target = outbound.target  # before a credential may become part of it
-    await service.injector.inject(outbound, permit)
+    coming = service.injector.inject(outbound, permit)
+    if coming is not None:
+        await coming
     exchange.credential = service.injector.name
     sent = exchange.upstream_started = monotonic()
     response = await service.transport.send(outbound)
@@ -117,14 +115,15 @@ async def serve(request: Request, route: Route, service: Service, captured: tupl
 
 def note_request(exchange: Exchange, request: Request) -> None:
     """What the admitted request tells about the exchange."""
-    exchange.client = request.head.client
-    exchange.host = request.head.authority
+    head = request.head
+    exchange.client = head.client
+    exchange.host = head.authority
     exchange.path = request.path
     exchange.query = request.query
-    exchange.secure = request.head.secure
-    exchange.trusted = request.head.trusted
-    if request.head.trusted:
-        presented = request.head.fields.get(b"x-request-id")
+    exchange.secure = head.secure
+    exchange.trusted = head.trusted
+    if head.trusted:
+        presented = head.fields.get(b"x-request-id")
         if presented is not None and REQUEST_ID.fullmatch(presented):
             exchange.id = presented.decode("ascii")
 

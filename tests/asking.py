@@ -36,16 +36,7 @@ def an_access(
     """A question about a route."""
     request: Request = a_request(method, headers=headers, client=client, path=path)
     request.query = query
-    return AccessRequest(
-        method=method,
-        route=route,
-        upstream="chat",
-        path=path,
-        host="gw.example",
-        params={"org_id": "org_9"} if params is None else params,
-        now=now,
-        request=request,
-    )
+    return AccessRequest(request, route, "chat", {"org_id": "org_9"} if params is None else params, now)
 
 
 def an_identity(id: str = "alice", *, issuer: str = "corp", scheme: str = "jwt", **facts: Any) -> Identity:

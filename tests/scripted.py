@@ -262,6 +262,12 @@ def outbound(
     return Outbound(method=method, target=target, headers=[(b"host", b"upstream.example"), *headers], body=body, request=admitted)
 
 
+def fields_of(outbound: Outbound) -> list[Field]:
+    """All header fields of a request to an upstream, those rendered already among them."""
+    split = [line.partition(b": ") for line in outbound.lines.split(b"\r\n")[:-1]]
+    return outbound.headers + [(name, value) for name, _, value in split]
+
+
 def principal(issuer: str = "corp", id: str = "alice") -> Principal:
     return Principal(Identity(id=id, issuer=issuer, scheme="jwt"))
 

@@ -55,6 +55,15 @@ class Gate:
         self._holders = holders
         self._certificates = certificates
 
+    def recalled(self, request: Request) -> Principal | None:
+        """Who is asking, where that is known without asking again: nobody is to be asked, or this very head came before with
+        a token that still counts. None: `authenticate`.
+        """
+        if self._anonymous is not None:
+            return self._anonymous
+        memo = request.head.memo
+        return None if memo is None or self._bearer is None else self._bearer.recalled(memo)
+
     async def authenticate(self, request: Request) -> Principal:
         """Who is asking. Raises Unauthenticated with a challenge, BadRequest for several credentials, Forbidden for a
         cookie-borne write from elsewhere, DependencyDown when it cannot be decided.
@@ -89,7 +98,7 @@ class Gate:
         tokens = self._cookies.get(name)
         if tokens is None:
             raise Unauthenticated("cookie: not accepted here")
-        principal = tokens.remembered(value, request.head.memo) or await tokens.authenticate(value)
+        principal = tokens.remembered(value, None) or await tokens.authenticate(value)
         check_origin(request)
         return principal
 

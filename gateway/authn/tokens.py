@@ -42,22 +42,27 @@ class Tokens:
         self._digest = hashlib.blake2b(key=os.urandom(32), digest_size=32)
         self._verified: Recent[bytes, Verified] = Recent(REMEMBERED)
 
-    def remembered(self, raw: bytes, memo: dict[object, Any] | None) -> Principal | None:
-        """Who presented this very token before, None when that must be found out (again). `memo` is the request's."""
-        known: Verified | None = None if memo is None else memo.get(self)
+    def recalled(self, memo: dict[object, Any]) -> Principal | None:
+        """Who presented this very head before, None when that must be found out (again). `memo` is the head's."""
+        known: Verified | None = memo.get(self)
         if known is None:
-            if len(raw) > self._limit:
-                return None
-            known = self._verified.get(self._key(raw))
-            if known is None:
-                return None
-        if known[1] > self._clock.now() and known[2].keys.revision == known[3]:
-            if memo is not None and len(memo) < MOST_NOTED:
-                memo[self] = known
+            return None
+        if self._counts(known):
             return known[0]
-        if memo is not None:
-            memo.pop(self, None)
+        del memo[self]
         return None
+
+    def remembered(self, raw: bytes, memo: dict[object, Any] | None) -> Principal | None:
+        """Who presented this very token before, None when that must be found out (again). Noted in the head's memo."""
+        known = self._verified.get(self._key(raw)) if len(raw) <= self._limit else None
+        if known is None or not self._counts(known):
+            return None
+        if memo is not None and len(memo) < MOST_NOTED:
+            memo[self] = known
+        return known[0]
+
+    def _counts(self, known: Verified) -> bool:
+        return known[1] > self._clock.now() and known[2].keys.revision == known[3]
 
     def _key(self, raw: bytes) -> bytes:
         digest = self._digest.copy()

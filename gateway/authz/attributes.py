@@ -121,13 +121,13 @@ GRANTED: Final[dict[str, Variable]] = {
 RESOURCE: Final[dict[str, Variable]] = {
     "resource.route": Variable(STRING, ACCESS, ("route",)),
     "resource.params": Variable(map_of(STRING), ACCESS, ("params",)),
-    "resource.path": Variable(STRING, ACCESS, ("path",)),
+    "resource.path": Variable(STRING, ACCESS, ("request", "path")),
     "resource.upstream": Variable(STRING, ACCESS, ("upstream",)),
 }
 
 REQUEST: Final[dict[str, Variable]] = {
-    "request.method": Variable(STRING, ACCESS, ("method",)),
-    "request.host": Variable(STRING, ACCESS, ("host",)),
+    "request.method": Variable(STRING, ACCESS, ("request", "method")),
+    "request.host": Variable(STRING, ACCESS, ("request", "head", "host")),
     "request.headers": Variable(NAMED, ACCESS, ("request",), Headers),
     "request.query": Variable(map_of(list_of(STRING)), ACCESS, (), query),
     "request.client_ip": Variable(STRING, ACCESS, ("request", "head", "client")),

@@ -109,14 +109,11 @@ def access_request(case: Case, policies: Policies, match: Match) -> AccessReques
         return None
     route, params = found
     return AccessRequest(
-        method=method,
-        route=route,
-        upstream=policies.facts[route].upstream,
-        path=path,
-        host=host,
-        params=params,
-        now=Timestamp.parse(case.now or NOW).nanoseconds / NANOSECONDS,
-        request=_request(method, path, query.encode() if mark else None, host, case),
+        _request(method, path, query.encode() if mark else None, host, case),
+        route,
+        policies.facts[route].upstream,
+        params,
+        Timestamp.parse(case.now or NOW).nanoseconds / NANOSECONDS,
     )
 
 

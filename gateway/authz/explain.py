@@ -76,7 +76,7 @@ class Explanation:
 
     def _head(self) -> str:
         facts = [
-            f"{self.decision.effect.upper()}  {_printable(self.access.method)} {_printable(self.access.path)}",
+            f"{self.decision.effect.upper()}  {_printable(self.access.request.method)} {_printable(self.access.request.path)}",
             f"subject={_printable(self.principal.id)}",
             f"issuer={_printable(self.principal.issuer)}",
             f"route {self.access.route}",
@@ -106,8 +106,8 @@ class Explanation:
             "capped": decision.capped,
             "errors": list(decision.errors),
             "shadow": None if decision.shadow is None else {"rule": decision.shadow[0], "allow": decision.shadow[1]},
-            "method": self.access.method,
-            "path": self.access.path,
+            "method": self.access.request.method,
+            "path": self.access.request.path,
             "route": self.access.route,
             "subject": self.principal.id,
             "issuer": self.principal.issuer,
@@ -120,7 +120,7 @@ def explain(policies: Policies, principal: Principal, access: AccessRequest) -> 
     """Decide, and say why. Raises KeyError for an unknown route and BadRequest query-invalid where deciding does."""
     policy = policies.route(access.route)
     decision = policy.decide(principal, access)
-    traces = tuple(_traced(row, principal, access) for row in policy.cell(access.method).rows())
+    traces = tuple(_traced(row, principal, access) for row in policy.cell(access.request.method).rows())
     return Explanation(decision, principal, access, policies.revision, traces)
 
 

@@ -68,7 +68,7 @@ class RoutePolicy:
 
     def decide(self, principal: Principal, access: AccessRequest) -> Decision:
         """The answer, always one: Raises only BadRequest query-invalid, where a rule reads a query that cannot be decoded."""
-        cell = self._cells.get(access.method, self._other)
+        cell = self._cells.get(access.request.method, self._other)
         errors: list[str] = []
         mask = principal.mask
         rule = first(cell.denies, principal, access, mask, errors) if cell.denies else None

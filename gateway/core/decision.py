@@ -10,33 +10,18 @@ from gateway.core.principal import Principal
 class AccessRequest:
     """One question: this action, on this resource, in this environment. What conditions read beside the principal.
 
-    `method` is the action as policies name it (HEAD is asked as HEAD); `params` are decoded path parameters; `now` is
-    Unix time. Headers and the query are decoded by whoever reads them, from `request`, so that a rule that reads neither
-    costs nothing; `query` keeps the decoded one for the next reader.
+    `params` are decoded path parameters; `now` is Unix time. The method, the headers and the query are read from `request` by
+    whoever needs them, so that a rule that reads none costs nothing; `query` keeps the decoded one for the next reader.
     """
 
-    __slots__ = ("host", "method", "now", "params", "path", "query", "request", "route", "upstream")
+    __slots__ = ("now", "params", "query", "request", "route", "upstream")
 
-    def __init__(
-        self,
-        *,
-        method: str,
-        route: str,
-        upstream: str,
-        path: str,
-        host: str,
-        params: Mapping[str, str],
-        now: float,
-        request: Request,
-    ) -> None:
-        self.method = method
+    def __init__(self, request: Request, route: str, upstream: str, params: Mapping[str, str], now: float) -> None:
+        self.request = request
         self.route = route
         self.upstream = upstream
-        self.path = path
-        self.host = host
         self.params = params
         self.now = now
-        self.request = request
         self.query: dict[str, list[str]] | None = None
 
 

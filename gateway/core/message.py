@@ -3,13 +3,27 @@
 Header names are lower-case bytes, values raw bytes without surrounding white space, in the order received.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, Protocol
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, InternalError
 
 Field = tuple[bytes, bytes]
 """One header field: lower-case name, value."""
+
+
+def lines(fields: Iterable[Field]) -> bytes:
+    """Fields in wire form, each with its CRLF. Raises InternalError where one would break out of its line."""
+    made = [b"%b: %b" % field for field in fields]
+    rendered = b"".join([line + b"\r\n" for line in made])
+    if not is_lines(rendered, len(made)):
+        raise InternalError("a header field would have broken out of its line")
+    return rendered
+
+
+def is_lines(rendered: bytes, count: int) -> bool:
+    """Whether these are `count` lines and nothing else: CR, LF or NUL within one never leave (CVE-2023-27493)."""
+    return rendered.count(b"\n") == count and rendered.count(b"\r") == count and b"\0" not in rendered
 
 
 class Body(Protocol):
@@ -198,10 +212,11 @@ class Outbound:
     """A request prepared for the upstream; the injector and the transport are its last readers.
 
     `target` is path and query as they will stand on the wire. `secrets` are the raw values an injector added, so that
-    the transport can keep them out of the answer. `headers` carry no framing fields: the transport frames the body.
+    the transport can keep them out of the answer. `headers` carry no framing fields: the transport frames the body. `lines`
+    are further fields in wire form, each with its CRLF: those that are the same for many requests, rendered and judged once.
     """
 
-    __slots__ = ("body", "head", "headers", "method", "request", "secrets", "target")
+    __slots__ = ("body", "head", "headers", "lines", "method", "request", "secrets", "target")
 
     def __init__(self, *, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
         self.method = method
@@ -209,6 +224,7 @@ class Outbound:
         self.headers = headers
         self.body = body
         self.request = request
+        self.lines = b""
         self.secrets: tuple[bytes, ...] = ()
         self.head = method == "HEAD"
 

@@ -1,6 +1,6 @@
 """What two rooms share without knowing each other. `build.py` hands the implementations in."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from gateway.core.decision import Permit
@@ -76,8 +76,11 @@ class Injector(Protocol):
     sets: frozenset[bytes]
     """Header fields it sets, lower case: removed from every request before, in any spelling."""
 
-    async def inject(self, outbound: Outbound, permit: Permit) -> None:
-        """Raises DependencyDown when the credential cannot be had: never an unauthenticated forward."""
+    def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[None] | None:
+        """What to wait for until the credential is there, None when it is there already.
+
+        Raises DependencyDown when the credential cannot be had: never an unauthenticated forward.
+        """
         ...
 
 
@@ -89,6 +92,10 @@ class Transport(Protocol):
 
 class Limits(Protocol):
     """All limits of one stage of one route, spent together or not at all."""
+
+    def take(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...] | None:
+        """Spend without waiting; None, with nothing spent, where one has to wait, see `spend`. Raises LimitExceeded."""
+        ...
 
     async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
         """Raises LimitExceeded, or DependencyDown when the store is gone and the mode is `closed`."""

@@ -28,7 +28,7 @@ class CookieInjector:
         self._cookie = cookie
         self._placed = Placed(source, cookie_value)
 
-    async def inject(self, outbound: Outbound, permit: Permit) -> None:
+    def inject(self, outbound: Outbound, permit: Permit) -> None:
         value = self._placed.refresh()
         kept = [pair for name, line in outbound.headers if name == b"cookie" for pair in line.split(b";") if not self._names(pair)]
         kept.append(self._cookie.encode("ascii") + b"=" + value)

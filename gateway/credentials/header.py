@@ -18,7 +18,7 @@ class HeaderInjector:
         self.sets: frozenset[bytes] = frozenset((self._field,))
         self._placed = Placed(source, form)
 
-    async def inject(self, outbound: Outbound, permit: Permit) -> None:
+    def inject(self, outbound: Outbound, permit: Permit) -> None:
         outbound.headers.append((self._field, self._placed.refresh()))
         outbound.secrets += self._placed.echoes
 

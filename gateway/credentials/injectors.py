@@ -19,7 +19,7 @@ class NoCredential:
     name: str | None = None
     sets: frozenset[bytes] = frozenset()
 
-    async def inject(self, outbound: Outbound, permit: Permit) -> None:
+    def inject(self, outbound: Outbound, permit: Permit) -> None:
         return
 
 

@@ -29,7 +29,7 @@ class QueryInjector:
         self._written = quote(parameter, safe="").encode("ascii")
         self._placed = Placed(source, escaped)
 
-    async def inject(self, outbound: Outbound, permit: Permit) -> None:
+    def inject(self, outbound: Outbound, permit: Permit) -> None:
         value = self._placed.refresh()
         path, _, query = outbound.target.partition(b"?")
         kept = [piece for piece in query.split(b"&") if piece and not self._names(piece)]

@@ -22,11 +22,13 @@ BODYLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 class Validation:
     """What one route's requests must look like. `schema` is the text of the file that `body` names."""
 
-    __slots__ = ("_limit", "_media_types", "_schema")
+    __slots__ = ("_limit", "_media_types", "_schema", "wants_body")
 
     def __init__(self, config: Validate, *, schema: bytes | None = None) -> None:
         """Raises ValueError, naming the place in the schema, for a schema that is none or looks beyond itself."""
         self._schema = Schema(schema) if schema is not None else None
+        self.wants_body = schema is not None
+        """Whether a request without a body has to be looked at."""
         self._limit = config.body_limit
         if self._limit is None and self._schema is not None:
             self._limit = INSPECTED

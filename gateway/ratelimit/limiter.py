@@ -4,9 +4,9 @@ burst, by algorithm: a bucket holds `burst` (else `limit`) and refills at the ra
 `limit` in their window, and where `burst` is given at most that many at once: beyond it requests keep the rate's pace.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.errors import DependencyDown, LimitExceeded
 from gateway.core.exchange import Allowance
@@ -28,6 +28,9 @@ class NoLimits:
     """A stage without any limit."""
 
     __slots__ = ()
+
+    def take(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
+        return ()
 
     async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
         return ()
@@ -76,15 +79,17 @@ def quotas(name: str, rule: Rule) -> tuple[Quota, ...]:
     return (counted, Quota(f"{name}/pace", "bucket", rule.burst, interval))
 
 
-class Bound:
-    """A limit on one route: the limit, and whose counter a request uses there."""
+class Bound(NamedTuple):
+    """A limit on one route: the limit, its counter, and under which key a request counts there."""
 
-    __slots__ = ("key", "limit", "take")
+    limit: Limit
+    take: Callable[[str, int], Taken]
+    key: keys.KeyOf
 
-    def __init__(self, limit: Limit, route: str) -> None:
-        self.limit = limit
-        self.key = keys.build(limit.parts, route)
-        self.take = limit.counter.take
+
+def bound(limit: Limit, route: str) -> Bound:
+    """A limit for the requests of one route."""
+    return Bound(limit, limit.counter.take, keys.build(limit.parts, route))
 
 
 class ByMethod:
@@ -104,27 +109,28 @@ class ByMethod:
 class LocalLimits:
     """A stage whose counters live in this process. No awaits between check and count: nobody else spends in between."""
 
-    __slots__ = ("_clock", "_fields", "_limits")
+    __slots__ = ("_fields", "_monotonic", "_named", "_rest")
 
     def __init__(self, limits: ByMethod, *, clock: Clock, fields: LimitFields) -> None:
-        self._limits = limits
-        self._clock = clock
+        self._named = limits.named
+        self._rest = limits.rest
+        self._monotonic = clock.monotonic
         self._fields = fields
 
     async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
-        """Raises LimitExceeded, and then nothing was spent."""
+        """`take`, for whoever waits."""
         return self.take(request, principal)
 
     def take(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
-        """The same, for a caller that does not wait."""
-        now = int(self._clock.monotonic() * MICRO)
-        limits = self._limits.named.get(request.method, self._limits.rest)
+        """Raises LimitExceeded, and then nothing was spent."""
+        now = int(self._monotonic() * MICRO)
+        limits = self._named.get(request.method, self._rest)
         allowances: list[Allowance] = []
-        for bound in limits:
-            remaining, wait = bound.take(bound.key(request, principal), now)
+        for limit, take, key in limits:
+            remaining, wait = take(key(request, principal), now)
             if remaining == REFUSED:
                 return self._refuse(limits, [each.key(request, principal) for each in limits], len(allowances), now)
-            allowances.append(bound.limit.allowance(remaining, wait))
+            allowances.append(Allowance(limit.name, limit.quota, limit.window, remaining, wait / MICRO))
         return tuple(allowances)
 
     def _refuse(self, limits: Sequence[Bound], counted: Sequence[str], spent: int, now: int) -> tuple[Allowance, ...]:
@@ -160,6 +166,9 @@ class SharedLimits:
         self._mode = mode
         self._metrics = metrics
         self._fields = fields
+
+    def take(self, request: Request, principal: Principal | None) -> None:
+        """None: the store has to be asked."""
 
     async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
         """Raises LimitExceeded, and then nothing was spent; DependencyDown where the store is gone and the mode is `closed`."""
@@ -247,7 +256,7 @@ class Limiter:
         The default rules join `names`. Raises ValueError for a rule that does not exist.
         """
         limits = [limit for limit in self._named((*self._default, *names)) if ("subject" in limit.parts) is subject]
-        return self._build([Bound(limit, route) for limit in limits])
+        return self._build([bound(limit, route) for limit in limits])
 
     def unmatched(self) -> Limits:
         """What requests without a route, and the gateway's own endpoints, spend: the default rules that need no subject."""

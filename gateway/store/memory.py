@@ -61,35 +61,45 @@ class Sliding:
         self._count = quota.count
         self._window = quota.window
         self._capacity = capacity
-        self._states: OrderedDict[str, list[int]] = OrderedDict()  # key -> [window number, previous count, current count]
+        self._states: OrderedDict[str, list[int]] = OrderedDict()  # key -> [end of the window, previous count, current count]
 
     def take(self, key: str, now: int) -> Taken:
-        window = self._window
-        number, elapsed = divmod(now, window)
         state = self._states.get(key)
         if state is None:
-            state = self._open(key, number)
-        elif state[0] != number:
-            state[1] = state[2] if state[0] == number - 1 else 0
-            state[2] = 0
-            state[0] = number
-        left = window - 1 - elapsed
-        previous = state[1]
-        used = previous * left // window + state[2] if previous else state[2]
+            state = self._open(key, now)
+        elif now >= state[0]:
+            self._turn(state, now)
+        end, previous, current = state
+        left = end - 1 - now
+        if not previous:
+            if current >= self._count:
+                return REFUSED, until(self._count - 1, 0, current, left, self._window)
+            state[2] = current + 1
+            return self._count - current - 1, left + 1
+        used = previous * left // self._window + current
         if used >= self._count:
-            return REFUSED, until(self._count - 1, previous, state[2], left, window)
-        state[2] += 1
-        return self._count - used - 1, until(used, previous, state[2], left, window) if previous else left + 1
+            return REFUSED, until(self._count - 1, previous, current, left, self._window)
+        state[2] = current + 1
+        return self._count - used - 1, until(used, previous, current + 1, left, self._window)
 
     def give_back(self, key: str) -> None:
         self._states[key][2] -= 1
 
-    def _open(self, key: str, number: int) -> list[int]:
-        count = self._count
+    def _turn(self, state: list[int], now: int) -> None:
+        """The next window, or a later one: windows are the same for all keys."""
+        state[1] = state[2] if now < state[0] + self._window else 0
+        state[2] = 0
+        state[0] = now - now % self._window + self._window
+
+    def _open(self, key: str, now: int) -> list[int]:
+        count, window = self._count, self._window
         make_room(
-            self._states, self._capacity, lambda state: state[0] < number - 1, lambda state: state[2] >= count or state[1] >= count
+            self._states,
+            self._capacity,
+            lambda state: state[0] + window <= now,
+            lambda state: state[1] >= count or state[2] >= count,
         )
-        state = self._states[key] = [number, 0, 0]
+        state = self._states[key] = [now - now % window + window, 0, 0]
         return state
 
 

@@ -24,6 +24,10 @@ from gateway.telemetry.span import (
 
 TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 LOW: Final = (1 << 64) - 1
+ABOVE: Final = "g"
+"""Greater than any hexadecimal digits."""
+PAGE: Final = 64
+"""Traces named at once."""
 NANO: Final = 1_000_000_000
 
 
@@ -55,19 +59,24 @@ class Tracer:
         self.names = Names()
         self._out = out
         share = model.traces.sample if model.traces is not None and out is not None else 0.0
-        # As OpenTelemetry's TraceIdRatioBased: the low 64 bits of a trace id are compared with the share.
-        self._threshold = round(share * (1 << 64))
+        # As OpenTelemetry's TraceIdRatioBased: the low 64 bits of a trace id are compared with the share, here as digits.
+        bound = round(share * (1 << 64))
+        self._threshold = f"{bound:016x}" if bound <= LOW else ABOVE
+        self._ids: list[tuple[str, str]] = []
         # Seeded by the operating system. Ids must not collide; they are no secrets.
         self._bits = random.Random().getrandbits  # noqa: S311
 
     def begin(self, exchange: Exchange) -> None:
         """Give the exchange its ids and the sampling decision."""
-        bits = self._bits(192)
-        text = f"{bits:048x}"
-        exchange.trace_id = text[:32]
-        exchange.span_id = text[32:]
-        exchange.sampled = bits >> 64 & LOW < self._threshold
-        exchange.span = None
+        if not self._ids:
+            self._ids = self._page()
+        exchange.trace_id, exchange.span_id = self._ids.pop()
+        exchange.sampled = exchange.trace_id[16:] < self._threshold
+
+    def _page(self) -> list[tuple[str, str]]:
+        """Ids of PAGE traces and their first spans."""
+        digits = f"{self._bits(PAGE * 192):0{PAGE * 48}x}"
+        return [(digits[at : at + 32], digits[at + 32 : at + 48]) for at in range(0, PAGE * 48, 48)]
 
     def adopt(self, exchange: Exchange, traceparent: bytes, trusted: bool) -> None:
         """Continue a trusted client's trace; link an untrusted one's to ours, if ours is recorded. Malformed: neither."""

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from gateway.core.errors import BadRequest
 from gateway.core.exchange import Exchange
-from gateway.core.message import Field, Outbound, Request
+from gateway.core.message import MOST_NOTED, Field, Head, Outbound, Request, lines
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 from gateway.upstream import forwarding
@@ -31,6 +31,8 @@ USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"C
 NOTHING: Final[frozenset[bytes]] = frozenset()
 CHANGED: Final = frozenset({b"cookie", b"max-forwards"})
 UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie"})
+Told = tuple[Principal, list[Field], bytes]
+"""Of one head and principal: the principal, fields that stay apart, the others as lines."""
 VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
 
 
@@ -70,27 +72,40 @@ class RequestFields:
 
     def outbound(self, request: Request, principal: Principal, exchange: Exchange) -> Outbound:
         """Raises BadRequest: path-refused when nothing sensible is left of the path, loop-detected (RFC 9110 7.6.3)."""
-        headers: list[Field] = [self._host or (b"host", request.head.authority.encode("ascii"))]
-        headers += self._passed(request)
-        headers.append((b"via", self._appended_via(request) if b"via" in request.head.fields else self._own_via))
-        headers.append((b"x-request-id", exchange.id.encode("ascii")))
+        memo = request.head.memo
+        told: Told | None = None if memo is None else memo.get(self)
+        if told is None or told[0] is not principal:
+            told = self._told(request, principal)
+            if memo is not None and len(memo) < MOST_NOTED:
+                memo[self] = told
+        headers = [*told[1], (b"x-request-id", exchange.id.encode("ascii"))]
+        if self._internal and exchange.trace_id:
+            headers.append((b"traceparent", traceparent(exchange)))
+        made = Outbound(method=request.method, target=self._target(request), headers=headers, body=request.body, request=request)
+        made.lines = told[2]
+        return made
+
+    def _told(self, request: Request, principal: Principal) -> "Told":
+        """What the request's own head and the principal decide. Cookies stay apart: a credential may have to join them."""
+        head = request.head
+        kept = self._passed(request)
+        kept.append((b"via", self._appended_via(head) if b"via" in head.fields else self._own_via))
         if self._internal:
-            headers += self._forwarding(request)
-            headers.append(self._subject(principal.issuer, principal.id))
-            if exchange.trace_id:
-                headers.append((b"traceparent", traceparent(exchange)))
-        headers += self._fixed
-        return Outbound(method=request.method, target=self._target(request), headers=headers, body=request.body, request=request)
+            kept += self._forwarding(head)
+            kept.append(self._subject(principal.issuer, principal.id))
+        kept += self._fixed
+        apart = [self._host or (b"host", head.authority.encode("ascii")), *(field for field in kept if field[0] == b"cookie")]
+        return principal, apart, lines(field for field in kept if field[0] != b"cookie")
 
     def _passed(self, request: Request) -> list[Field]:
         """What of the client's own fields goes on, in their order."""
-        verdicts, names = self._verdicts, request.head.fields
+        head, verdicts, names = request.head, self._verdicts, request.head.fields
         if not verdicts.keys() >= names.keys():
             self._learn(names)
-        named = self._named(request) if b"connection" in names else NOTHING
+        named = self._named(head) if b"connection" in names else NOTHING
         if named or not CHANGED.isdisjoint(names):
             return self._changed(request, named)
-        return [field for field in request.head.headers if verdicts[field[0]] == KEEP]
+        return [field for field in head.headers if verdicts[field[0]] == KEEP]
 
     def _changed(self, request: Request, named: frozenset[bytes]) -> list[Field]:
         """The same, where a field's value decides as well, or Connection has something to say."""
@@ -121,21 +136,21 @@ class RequestFields:
             return DROP
         return COOKIE if name == b"cookie" and self._cookies else KEEP
 
-    def _named(self, request: Request) -> frozenset[bytes]:
+    def _named(self, head: Head) -> frozenset[bytes]:
         """The fields a client's Connection names: about its own connection only (RFC 9110 7.6.1)."""
-        if request.head.fields[b"connection"] in USUAL_CONNECTION and b"connection" not in request.head.repeated:
+        if head.fields[b"connection"] in USUAL_CONNECTION and b"connection" not in head.repeated:
             return NOTHING
-        lines = [line for name, line in request.head.headers if name == b"connection"]
-        return frozenset(option.strip(b" \t").lower() for option in b",".join(lines).split(b","))
+        values = [value for name, value in head.headers if name == b"connection"]
+        return frozenset(option.strip(b" \t").lower() for option in b",".join(values).split(b","))
 
-    def _forwarding(self, request: Request) -> Sequence[Field]:
+    def _forwarding(self, head: Head) -> Sequence[Field]:
         """From where it comes: the same for all requests of a peer, unless a proxy we believe said more."""
-        if request.head.forwarded:
-            return forwarding.continued(request)
-        return self._origin(request.head.peer, request.head.authority, request.head.secure)
+        if head.forwarded:
+            return forwarding.continued(head)
+        return self._origin(head.peer, head.authority, head.secure)
 
-    def _appended_via(self, request: Request) -> bytes:
-        line = b", ".join(value for name, value in request.head.headers if name == b"via")
+    def _appended_via(self, head: Head) -> bytes:
+        line = b", ".join(value for name, value in head.headers if name == b"via")
         hops = [hop.split() for hop in line.split(b",") if hop.strip()]
         seen = any(len(hop) > 1 and hop[1].lower() == self._pseudonym for hop in hops)
         if seen or len(hops) > MOST_HOPS:

@@ -3,7 +3,7 @@
 What a trusted proxy said is continued, what anybody else said never arrives here.
 """
 
-from gateway.core.message import Field, Request
+from gateway.core.message import Field, Head
 
 
 def origin(peer: str, authority: str, secure: bool) -> tuple[Field, ...]:
@@ -11,10 +11,10 @@ def origin(peer: str, authority: str, secure: bool) -> tuple[Field, ...]:
     return _fields([], [], peer, authority, secure=secure)
 
 
-def continued(request: Request) -> tuple[Field, ...]:
+def continued(head: Head) -> tuple[Field, ...]:
     """The same fields behind what proxies we believe have said."""
-    forwarded, chain = _believed(request)
-    return _fields(forwarded, chain, request.head.peer, request.head.authority, secure=request.head.secure)
+    forwarded, chain = _believed(head)
+    return _fields(forwarded, chain, head.peer, head.authority, secure=head.secure)
 
 
 def _fields(forwarded: list[bytes], chain: list[bytes], peer: str, authority: str, *, secure: bool) -> tuple[Field, ...]:
@@ -29,15 +29,15 @@ def _fields(forwarded: list[bytes], chain: list[bytes], peer: str, authority: st
     )
 
 
-def _believed(request: Request) -> tuple[list[bytes], list[bytes]]:
+def _believed(head: Head) -> tuple[list[bytes], list[bytes]]:
     """The elements of Forwarded and of X-Forwarded-For before ours: the believed family as it came, the other from it."""
-    if not request.head.trusted or not request.head.forwarded:
+    if not head.trusted or not head.forwarded:
         return [], []
-    forwarded = [value for name, value in request.head.forwarded if name == b"forwarded" and value]
-    chain = [value for name, value in request.head.forwarded if name == b"x-forwarded-for" and value]
-    if request.head.client != request.head.peer:
-        forwarded = forwarded or [b"for=" + _node(request.head.client)]
-        chain = chain or [request.head.client.encode("ascii")]
+    forwarded = [value for name, value in head.forwarded if name == b"forwarded" and value]
+    chain = [value for name, value in head.forwarded if name == b"x-forwarded-for" and value]
+    if head.client != head.peer:
+        forwarded = forwarded or [b"for=" + _node(head.client)]
+        chain = chain or [head.client.encode("ascii")]
     return forwarded, chain
 
 

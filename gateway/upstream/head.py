@@ -3,17 +3,13 @@
 from typing import Final
 
 from gateway.core.errors import InternalError
-from gateway.core.message import Field, Outbound
+from gateway.core.message import Field, Outbound, is_lines
 
 HEAD_LIMIT: Final = 64 * 1024
 FIELD_LIMIT: Final = 200
 BODILESS: Final = (204, 304)
 COLON: Final = b": "
 CRLF: Final = b"\r\n"
-BREAKING: Final = b"\r\n\0"
-"""What ends a line, or a string in somebody's C: a head holds none but those between its lines."""
-CLOSING: Final = (b"", b"")
-"""Joined behind the lines of a head they make its end."""
 ANTICIPATE_BODY: Final = ("POST", "PUT", "PATCH")
 CONNECTION_BOUND: Final = (b"negotiate", b"ntlm")
 PERSISTENCE: Final = frozenset({b"connection", b"proxy-connection"})
@@ -36,11 +32,10 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
         lines.append(b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length)
     elif whole or outbound.method in ANTICIPATE_BODY:
         lines.append(b"content-length: %d" % len(whole))
-    lines += CLOSING
     head = CRLF.join(lines)
-    if len(head.translate(None, BREAKING)) != len(head) - 2 * (len(lines) - 1) or b" " in outbound.target:
+    if not is_lines(head, len(lines) - 1) or b" " in outbound.target:
         raise InternalError("a header field or the target would have broken out of its line")
-    return head + whole if whole else head
+    return b"%b\r\n%b\r\n%b" % (head, outbound.lines, whole or b"")
 
 
 def fault_of(status: int, fields: list[Field], names: dict[bytes, bytes], *, version: str, seen: int) -> str | None:

@@ -83,6 +83,9 @@ class Rooms:
         self.ask("parameters", captured)
         return {"id": captured[0]}
 
+    def recalled(self, request: Request) -> None:
+        """Nobody has been here before."""
+
     async def authenticate(self, request: Request) -> Principal:
         self.ask("authenticate", request)
         return self.principal
@@ -100,6 +103,7 @@ class Rooms:
         return Outbound(method=request.method, target=b"/", headers=[], body=request.body, request=request)
 
     name = "bot"
+    wants_body = True
     sets: frozenset[bytes] = frozenset()
 
     async def inject(self, outbound: Outbound, permit: Permit) -> None:
@@ -116,6 +120,9 @@ class Stage:
     def __init__(self, rooms: Rooms, room: str) -> None:
         self._rooms = rooms
         self._room = room
+
+    def take(self, request: Request, principal: Principal | None) -> None:
+        """One has to wait."""
 
     async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
         self._rooms.ask(self._room, principal)
@@ -253,7 +260,7 @@ async def test_the_policy_is_asked_about_the_principal_that_was_authenticated_an
     [request] = rooms.told["authenticate"]
     principal, access = rooms.told["decide"]
     assert principal is rooms.principal
-    assert (access.method, access.route, access.upstream, access.path) == ("GET", "things", "api", "/things/7")
+    assert (access.request.method, access.route, access.upstream, access.request.path) == ("GET", "things", "api", "/things/7")
     assert access.params == {"id": "7"}
     assert access.request is request
 

@@ -41,21 +41,21 @@ def outbound(target: bytes = b"/a", headers: list[tuple[bytes, bytes]] | None = 
 
 async def test_bearer_sets_authorization() -> None:
     message = outbound()
-    await injector(Source(b"s3cret"), inject="bearer").inject(message, PERMIT)
+    injector(Source(b"s3cret"), inject="bearer").inject(message, PERMIT)
     assert message.headers == [(b"authorization", b"Bearer s3cret")]
     assert set(message.secrets) == {b"s3cret", b"Bearer s3cret"}
 
 
 async def test_basic_encodes_user_and_password() -> None:
     message = outbound()
-    await injector(Source("pä:ss".encode()), inject="basic", username="bot@example.com").inject(message, PERMIT)
+    injector(Source("pä:ss".encode()), inject="basic", username="bot@example.com").inject(message, PERMIT)
     assert message.headers == [(b"authorization", b"Basic " + base64.b64encode("bot@example.com:pä:ss".encode()))]
 
 
 async def test_header_sets_the_named_field_and_tells_which_it_sets() -> None:
     message = outbound()
     made = injector(Source(b"k"), inject="header", name="X-Api-Key")
-    await made.inject(message, PERMIT)
+    made.inject(message, PERMIT)
     assert message.headers == [(b"x-api-key", b"k")]
     assert made.sets == frozenset((b"x-api-key",))
 
@@ -75,7 +75,7 @@ async def test_header_sets_the_named_field_and_tells_which_it_sets() -> None:
 )
 async def test_a_query_secret_replaces_every_parameter_of_its_name(target: bytes, expected: bytes) -> None:
     message = outbound(target)
-    await injector(Source(b"s&/"), inject="query", name="key").inject(message, PERMIT)
+    injector(Source(b"s&/"), inject="query", name="key").inject(message, PERMIT)
     assert message.target == expected
     assert set(message.secrets) == {b"s&/", b"s%26%2F"}
 
@@ -94,17 +94,17 @@ async def test_a_query_secret_replaces_every_parameter_of_its_name(target: bytes
 )
 async def test_a_cookie_secret_replaces_every_cookie_of_its_name(sent: list[bytes], expected: bytes) -> None:
     message = outbound(headers=[(b"cookie", line) for line in sent])
-    await injector(Source(b"s"), inject="cookie", name="sid").inject(message, PERMIT)
+    injector(Source(b"s"), inject="cookie", name="sid").inject(message, PERMIT)
     assert message.headers == [(b"cookie", expected)]
 
 
 async def test_a_changed_secret_is_used_from_then_on() -> None:
     source = Source(b"old")
     made = injector(source, inject="bearer")
-    await made.inject(outbound(), PERMIT)
+    made.inject(outbound(), PERMIT)
     source.secret = Secret(b"new")
     message = outbound()
-    await made.inject(message, PERMIT)
+    made.inject(message, PERMIT)
     assert message.headers == [(b"authorization", b"Bearer new")]
 
 
@@ -114,12 +114,12 @@ async def test_a_secret_that_would_break_the_message_is_never_sent(kind: str, va
     keys = {"inject": kind} | ({"name": "X-K"} if kind != "bearer" else {})
     message = outbound()
     with pytest.raises(DependencyDown) as caught:
-        await injector(Source(value), **keys).inject(message, PERMIT)
+        injector(Source(value), **keys).inject(message, PERMIT)
     assert message.headers == []
     assert not value or value.decode("utf-8") not in caught.value.detail
 
 
 async def test_no_credential_adds_nothing() -> None:
     message = outbound()
-    await NoCredential().inject(message, PERMIT)
+    NoCredential().inject(message, PERMIT)
     assert (message.headers, message.secrets) == ([], ())
