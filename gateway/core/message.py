@@ -3,10 +3,11 @@
 Header names are lower-case bytes, values raw bytes without surrounding white space, in the order received.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from gateway.core.errors import GatewayError, InternalError
+from gateway.core.shape import split
 
 Field = tuple[bytes, bytes]
 """One header field: lower-case name, value."""
@@ -232,18 +233,18 @@ class Outbound:
 class Response:
     """An answer, ours or an upstream's. The body is `body`, or `stream` when that is not None.
 
-    `abandon` ends an unfinished stream and its upstream connection; calling it twice, or after the end, is harmless.
-    `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's connection.
-    `address` is the upstream address that answered, `retries` how often the request was sent again. `lines` are further
-    header fields in wire form, each with its CRLF: those that are the same for many answers, rendered once.
+    Its header fields are `shape` and `values`, then `added`, then `lines`: fields in wire form, each with its CRLF, those that
+    are the same for many answers. `abandon` ends an unfinished stream and its upstream connection; calling it twice, or after
+    the end, is harmless. `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's
+    connection. `address` is the upstream address that answered, `retries` how often the request was sent again.
     """
 
-    __slots__ = ("abandon", "address", "body", "close", "headers", "lines", "own", "retries", "status", "stream")
+    __slots__ = ("abandon", "added", "address", "body", "close", "lines", "own", "retries", "shape", "status", "stream", "values")
 
     def __init__(
         self,
         status: int,
-        headers: list[Field],
+        headers: Sequence[Field],
         body: bytes = b"",
         *,
         stream: AsyncIterator[bytes] | None = None,
@@ -252,7 +253,7 @@ class Response:
         close: bool = False,
     ) -> None:
         self.status = status
-        self.headers = headers
+        self.shape, self.values = split(headers)
         self.body = body
         self.stream = stream
         self.abandon = abandon
@@ -260,4 +261,10 @@ class Response:
         self.close = close
         self.address: str | None = None
         self.retries = 0
+        self.added: list[Field] = []
         self.lines = b""
+
+    @property
+    def headers(self) -> list[Field]:
+        """The fields that are not in `lines`, put together anew at each reading."""
+        return [*zip(self.shape.names, self.values, strict=True), *self.added]

@@ -4,12 +4,13 @@ On an upstream's answer it removes what tells about the upstream's software and 
 only the gateway may, then adds the gateway's own fields. Everything fixed is bytes before the first request.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway.core.exchange import Allowance, Exchange
-from gateway.core.message import Field, Inbound, Response
+from gateway.core.message import Field, Inbound, Response, lines
 from gateway.core.principal import ANONYMOUS
+from gateway.core.shape import Selection, Shape, remember
 from gateway.edge.cors import Cors
 from gateway.edge.security_headers import CACHE_CONTROL, HSTS, REVEALING, SecurityHeaders
 
@@ -25,67 +26,71 @@ class LimitFields(Protocol):
     def __call__(self, allowances: Sequence[Allowance]) -> list[Field]: ...
 
 
+class Plan:
+    """What becomes of the answers of one shape: what is kept of them, and the fixed lines that join them.
+
+    `kept` is the selection, where nothing is said about limits and where something is; `told` whether the answer brings limit
+    fields of its own that stay. `lines` by scheme, then by whether the answer belongs to somebody.
+    """
+
+    __slots__ = ("kept", "lines", "told")
+
+    def __init__(
+        self, kept: tuple[Selection, Selection], told: bool, lines: tuple[tuple[bytes, bytes], tuple[bytes, bytes]]
+    ) -> None:
+        self.kept = kept
+        self.told = told
+        self.lines = lines
+
+
 class Finish:
     """Completes the answers of one route."""
 
-    __slots__ = ("_absent", "_absent_names", "_cache", "_cors", "_limits", "_own", "_own_names", "_passed", "_removed", "_replaced")
+    __slots__ = ("_cors", "_headers", "_limits", "_own", "_passed")
 
     def __init__(self, *, cors: Cors, headers: SecurityHeaders, limits: LimitFields) -> None:
         self._cors = cors
+        self._headers = headers
         self._limits = limits
-        self._own = (lines(headers.own[False]), lines(headers.own[True]))
-        self._own_names = frozenset(name for name, _ in headers.own[True]) | {REQUEST_ID}
-        self._replaced = (lines(headers.replaced[False]), lines(headers.replaced[True]))
-        self._absent = headers.absent
-        self._absent_names = frozenset(name for name, _ in headers.absent)
-        self._cache = lines((headers.cache,)) if headers.cache is not None else b""
-        self._passed = tuple(lines(headers.absent) + replaced for replaced in self._replaced)
-        # An upstream's Strict-Transport-Security speaks for its host, not for ours: it never passes.
-        removed = REVEALING | {name for name, _ in headers.replaced[True]} | {REQUEST_ID, HSTS}
-        self._removed = (removed, removed | limits.names)
+        self._own: dict[Shape, Plan] = {}
+        self._passed: dict[Shape, Plan] = {}
 
     def __call__(self, response: Response, *, inbound: Inbound, exchange: Exchange) -> Response:
-        """The response, its header fields completed in place; those that are always the same stand in `lines`."""
-        complete = self._complete_own if response.own else self._complete_passed
-        fields = complete(response, exchange)
-        if self._cors.answers:
-            fields += self._cors.fields(inbound.first(b"origin"))
-        fields.append((REQUEST_ID, exchange.id.encode("ascii")))
-        response.headers = fields
+        """The response, its header fields completed in place."""
+        shape, allowances, principal = response.shape, exchange.allowances, exchange.principal
+        if response.own:
+            plan = self._own.get(shape) or remember(self._own, shape, self._plan_own(shape))
+        else:
+            plan = self._passed.get(shape) or remember(self._passed, shape, self._plan_passed(shape))
+        kept = plan.kept[bool(allowances)]
+        response.shape = kept.shape
+        if kept.pick is not None:
+            response.values = kept.pick(response.values)
+        # Whether the answer belongs to somebody: then no cache may keep it unless the upstream said so itself.
+        response.lines = plan.lines[exchange.secure][principal is not None and principal.scheme != ANONYMOUS]
+        added = self._cors.fields(inbound.first(b"origin")) if self._cors.answers else []
+        if allowances and not plan.told:
+            added += self._limits(allowances)
+        added.append((REQUEST_ID, exchange.id.encode("ascii")))
+        response.added = added
         return response
 
-    def _complete_own(self, response: Response, exchange: Exchange) -> list[Field]:
-        """Our own answer: the whole set, over whatever was there."""
-        names = self._own_names
-        fields = [field for field in response.headers if field[0] not in names]
-        response.lines = self._own[exchange.secure]
-        limits = self._limits.names
-        if exchange.allowances and not any(name in limits for name, _ in fields):  # a 429 brought its own
-            fields += self._limits(exchange.allowances)
-        return fields
+    def _plan_own(self, shape: Shape) -> Plan:
+        """Our own answer: the whole set, over whatever was there. A 429 brings its own limit fields."""
+        names = {name for name, _ in self._headers.own[True]} | {REQUEST_ID}
+        kept = Selection(shape, lambda name: name not in names)
+        plain, secure = (lines(fields) for fields in self._headers.own)
+        return Plan((kept, kept), not self._limits.names.isdisjoint(shape.present), ((plain, plain), (secure, secure)))
 
-    def _complete_passed(self, response: Response, exchange: Exchange) -> list[Field]:
+    def _plan_passed(self, shape: Shape) -> Plan:
         """An upstream's answer. Limit fields of its own stand only where we have nothing to say about limits."""
-        allowances = exchange.allowances
-        removed = self._removed[bool(allowances)]
-        fields = [field for field in response.headers if field[0] not in removed and not field[0].startswith(CROSS_ORIGIN)]
-        names = {field[0] for field in fields}
-        if self._absent_names.isdisjoint(names):
-            fixed = self._passed[exchange.secure]
-        else:
-            fixed = self._replaced[exchange.secure]
-            fields += [field for field in self._absent if field[0] not in names]
-        response.lines = fixed + self._cache if CACHE_CONTROL not in names and is_authenticated(exchange) else fixed
-        if allowances:
-            fields += self._limits(allowances)
-        return fields
-
-
-def lines(fields: Iterable[Field]) -> bytes:
-    """Fields in wire form. They were judged when the configuration was read: none can break out of its line."""
-    return b"".join(b"%b: %b\r\n" % field for field in fields)
-
-
-def is_authenticated(exchange: Exchange) -> bool:
-    """Whether the answer belongs to somebody: then no cache may keep it unless the upstream said so itself."""
-    return exchange.principal is not None and exchange.principal.scheme != ANONYMOUS
+        # An upstream's Strict-Transport-Security speaks for its host, not for ours: it never passes.
+        removed = REVEALING | {name for name, _ in self._headers.replaced[True]} | {REQUEST_ID, HSTS}
+        kept = Selection(shape, lambda name: name not in removed and not name.startswith(CROSS_ORIGIN))
+        limited = Selection(kept.shape, lambda name: name not in self._limits.names)
+        both = Selection(shape, lambda name: name in limited.shape.present)
+        absent = lines(field for field in self._headers.absent if field[0] not in kept.shape.present)
+        private = self._headers.cache is not None and CACHE_CONTROL not in kept.shape.present
+        cache = lines([self._headers.cache]) if private and self._headers.cache is not None else b""
+        plain, secure = (absent + lines(fields) for fields in self._headers.replaced)
+        return Plan((kept, both), False, ((plain, plain + cache), (secure, secure + cache)))

@@ -3,7 +3,8 @@
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from gateway.core.message import Inbound, Response
+from gateway.core.message import Inbound, Response, is_lines
+from gateway.core.shape import Selection, Shape, remember
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}".encode("ascii") for status in range(200, 600)}
@@ -12,8 +13,6 @@ OURS: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"prox
 BODILESS: Final = frozenset((204, 304))
 COLON: Final = b": "
 CRLF: Final = b"\r\n"
-BREAKING: Final = b"\r\n\0"
-"""What ends a line, or a string in somebody's C: a head holds none but those between its lines."""
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -112,22 +111,30 @@ class Answer:
             raise RuntimeError("the body is longer than its content-length")
 
     def _head(self, response: Response, size: int | None) -> bytes:
-        """Status line and fields with the framing this answer gets; `size` is the body's where it is known."""
-        if response.status not in STATUS_LINE:
+        """Status line and fields with the framing this answer gets; `size` is the body's where it is known.
+
+        Raises ValueError when a field is not one line: nothing may smuggle in another.
+        """
+        status = STATUS_LINE.get(response.status)
+        if status is None:
             raise ValueError("not the status of a final answer")
-        # Of the fields that are ours only Date passes: the upstream knows better when it wrote its answer.
-        fields = [field for field in response.headers if field[0] not in OURS]
-        names = dict(response.headers)
-        lines = [STATUS_LINE[response.status], *map(COLON.join, fields)]
-        if b"date" not in names:
+        shape, values = response.shape, response.values
+        template = TEMPLATES.get(shape) or remember(TEMPLATES, shape, Template(shape))
+        lines = [COLON.join(field) for field in response.added]
+        if not template.dated:
             lines.append(self._sender.date)
-        framing = self._frame(response.status, names.get(b"content-length"), size)
+        framing = self._frame(response.status, None if template.length is None else values[template.length], size)
         if framing:
             lines.append(framing)
         self.close = self.close or response.close or not self._turn.reusable
         if self.close:
             lines.append(b"connection: close")
-        return sealed(lines, response.lines)
+        lines.append(b"")
+        passed = template.text % (values if template.pick is None else template.pick(values))
+        head = b"%b\r\n%b%b" % (status, passed, CRLF.join(lines))
+        if not is_lines(head, template.count + len(lines)):
+            raise ValueError("a header field holds CR, LF or NUL")
+        return b"%b%b\r\n" % (head, response.lines)
 
     def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
         """RFC 9112 6.3: how the client finds the end of the body; sets what `write` and `end` must know."""
@@ -149,12 +156,23 @@ class Answer:
         return b""
 
 
-def sealed(lines: list[bytes], fixed: bytes = b"") -> bytes:
-    """The lines of a head, joined and closed; `fixed` are lines that were judged when they were rendered.
+class Template:
+    """How fields of one shape are written: `count` lines, into which the values that `pick` gives are put.
 
-    Raises ValueError when one of the others is not one line: nothing may smuggle in a field.
+    Of the fields that are OURS none is; `length` is where the length stands that the answer announced, `dated` whether the
+    upstream says itself when it wrote its answer, which it knows better.
     """
-    head = CRLF.join(lines)
-    if len(head.translate(None, BREAKING)) != len(head) - 2 * (len(lines) - 1):
-        raise ValueError("a header field holds CR, LF or NUL")
-    return b"%b\r\n%b\r\n" % (head, fixed)
+
+    __slots__ = ("count", "dated", "length", "pick", "text")
+
+    def __init__(self, shape: Shape) -> None:
+        kept = Selection(shape, lambda name: name not in OURS)
+        self.pick = kept.pick
+        self.count = len(kept.shape.names)
+        self.text = b"".join([name.replace(b"%", b"%%") + b": %b\r\n" for name in kept.shape.names])
+        self.dated = b"date" in shape.present
+        lengths = [place for place, name in enumerate(shape.names) if name == b"content-length"]
+        self.length = lengths[-1] if lengths else None
+
+
+TEMPLATES: Final[dict[Shape, Template]] = {}

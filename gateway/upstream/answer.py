@@ -1,10 +1,10 @@
 """Header duties on the way back (CONTRACT 6): what an upstream may tell the client, and in whose words."""
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Final
 
 from gateway.core.message import Field, Outbound
+from gateway.core.shape import Selection, Shape, Values, remember, split
 from gateway.upstream.owned import HOP_BY_HOP
 from gateway.upstream.target import PORTS, Target
 
@@ -12,7 +12,6 @@ LOCATIONS: Final = frozenset({b"location", b"content-location"})
 JUDGED: Final = LOCATIONS | {b"set-cookie", b"alt-svc"}
 SPECIAL: Final = HOP_BY_HOP | JUDGED
 KEEP_ALIVE: Final = frozenset({b"keep-alive", b"Keep-Alive"})
-VALUE: Final = itemgetter(1)
 NO_BODY: Final = 204
 REWRITTEN: Final = frozenset({b"domain", b"secure", b"httponly", b"samesite"})
 MASK: Final = b"REDACTED"
@@ -29,6 +28,7 @@ class ResponseFields:
     def __init__(
         self, targets: Sequence[Target], *, drop_cookies: bool, reserved_cookies: frozenset[bytes], preserve_host: bool
     ) -> None:
+        self._usual: dict[Shape, Usual] = {}
         self._drop_cookies = drop_cookies
         self._reserved = reserved_cookies
         self._preserve_host = preserve_host
@@ -36,17 +36,17 @@ class ResponseFields:
         self._scheme = targets[0].scheme.encode("ascii")
         self._origins = frozenset(canonical_origin(target.origin.encode("ascii")) for target in targets)
 
-    def __call__(self, status: int, fields: list[Field], names: dict[bytes, bytes], outbound: Outbound) -> list[Field]:
-        """The fields for the client. `names` maps the names in `fields` to any one of their values."""
-        if status == NO_BODY or not SPECIAL.isdisjoint(names):
-            if status != NO_BODY and is_usual(fields, names):
-                fields = [field for field in fields if field[0] not in HOP_BY_HOP]
-            else:
-                fields = self._filtered(status, fields, names, outbound)
-        return scrubbed(fields, outbound.secrets) if outbound.secrets else fields
+    def __call__(self, status: int, shape: Shape, values: Values, outbound: Outbound) -> tuple[Shape, Values]:
+        """The fields for the client."""
+        usual = self._usual.get(shape) or remember(self._usual, shape, Usual(shape))
+        if not usual.applies or status == NO_BODY or (usual.option is not None and values[usual.option] not in KEEP_ALIVE):
+            shape, values = split(self._filtered(status, list(zip(shape.names, values, strict=True)), outbound))
+        elif usual.kept.pick is not None:
+            shape, values = usual.kept.shape, usual.kept.pick(values)
+        return shape, scrubbed(shape, values, outbound.secrets) if outbound.secrets else values
 
-    def _filtered(self, status: int, fields: list[Field], names: dict[bytes, bytes], outbound: Outbound) -> list[Field]:
-        named = connection_options(fields) if b"connection" in names else frozenset()
+    def _filtered(self, status: int, fields: list[Field], outbound: Outbound) -> list[Field]:
+        named = connection_options(fields)
         kept: list[Field] = []
         for field in fields:
             name, value = field
@@ -105,10 +105,20 @@ def canonical_origin(origin: bytes) -> bytes:
     return scheme + b"://" + authority.removesuffix(b":%d" % PORTS.get(scheme.decode("latin-1"), 0))
 
 
-def is_usual(fields: list[Field], names: dict[bytes, bytes]) -> bool:
-    """Whether a head's only special fields are hop-by-hop ones, and its Connection names none but these."""
-    option = names.get(b"connection")
-    return (option is None or (option in KEEP_ALIVE and len(names) == len(fields))) and JUDGED.isdisjoint(names)
+class Usual:
+    """What is dropped of answers of one shape whose only special fields are hop-by-hop ones.
+
+    `applies` is false where there are others. `option` is where Connection stands: it may name none but hop-by-hop fields.
+    """
+
+    __slots__ = ("applies", "kept", "option")
+
+    def __init__(self, shape: Shape) -> None:
+        named = b"connection" in shape.present
+        repeated = len(shape.present) < len(shape.names)
+        self.applies = JUDGED.isdisjoint(shape.present) and not (named and repeated)
+        self.option = shape.names.index(b"connection") if named else None
+        self.kept = Selection(shape, lambda name: name not in HOP_BY_HOP)
 
 
 def connection_options(fields: list[Field]) -> frozenset[bytes]:
@@ -124,15 +134,17 @@ def stripped_prefix(outbound: Outbound, base: bytes) -> bytes:
     return asked[: len(asked) - len(sent)] if asked.endswith(sent) else asked
 
 
-def scrubbed(fields: list[Field], secrets: Sequence[bytes]) -> list[Field]:
-    """The fields with every injected secret replaced; the framing's digits are left alone."""
-    joined = b"\n".join(map(VALUE, fields))
-    # `Basic` is a word anybody may write; what follows it is the secret.
-    found = [secret for given in secrets if (secret := given.removeprefix(b"Basic ")) in joined]
-    if not found:
-        return fields
-    spellings = sorted(filter(None, found), key=len, reverse=True)
-    return [(name, value if name == FRAMING else masked(value, spellings)) for name, value in fields]
+def scrubbed(shape: Shape, values: Values, secrets: Sequence[bytes]) -> Values:
+    """The values with every injected secret replaced; the framing's digits are left alone."""
+    joined = b"\n".join(values)
+    for secret in secrets:
+        # `Basic` is a word anybody may write; what follows it is the secret.
+        if secret.removeprefix(b"Basic ") in joined:
+            break
+    else:
+        return values
+    spellings = sorted(filter(None, (secret.removeprefix(b"Basic ") for secret in secrets)), key=len, reverse=True)
+    return tuple([value if name == FRAMING else masked(value, spellings) for name, value in zip(shape.names, values, strict=True)])
 
 
 def masked(value: bytes, secrets: list[bytes]) -> bytes:

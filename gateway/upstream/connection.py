@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import httptools
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
-from gateway.core.message import Field
 from gateway.core.owner import Owner
 from gateway.core.reason import Reason
+from gateway.core.shape import shape_of
 from gateway.upstream.alarm import Alarm
-from gateway.upstream.head import BODILESS, CHALLENGES, HEAD_LIMIT, PERSISTENCE, binds_identity, fault_of
+from gateway.upstream.head import BODILESS, HEAD_LIMIT, VERSIONS, binds_identity, fault_of, framing_of
 from gateway.upstream.stream import HIGH, BodyStream, Reply
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._paused = False
         # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
-        self._arriving: list[Field] = []
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
         self._reply: Reply | None = None
         self._pieces: list[bytes] = []
         self._complete = False
@@ -203,26 +204,29 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._complete:
             self._poisoned = True
-        self._arriving = []
+        self._names.clear()
+        self._values.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._arriving.append((name.lower(), value))
+        self._names.append(name.lower())
+        self._values.append(value)
 
     def on_headers_complete(self) -> None:
         # What arrives after the head is a trailer, and dropped: nobody behind us could tell it from a header.
-        fields, self._arriving = self._arriving, []
+        names, values = tuple(self._names), tuple(self._values)
         status = self._parser.get_status_code()
         if self._complete or (100 <= status < 200 and status != 101):
             return
-        names = dict(fields)
-        self._reply = Reply(status, fields, names)
+        shape = shape_of(names)
+        framing = framing_of(shape)
+        self._reply = Reply(status, shape, values)
         self._keep = keep = self._parser.should_keep_alive()
-        version = "1.1" if keep and PERSISTENCE.isdisjoint(names) else self._parser.get_http_version()
-        self._fault = fault_of(status, fields, names, version=version, seen=self.seen)
+        version = "1.1" if keep and not framing.persistence else self._parser.get_http_version()
+        if not framing.plain or status > 599 or status < 200 or self.seen > HEAD_LIMIT or version not in VERSIONS:
+            self._fault = fault_of(status, shape, values, version=version, seen=self.seen)
         bodiless = self._bodiless or status in BODILESS
-        coded = b"transfer-encoding" in names
-        self._until_close = not (bodiless or coded or b"content-length" in names)
-        if (coded and bodiless) or (not CHALLENGES.isdisjoint(names) and binds_identity(fields)):
+        self._until_close = not (bodiless or framing.coded or framing.sized)
+        if (framing.coded and bodiless) or (framing.challenged and binds_identity(shape, values)):
             self._keep = False
         # llhttp cannot be told that the answer to HEAD ends with its head; it gets a successor in `_finish`.
         self._complete = self._bodiless

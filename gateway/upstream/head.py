@@ -3,11 +3,13 @@
 from typing import Final
 
 from gateway.core.errors import InternalError
-from gateway.core.message import Field, Outbound, is_lines
+from gateway.core.message import Outbound, is_lines
+from gateway.core.shape import Shape, Values, remember
 
 HEAD_LIMIT: Final = 64 * 1024
 FIELD_LIMIT: Final = 200
 BODILESS: Final = (204, 304)
+VERSIONS: Final = ("1.1", "1.0")
 COLON: Final = b": "
 CRLF: Final = b"\r\n"
 ANTICIPATE_BODY: Final = ("POST", "PUT", "PATCH")
@@ -38,27 +40,54 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
     return b"%b\r\n%b\r\n%b" % (head, outbound.lines, whole or b"")
 
 
-def fault_of(status: int, fields: list[Field], names: dict[bytes, bytes], *, version: str, seen: int) -> str | None:
+class Framing:
+    """What the names of an answer's fields tell about its framing.
+
+    `plain`: no transfer coding, nothing about the connection, no challenge. `sized` and `coded`: a length, a transfer coding.
+    """
+
+    __slots__ = ("challenged", "coded", "persistence", "plain", "sized")
+
+    def __init__(self, shape: Shape) -> None:
+        self.sized = b"content-length" in shape.present
+        self.coded = b"transfer-encoding" in shape.present
+        self.challenged = not CHALLENGES.isdisjoint(shape.present)
+        self.persistence = not PERSISTENCE.isdisjoint(shape.present)
+        self.plain = not self.coded and len(shape.names) <= FIELD_LIMIT
+
+
+FRAMINGS: Final[dict[Shape, Framing]] = {}
+
+
+def framing_of(shape: Shape) -> Framing:
+    """The framing of answers of a shape."""
+    return FRAMINGS.get(shape) or remember(FRAMINGS, shape, Framing(shape))
+
+
+def fault_of(status: int, shape: Shape, values: Values, *, version: str, seen: int) -> str | None:
     """What is wrong with an answer's head (RFC 9112), or None. `seen` is how many bytes have arrived, body included."""
     if not 200 <= status <= 599:
         return "the upstream switches protocols unasked" if status == 101 else "the answer's status is not one of HTTP"
-    if version not in ("1.1", "1.0"):
+    if version not in VERSIONS:
         return "the answer is of another HTTP version"
-    if len(fields) > FIELD_LIMIT or (seen > HEAD_LIMIT and sum(len(name) + len(value) + 4 for name, value in fields) > HEAD_LIMIT):
+    if len(values) > FIELD_LIMIT or (seen > HEAD_LIMIT and size_of(shape.names) + size_of(values) + 4 * len(values) > HEAD_LIMIT):
         return "the answer's head is too large"
-    coding = names.get(b"transfer-encoding")
-    if coding is None:
+    codings = [value for name, value in zip(shape.names, values, strict=True) if name == b"transfer-encoding"]
+    if not codings:
         return None
     # RFC 9112 6.1 and 7: we undo `chunked` and nothing else, once, and never beside Content-Length or in HTTP/1.0.
-    codings = [value for name, value in fields if name == b"transfer-encoding"]
-    if codings != [coding] or coding.lower() != b"chunked" or b"content-length" in names or version == "1.0":
+    if len(codings) > 1 or codings[0].lower() != b"chunked" or b"content-length" in shape.present or version == "1.0":
         return "the answer's framing is ambiguous"
     return None
 
 
-def binds_identity(fields: list[Field]) -> bool:
+def size_of(texts: Values) -> int:
+    return sum(map(len, texts))
+
+
+def binds_identity(shape: Shape, values: Values) -> bool:
     """Whether an answer begins authentication of the connection itself, which must not serve anybody else afterwards."""
-    return any(name in CHALLENGES and is_bound(value) for name, value in fields)
+    return any(name in CHALLENGES and is_bound(value) for name, value in zip(shape.names, values, strict=True))
 
 
 def is_bound(challenge: bytes) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, Protocol
 
 from gateway.core.owner import Owner
+from gateway.core.shape import Shape, Values
 
 HIGH: Final = 256 * 1024
 """Bytes held before the upstream is asked to wait."""
@@ -17,14 +18,14 @@ class Source(Protocol):
 
 
 class Reply:
-    """An answer as the upstream sent it: `names` are its fields by name, the body is `body` or, when not None, `stream`."""
+    """An answer as the upstream sent it; the body is `body` or, when not None, `stream`."""
 
-    __slots__ = ("body", "fields", "names", "status", "stream")
+    __slots__ = ("body", "shape", "status", "stream", "values")
 
-    def __init__(self, status: int, fields: list[tuple[bytes, bytes]], names: dict[bytes, bytes]) -> None:
+    def __init__(self, status: int, shape: Shape, values: Values) -> None:
         self.status = status
-        self.fields = fields
-        self.names = names
+        self.shape = shape
+        self.values = values
         self.body = b""
         self.stream: BodyStream | None = None
 

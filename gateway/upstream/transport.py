@@ -82,13 +82,9 @@ class UpstreamTransport:
         """The answer as the client may have it."""
         stream = reply.stream
         response = Response(
-            reply.status,
-            self._fields(reply.status, reply.fields, reply.names, outbound),
-            reply.body,
-            stream=stream,
-            abandon=None if stream is None else stream.abandon,
-            own=False,
+            reply.status, (), reply.body, stream=stream, abandon=None if stream is None else stream.abandon, own=False
         )
+        response.shape, response.values = self._fields(reply.status, reply.shape, reply.values, outbound)
         response.address = address
         response.retries = retries
         return response

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.message import Field, Outbound
+from gateway.core.shape import split
 from gateway.upstream.answer import ResponseFields
 from gateway.upstream.owned import HOP_BY_HOP
 from gateway.upstream.target import parse_target
@@ -16,7 +17,8 @@ def duty(url: str = "https://api.example.com", *, drop: bool = False, preserve: 
 
 
 def answered(*fields: Field, status: int = 200, by: ResponseFields | None = None, to: Outbound | None = None) -> list[Field]:
-    return (by or duty())(status, list(fields), dict(fields), to or outbound())
+    shape, values = (by or duty())(status, *split(fields), to or outbound())
+    return list(zip(shape.names, values, strict=True))
 
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {b"alt-svc"}), ids=bytes.decode)
