@@ -38,7 +38,6 @@ class Evidence:
     def write(self) -> None:
         """Write down everything noted so far."""
         ended, self._ended = self._ended, []
-        for exchange, duration in ended:
-            self._trail.record(exchange, duration)
+        self._trail.record(ended)
         for exchange, duration in ended:
             self._telemetry.end(exchange, duration)

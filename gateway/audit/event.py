@@ -6,7 +6,7 @@ Never in a line: header values, query values, bodies, tokens, secrets. Every lin
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +17,7 @@ from gateway.audit.model import Mask, Masking
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.secret import Secret
+from gateway.core.shape import remember
 from gateway.telemetry.redact import scrub, sealed, visible
 
 LINE: Final = 8192
@@ -68,6 +69,9 @@ REQUEST: Final = (
     "upstream_ms",
 )
 """The request event's fields, in the order they are written. Further ones follow only where they have a value."""
+
+WHO_ASKED: Final = REQUEST[REQUEST.index("generation") : REQUEST.index("params")]
+HOW_IT_ENDED: Final = REQUEST[REQUEST.index("status") : REQUEST.index("bytes_in")]
 
 KEY_FIELDS: Final = ("id", "name", "roles", "permissions", "expires_at")
 CATALOGUE: Final[Mapping[str, Kind]] = {
@@ -163,19 +167,73 @@ NOBODY: Final = Nobody()
 class Events:
     """Makes lines of exchanges and named events."""
 
-    __slots__ = ("_masked", "_masks", "_stamp")
+    __slots__ = ("_asked", "_masked", "_masks", "_outcomes", "_stamp")
 
     def __init__(self, mask: Mask, key: Secret) -> None:
         self._masks = Masks(mask, key)
         self._masked = mask.subject != "none" or mask.client != "none"
         self._stamp = Stamp()
+        self._asked: dict[tuple[Any, ...], tuple[str, str]] = {}
+        self._outcomes: dict[tuple[Any, ...], tuple[str, str]] = {}
 
     def request(self, exchange: Exchange, duration: float) -> bytes:
-        """One request's line, newline included. `duration` in seconds, from the request's head to the last byte out."""
+        """One request's line, newline included. `duration` in seconds, from the request's head to the last byte out.
+
+        What many requests have in common is rendered once: who asked for which route, and how it ended.
+        """
+        decision = exchange.decision
+        plain = decision is None or (decision.shadow is None and not decision.errors)
+        if exchange.detail or exchange.error is not None or not exchange.trace_id or not plain:
+            return self.in_full(exchange, duration)
+        asked = (exchange.generation, exchange.client, exchange.principal, exchange.route, exchange.method)
+        outcome = (exchange.status, exchange.reason, decision, exchange.upstream, exchange.credential, exchange.listener)
+        upstream = exchange.upstream_seconds
+        try:
+            who, method = self._asked.get(asked) or self._who(asked, exchange)
+            how, end = self._outcomes.get(outcome) or self._how(outcome, exchange)
+            line = (
+                f'{{"ts":"{self._stamp(exchange.time)}","event":"request","request_id":"{exchange.id}",'
+                f'"trace_id":"{exchange.trace_id}",{who},"params":{orjson.dumps(exchange.params).decode()},{method},'
+                f'"path":{orjson.dumps(exchange.path or None).decode()},{how},"bytes_in":{exchange.bytes_in},'
+                f'"bytes_out":{exchange.bytes_out},"duration_ms":{int(duration * 1e6) / 1000},'
+                f'"upstream_ms":{"null" if upstream is None else int(upstream * 1e6) / 1000},{end}}}\n'
+            ).encode()
+        except (TypeError, ValueError):
+            return self.in_full(exchange, duration)
+        return sealed(line) if len(line) <= LINE else self.in_full(exchange, duration)
+
+    def _who(self, asked: tuple[Any, ...], exchange: Exchange) -> tuple[str, str]:
+        """The fields from `generation` to `route`, and `method`."""
+        fields = self._fields(exchange, 0.0)
+        if self._masked:
+            self._mask(fields)
+        return remember(self._asked, asked, (fragment(fields, WHO_ASKED), fragment(fields, ("method",))))
+
+    def _how(self, outcome: tuple[Any, ...], exchange: Exchange) -> tuple[str, str]:
+        """The fields from `status` to `credential`, and those after the last of REQUEST."""
+        fields = self._fields(exchange, 0.0)
+        return remember(self._outcomes, outcome, (fragment(fields, HOW_IT_ENDED), fragment(fields, ("level", "listener"))))
+
+    def in_full(self, exchange: Exchange, duration: float) -> bytes:
+        """The same line, rendered from all its fields."""
+        fields = self._fields(exchange, duration)
+        decision = exchange.decision
+        if decision is not None and (decision.shadow is not None or decision.errors):
+            _tell_conditions(fields, decision)
+        if exchange.detail:
+            fields["detail"] = scrub(exchange.detail[:TEXT])
+        if exchange.error is not None:
+            fields["error"] = scrub(exchange.error[:TEXT])
+        if self._masked:
+            self._mask(fields)
+        return render(fields)
+
+    def _fields(self, exchange: Exchange, duration: float) -> dict[str, Any]:
+        """What is always told, in the order of REQUEST."""
         principal = exchange.principal or NOBODY
         decision = exchange.decision
         upstream = exchange.upstream_seconds
-        fields: dict[str, Any] = {
+        return {
             "ts": self._stamp(exchange.time),
             "event": "request",
             "request_id": exchange.id,
@@ -204,15 +262,6 @@ class Events:
             "level": "info",
             "listener": exchange.listener,
         }
-        if decision is not None and (decision.shadow is not None or decision.errors):
-            _tell_conditions(fields, decision)
-        if exchange.detail:
-            fields["detail"] = scrub(exchange.detail[:TEXT])
-        if exchange.error is not None:
-            fields["error"] = scrub(exchange.error[:TEXT])
-        if self._masked:
-            self._mask(fields)
-        return render(fields)
 
     def named(self, name: str, time: float, given: Mapping[str, Any]) -> bytes | None:
         """The line of another event, None when the catalogue does not know it. Fields it does not know are left out."""
@@ -241,6 +290,11 @@ class Events:
         for told in ("detail", "error"):
             if isinstance(text := fields.get(told), str):
                 fields[told] = text.replace(value, masked)
+
+
+def fragment(fields: dict[str, Any], names: Sequence[str]) -> str:
+    """Some fields of a line, without its braces. Raises TypeError for what is not sayable in JSON."""
+    return orjson.dumps({name: fields[name] for name in names}, default=_foreign)[1:-1].decode()
 
 
 def _tell_conditions(fields: dict[str, Any], decision: Decision) -> None:

@@ -10,6 +10,7 @@ import concurrent.futures
 import logging
 import os
 import threading
+from collections.abc import Iterable
 from typing import Any, Final
 
 from gateway.audit.event import Events
@@ -78,9 +79,9 @@ class Trail:
         if self._full:
             raise Unavailable("the audit trail takes no more events", reason=Reason.AUDIT_FULL)
 
-    def record(self, exchange: Exchange, duration: float) -> None:
-        """Write a request's event down; `duration` in seconds. Never waits."""
-        self._put(self._events.request(exchange, duration))
+    def record(self, ended: Iterable[tuple[Exchange, float]]) -> None:
+        """Write down the events of requests, each with its duration in seconds. Never waits."""
+        self._put([self._events.request(exchange, duration) for exchange, duration in ended])
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Write another event of the catalogue down. Fields the catalogue does not name are left out."""
@@ -88,22 +89,24 @@ class Trail:
         if line is None:
             log.error("event outside the audit catalogue", extra={"event": name})
             return
-        self._put(line)
+        self._put([line])
 
-    def _put(self, line: bytes) -> None:
+    def _put(self, lines: list[bytes]) -> None:
+        dropped = 0
         with self._lock:
-            events, size = self._queued_events + 1, self._queued_bytes + len(line)
-            if events > self._max_events or size > self._max_bytes:
-                self._dropped += 1
-                kept = False
-            else:
-                self._waiting.append(line)
-                self._queued_events, self._queued_bytes = events, size
-                kept = True
-            if self._refuses and (events > ROOM * self._max_events or size > ROOM * self._max_bytes):
+            events, size = self._queued_events, self._queued_bytes
+            for line in lines:
+                if events >= self._max_events or size + len(line) > self._max_bytes:
+                    dropped += 1
+                else:
+                    self._waiting.append(line)
+                    events, size = events + 1, size + len(line)
+            self._queued_events, self._queued_bytes = events, size
+            self._dropped += dropped
+            if self._refuses and (dropped or events > ROOM * self._max_events or size > ROOM * self._max_bytes):
                 self._full = True
-        if not kept:
-            self._metrics.count("gateway.audit.dropped")
+        if dropped:
+            self._metrics.count("gateway.audit.dropped", dropped)
         if not self._wake.is_set():
             self._wake.set()
         if size > HASTE and not self._failing:

@@ -64,7 +64,7 @@ class Intake:
             if memo is not None and len(memo) < MOST_NOTED:
                 memo[self] = head
         target = inbound.target
-        if b"#" in target or not target.startswith(b"/"):
+        if target.find(b"#") >= 0 or not target.startswith(b"/"):
             target = origin_form(target, head.fields[b"host"])
         raw_path, mark, query = target.partition(b"?")
         path = raw_path.decode("ascii") if PLAIN.fullmatch(raw_path) else canonical(raw_path)

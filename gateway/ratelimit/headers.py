@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil
+from operator import attrgetter
 from typing import Final, Literal
 
 from gateway.core.exchange import Allowance
@@ -9,6 +10,7 @@ from gateway.core.message import Field
 
 Style = Literal["draft-11", "legacy", "both", "none"]
 
+POLICY: Final = attrgetter("policy")
 MAX_INTEGER: Final = 999_999_999_999_999
 """RFC 9651 3.3.1: the largest Integer of a structured field."""
 
@@ -37,12 +39,12 @@ class LimitFields:
     for each limit. legacy: X-RateLimit-Limit, -Remaining and -Reset (seconds from now) of the limit nearest to exhaustion.
     """
 
-    __slots__ = ("_draft", "_items", "_legacy", "names")
+    __slots__ = ("_draft", "_legacy", "_policies", "names")
 
     def __init__(self, style: Style) -> None:
         self._draft = style in {"draft-11", "both"}
         self._legacy = style in {"legacy", "both"}
-        self._items: dict[str, tuple[bytes, bytes]] = {}  # rule name -> its policy item, its quoted name
+        self._policies: dict[tuple[str, ...], tuple[bytes, tuple[str, ...]]] = {}  # by the names of the rules
         draft = (b"ratelimit", b"ratelimit-policy") if self._draft else ()
         legacy = (b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset") if self._legacy else ()
         self.names: frozenset[bytes] = frozenset(draft + legacy)
@@ -57,19 +59,21 @@ class LimitFields:
         return fields
 
     def _draft_fields(self, allowances: Sequence[Allowance]) -> list[Field]:
-        policies = []
-        left = []
-        for allowance in allowances:
-            policy, name = self._items.get(allowance.policy) or self._item(allowance)
-            policies.append(policy)
-            left.append(b"%b;r=%d;t=%d" % (name, allowance.remaining, ceil(allowance.reset)))
-        return [(b"ratelimit-policy", b", ".join(policies)), (b"ratelimit", b", ".join(left))]
+        known = self._policies.get(names := tuple(map(POLICY, allowances)))
+        if known is None:
+            known = self._policies[names] = self._policy(allowances)
+        left = [f"{name};r={each.remaining};t={ceil(each.reset)}" for name, each in zip(known[1], allowances, strict=True)]
+        return [(b"ratelimit-policy", known[0]), (b"ratelimit", ", ".join(left).encode("ascii"))]
 
-    def _item(self, allowance: Allowance) -> tuple[bytes, bytes]:
-        """A rule's policy item and name, rendered at its first use; rules come from the configuration, so they are few."""
-        name = quoted(allowance.policy)
-        item = self._items[allowance.policy] = (b"%b;q=%d;w=%d" % (name, allowance.quota, max(ceil(allowance.window), 1)), name)
-        return item
+    @staticmethod
+    def _policy(allowances: Sequence[Allowance]) -> tuple[bytes, tuple[str, ...]]:
+        """The policy field of these limits, and their quoted names. Rendered once: limits come from the configuration."""
+        names = [quoted(allowance.policy) for allowance in allowances]
+        items = [
+            b"%b;q=%d;w=%d" % (name, allowance.quota, max(ceil(allowance.window), 1))
+            for name, allowance in zip(names, allowances, strict=True)
+        ]
+        return b", ".join(items), tuple(name.decode("ascii") for name in names)
 
     def _legacy_fields(self, allowance: Allowance) -> list[Field]:
         return [

@@ -70,7 +70,7 @@ def visible(text: str) -> str:
 
 def sealed(line: bytes) -> bytes:
     """A JSON line with characters that JSON allows but displays obey as JSON escapes."""
-    if line.isascii() and b"\x7f" not in line:
+    if line.isascii() and line.find(b"\x7f") < 0:
         return line
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode("utf-8")).encode("utf-8")
 

@@ -139,7 +139,7 @@ def scrubbed(shape: Shape, values: Values, secrets: Sequence[bytes]) -> Values:
     joined = b"\n".join(values)
     for secret in secrets:
         # `Basic` is a word anybody may write; what follows it is the secret.
-        if secret.removeprefix(b"Basic ") in joined:
+        if joined.find(secret.removeprefix(b"Basic ")) >= 0:
             break
     else:
         return values

@@ -35,7 +35,7 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
     elif whole or outbound.method in ANTICIPATE_BODY:
         lines.append(b"content-length: %d" % len(whole))
     head = CRLF.join(lines)
-    if not is_lines(head, len(lines) - 1) or b" " in outbound.target:
+    if not is_lines(head, len(lines) - 1) or outbound.target.find(b" ") >= 0:
         raise InternalError("a header field or the target would have broken out of its line")
     return b"%b\r\n%b\r\n%b" % (head, outbound.lines, whole or b"")
 

@@ -56,7 +56,7 @@ class Everything:
         for made in exchanges:
             telemetry.begin(made, inbound(*HEADERS))
             telemetry.end(made, 0.01)
-            trail.record(made, 0.01)
+            trail.record([(made, 0.01)])
             extra = {"exchange": made, "authorization": CANARY, "value": Secret(CANARY.encode()), "headers": dict(HEADERS)}
             logging.getLogger("gateway.test").debug("refused: %s", made.detail, extra=extra)
         exposition = telemetry.metrics.render()

@@ -121,6 +121,24 @@ def test_whatever_a_text_holds_the_event_is_one_line_of_valid_json(path: str, su
     assert not set(line.decode("utf-8")[:-1]) & {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202E)}
 
 
+@given(
+    path=st.text(max_size=60),
+    subject=st.text(max_size=40),
+    params=st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+    status=st.none() | st.integers(200, 599),
+    duration=st.floats(0, 1e4),
+    upstream=st.none() | st.floats(0, 1e4),
+    masking=st.sampled_from(["none", "partial", "keyed_hash"]),
+)
+def test_a_line_made_of_rendered_parts_is_the_line_made_of_all_fields(
+    path: str, subject: str, params: Any, status: int | None, duration: float, upstream: float | None, masking: str
+) -> None:
+    by = events(subject=masking, client=masking)
+    one = exchange(path=path, principal=principal(id=subject), params=params, status=status, upstream_seconds=upstream)
+    for _ in range(2):  # the parts made, and found again
+        assert by.request(one, duration) == by.in_full(one, duration)
+
+
 def test_a_forged_line_stays_inside_its_field() -> None:
     forged = 'x"}\n{"event":"gateway.stopped"}\u2028\x1b[2K\x9b1A'
     line = events().request(exchange(detail=forged, params={"owner": forged}), 0.001)

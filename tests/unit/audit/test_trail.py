@@ -115,7 +115,7 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 async def test_what_was_recorded_is_in_the_file_after_a_flush_in_order(path: Path) -> None:
     async with running(Audit(file=path)) as trail:
         for number in range(500):
-            trail.record(exchange(id=str(number)), 0.01)
+            trail.record([(exchange(id=str(number)), 0.01)])
         await trail.flush()
         assert ids(path) == [str(number) for number in range(500)]
         assert trail.status()["written"] == 500
@@ -124,16 +124,16 @@ async def test_what_was_recorded_is_in_the_file_after_a_flush_in_order(path: Pat
 
 async def test_lines_reach_the_file_without_a_flush(path: Path) -> None:
     async with running(Audit(file=path)) as trail:
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         await until(lambda: path.stat().st_size > 0)
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         await until(lambda: path.read_bytes().count(b"\n") == 2)
 
 
 async def test_the_duration_is_told_in_milliseconds(path: Path) -> None:
     trail = Trail(Audit(file=path), clock=Ticks(), metrics=Tally())
     await trail.start()
-    trail.record(exchange(), 1.5)
+    trail.record([(exchange(), 1.5)])
     await trail.close()
     assert json.loads(path.read_bytes())["duration_ms"] == 1500.0
 
@@ -150,10 +150,10 @@ async def test_many_lines_are_written_at_once() -> None:
     disk = Disk()
     async with running(Audit(), file=disk) as trail:
         disk.allowed.clear()
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         await until(disk.entered.is_set)
         for _ in range(400):
-            trail.record(exchange(), 0.01)
+            trail.record([(exchange(), 0.01)])
         disk.allowed.set()
         await trail.flush()
         assert disk.count == 401
@@ -164,10 +164,10 @@ async def test_a_slow_disk_never_blocks_the_event_loop() -> None:
     disk = Disk()
     async with running(Audit(), file=disk) as trail:
         disk.allowed.clear()
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         await until(disk.entered.is_set)
         for _ in range(1000):
-            trail.record(exchange(), 0.01)
+            trail.record([(exchange(), 0.01)])
             trail.ensure_room()
         assert trail.status()["queued"] == 1001
         disk.allowed.set()
@@ -181,15 +181,15 @@ async def test_refuse_ends_requests_before_the_queue_is_full_and_lets_them_in_ag
         disk.allowed.clear()
         for _ in range(76):
             trail.ensure_room()
-            trail.record(exchange(), 0.01)
+            trail.record([(exchange(), 0.01)])
         with pytest.raises(Unavailable) as refusal:
             trail.ensure_room()
         assert refusal.value.reason is Reason.AUDIT_FULL
         assert refusal.value.status == 503
         for _ in range(24):  # those already inside, and the refusals themselves, still find room
-            trail.record(exchange(), 0.01)
+            trail.record([(exchange(), 0.01)])
         assert tally.sums.get("gateway.audit.dropped") is None
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         assert tally.sums["gateway.audit.dropped"] == 1
         disk.allowed.set()
         await trail.flush()
@@ -203,7 +203,7 @@ async def test_drop_serves_on_and_counts_what_is_lost() -> None:
         disk.allowed.clear()
         for _ in range(150):
             trail.ensure_room()
-            trail.record(exchange(), 0.01)
+            trail.record([(exchange(), 0.01)])
         assert tally.sums["gateway.audit.dropped"] == trail.status()["dropped"] == 50
         disk.allowed.set()
         await trail.flush()
@@ -217,7 +217,7 @@ async def test_the_queue_is_bounded_by_bytes_too() -> None:
     async with running(Audit(on_full="drop"), tally, file=disk, max_bytes=10_000) as trail:
         disk.allowed.clear()
         for _ in range(100):
-            trail.record(exchange(), 0.01)
+            trail.record([(exchange(), 0.01)])
         assert trail.status()["queued_bytes"] <= 10_000
         assert tally.sums["gateway.audit.dropped"] == 100 - trail.status()["queued"]
         disk.allowed.set()
@@ -228,13 +228,13 @@ async def test_a_failing_disk_refuses_at_once_loses_nothing_and_is_tried_again(c
     disk, tally = Disk(), Tally()
     async with running(Audit(on_full="refuse"), tally, file=disk) as trail:
         disk.failure = OSError(code, os.strerror(code))
-        trail.record(exchange(id="first"), 0.01)
+        trail.record([(exchange(id="first"), 0.01)])
         await until(lambda: bool(trail.status()["failing"]))
         await trail.flush()
         with pytest.raises(Unavailable):
             trail.ensure_room()
         assert trail.status()["failure"] == os.strerror(code)
-        trail.record(exchange(id="second"), 0.01)
+        trail.record([(exchange(id="second"), 0.01)])
         await until(lambda: tally.sums["gateway.audit.failures"] >= 3)
         disk.failure = None
         await until(lambda: disk.count == 2)
@@ -250,7 +250,7 @@ async def test_a_failing_disk_drops_only_what_the_queue_cannot_hold() -> None:
     async with running(Audit(on_full="drop"), file=disk, max_events=10) as trail:
         for _ in range(15):
             trail.ensure_room()
-            trail.record(exchange(), 0.01)
+            trail.record([(exchange(), 0.01)])
         disk.failure = None
         await until(lambda: disk.count == 10)
         assert trail.status()["dropped"] == 5
@@ -264,7 +264,7 @@ async def test_a_full_disk_refuses_keeps_whole_lines_and_recovers_without_a_loss
             for _ in range(20):
                 with contextlib.suppress(Unavailable):
                     trail.ensure_room()
-                    trail.record(exchange(id=str(accepted)), 0.01)
+                    trail.record([(exchange(id=str(accepted)), 0.01)])
                     accepted += 1
             await trail.flush()
         with pytest.raises(Unavailable):
@@ -280,7 +280,7 @@ async def test_a_full_disk_refuses_keeps_whole_lines_and_recovers_without_a_loss
 async def test_an_output_without_space_from_the_start_is_refusing_until_it_is_replaced(path: Path) -> None:
     path.symlink_to("/dev/full")
     async with running(Audit(file=path)) as trail:
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         await until(lambda: bool(trail.status()["full"]))
         path.unlink()
         await until(lambda: not trail.status()["full"])
@@ -294,7 +294,7 @@ async def test_a_folder_that_does_not_exist_yet_is_waited_for(tmp_path: Path) ->
             trail.ensure_room()
         path.parent.mkdir()
         await until(lambda: not trail.status()["full"])
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         await trail.flush()
         assert len(ids(path)) == 1
 
@@ -302,7 +302,7 @@ async def test_a_folder_that_does_not_exist_yet_is_waited_for(tmp_path: Path) ->
 async def test_rotation_loses_no_line(path: Path) -> None:
     async with running(Audit(file=path, rotate=Rotate(size=5000, keep=50))) as trail:
         for number in range(100):
-            trail.record(exchange(id=str(number)), 0.01)
+            trail.record([(exchange(id=str(number)), 0.01)])
             if number % 3 == 0:
                 await trail.flush()
     files = sorted(path.parent.iterdir(), key=lambda entry: -int(entry.suffix[1:]) if entry.suffix != ".jsonl" else 0)
@@ -313,13 +313,13 @@ async def test_rotation_loses_no_line(path: Path) -> None:
 
 async def test_reopen_follows_a_file_that_was_moved_away(path: Path) -> None:
     async with running(Audit(file=path)) as trail:
-        trail.record(exchange(id="before"), 0.01)
+        trail.record([(exchange(id="before"), 0.01)])
         await trail.flush()
         moved = path.rename(path.with_name("moved"))
-        trail.record(exchange(id="between"), 0.01)
+        trail.record([(exchange(id="between"), 0.01)])
         await trail.flush()
         trail.reopen()
-        trail.record(exchange(id="after"), 0.01)
+        trail.record([(exchange(id="after"), 0.01)])
         await trail.flush()
         assert ids(moved) == ["before", "between"]
         assert ids(path) == ["after"]
@@ -329,8 +329,8 @@ async def test_what_a_dead_disk_never_took_is_counted_at_the_end(caplog: pytest.
     disk, tally = Disk(), Tally()
     async with running(Audit(), tally, file=disk) as trail:
         disk.failure = OSError(errno.EIO, "I/O error")
-        trail.record(exchange(), 0.01)
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
+        trail.record([(exchange(), 0.01)])
     assert tally.sums["gateway.audit.dropped"] == 2
     assert "audit events lost at the end" in caplog.messages
 
@@ -340,7 +340,7 @@ async def test_a_hanging_disk_does_not_hold_up_the_end() -> None:
     trail = Trail(Audit(), clock=Ticks(), metrics=Tally(), file=disk)  # type: ignore[arg-type]  # a scripted file
     await trail.start()
     disk.allowed.clear()
-    trail.record(exchange(), 0.01)
+    trail.record([(exchange(), 0.01)])
     await until(disk.entered.is_set)
     async with asyncio.timeout(10):
         await trail.flush(0.01)
@@ -359,7 +359,7 @@ async def test_a_bug_in_the_writer_ends_neither_the_trail_nor_loses_lines(caplog
     disk = Buggy()
     async with running(Audit(), file=disk) as trail:
         disk.failure = OSError(0, "")
-        trail.record(exchange(), 0.01)
+        trail.record([(exchange(), 0.01)])
         await until(lambda: bool(trail.status()["full"]))
         disk.failure = None
         await until(lambda: disk.count == 1)
@@ -401,7 +401,7 @@ async def main():
     trail = Trail(Audit(file=Path(sys.argv[1]) if sys.argv[1] != "-" else "-"), clock=Ticks(), metrics=Tally())
     await trail.start()
     for number in range(int(sys.argv[2])):
-        trail.record(exchange(id=str(number)), 0.01)
+        trail.record([(exchange(id=str(number)), 0.01)])
         if number % 100 == 0:
             await asyncio.sleep(0)
     if sys.argv[3] == "kill":
