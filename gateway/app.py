@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import monotonic, time
 from typing import Final, Protocol
 
@@ -74,7 +74,12 @@ class GatewayApp:
         self._evidence.begin(exchange, inbound)
         try:
             response = await handle(inbound, exchange, door_of(snapshot, inbound))
-            await deliver(response, exchange, writer)
+            if response.stream is not None:
+                await deliver(response, response.stream, exchange, writer)
+            else:
+                exchange.bytes_out = len(response.body)
+                if not writer.whole(response):
+                    await writer.drained()
         except asyncio.CancelledError:
             exchange.error = CLIENT_GONE
             raise
@@ -92,17 +97,13 @@ def door_of(snapshot: Snapshot, inbound: Inbound) -> Door:
     return next(iter(snapshot.doors.values()))
 
 
-async def deliver(response: Response, exchange: Exchange, writer: Writer) -> None:
-    """Write the answer out, piece by piece. A stream that breaks ends the connection: a cut must be seen as one."""
-    if response.stream is None:
-        exchange.bytes_out = len(response.body)
-        await writer.start(response, response.body, False)
-        return
+async def deliver(response: Response, stream: AsyncIterator[bytes], exchange: Exchange, writer: Writer) -> None:
+    """Write an answer out piece by piece. A stream that breaks ends the connection: a cut must be seen as one."""
     complete = False
     try:
         await writer.start(response, response.body, True)
         sent = len(response.body)
-        async for chunk in response.stream:
+        async for chunk in stream:
             sent += len(chunk)
             exchange.bytes_out = sent
             await writer.write(chunk)

@@ -97,7 +97,6 @@ class Inbound:
 
     def __init__(
         self,
-        *,
         method: str,
         target: bytes,
         version: str,
@@ -231,6 +230,9 @@ class Outbound:
         self.head = method == "HEAD"
 
 
+NO_FIELDS: Final = split(())
+
+
 class Response:
     """An answer, ours or an upstream's. The body is `body`, or `stream` when that is not None.
 
@@ -254,7 +256,7 @@ class Response:
         close: bool = False,
     ) -> None:
         self.status = status
-        self.shape, self.values = split(headers)
+        self.shape, self.values = split(headers) if headers else NO_FIELDS
         self.body = body
         self.stream = stream
         self.abandon = abandon

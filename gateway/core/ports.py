@@ -116,6 +116,14 @@ class Writer(Protocol):
         """Write the head and the first piece of the body together; frames the body itself. Returns when it may go on."""
         ...
 
+    def whole(self, response: Response) -> bool:
+        """Write an answer that is complete; whether there is room for more. Else `drained`."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough of what was written."""
+        ...
+
     async def write(self, chunk: bytes) -> None:
         """Write one more piece; waits while the client reads slowly."""
         ...

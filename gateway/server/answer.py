@@ -62,11 +62,25 @@ class Answer:
 
     async def start(self, response: Response, body: bytes, more: bool) -> None:
         """Head and first piece in one write. Raises ValueError, with nothing written, for a head that must not be sent."""
+        self._begin(response, body, None if more else len(body))
+        if self._sender.is_full:
+            await self._sender.drained()
+
+    def whole(self, response: Response) -> bool:
+        """The whole answer in one write; whether there is room for more. Raises ValueError as `start` does."""
+        self._begin(response, response.body, len(response.body))
+        return not self._sender.is_full
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough."""
+        await self._sender.drained()
+
+    def _begin(self, response: Response, body: bytes, size: int | None) -> None:
         if self.started:
             raise RuntimeError("an answer starts once")
-        head = self._head(response, None if more else len(body))
+        head = self._head(response, size)
         self.started = True
-        self.complete = not more
+        self.complete = size is not None
         if self._bare or not body:
             self._sender.send(head)
         elif self._chunked:
@@ -75,8 +89,6 @@ class Answer:
             if self._left is not None:
                 self._count(self._left, len(body))
             self._sender.send(head + body)
-        if self._sender.is_full:
-            await self._sender.drained()
 
     async def write(self, chunk: bytes) -> None:
         """One more piece; returns when the client has made room. Raises RuntimeError when it passes the announced length."""

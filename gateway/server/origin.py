@@ -38,18 +38,18 @@ class Origin:
     ) -> Inbound:
         """A request that came from here."""
         return Inbound(
-            method=method,
-            target=target,
-            version=version,
-            headers=headers,
-            peer=self._peer,
-            listener=self._listener,
-            secure=self._secure,
-            server_name=self._server_name,
-            certificate=self._certificate,
-            body=body,
-            fault=fault,
-            memo=memo,
+            method,
+            target,
+            version,
+            headers,
+            self._peer,
+            self._listener,
+            self._secure,
+            self._server_name,
+            self._certificate,
+            body,
+            fault,
+            memo,
         )
 
     def refused(self, head: bytes, headers: list[Field], fault: GatewayError) -> Inbound:
