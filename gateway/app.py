@@ -41,7 +41,8 @@ class RequestIds:
         self._millisecond = -1
         self._time = ""
 
-    def __call__(self, now: float) -> str:
+    def next(self, now: float) -> str:
+        """An id; `now` is Unix time in seconds."""
         if not self._random:
             self._random = page(os.urandom(PAGE * DIGITS).hex())
         millisecond = int(now * 1000)
@@ -66,7 +67,8 @@ class GatewayApp:
         self._evidence = evidence
         self._new_id = new_id
 
-    async def __call__(self, inbound: Inbound, writer: Writer) -> None:
+    async def serve(self, inbound: Inbound, writer: Writer) -> None:
+        """One request; implements core.ports.App."""
         snapshot = self._current.snapshot
         now = time()
         exchange = Exchange(self._new_id(now), monotonic(), now, snapshot.generation, self._listener, inbound.method, inbound.peer)

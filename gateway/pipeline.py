@@ -28,7 +28,7 @@ async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     finish = door.finish
     try:
         door.ensure_room()
-        request = door.admit(inbound)
+        request = door.intake.admit(inbound)
         note_request(exchange, request)
         route, captured = claim(door, request)
         finish = route.finish  # from here on even a refusal carries the route's CORS fields
@@ -51,7 +51,7 @@ def finished(response: Response, inbound: Inbound, exchange: Exchange, finish: F
     """The last stage of every answer. Should it break, an answer that says nothing comes out in place of the one it broke on."""
     exchange.status = response.status
     try:
-        return finish(response, inbound=inbound, exchange=exchange)
+        return finish.complete(response, inbound, exchange)
     except Exception as bug:
         log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
         if response.abandon is not None:
@@ -90,7 +90,7 @@ async def respond(request: Request, route: Route, captured: tuple[str, ...], exc
 async def serve(request: Request, route: Route, service: Service, captured: tuple[str, ...], exchange: Exchange) -> Response:
     """The stages of a route that leads to an upstream. What need not wait is not awaited: that costs as much as a stage."""
     exchange.upstream = service.upstream
-    params = exchange.params = service.parameters(captured)
+    params = exchange.params = service.parameters.decoded(captured)
     route.cors.check(request)
     principal = exchange.principal = service.gate.recalled(request) or await service.gate.authenticate(request)
     access = AccessRequest(request, route.name or "", service.upstream, params, exchange.time)

@@ -16,6 +16,7 @@ from gateway.build import build
 from gateway.config.apart import read_apart
 from gateway.core.errors import ConfigError
 from gateway.core.message import Inbound
+from gateway.core.ports import App
 from gateway.edge.model import Drain
 from gateway.evidence import Evidence
 from gateway.fetch import HttpFetch
@@ -107,8 +108,8 @@ class Process:
         self.reload = Reload(self._attempt, metrics, self._refused)
         self._served = Served(self._app_of, Operating(self))
 
-    def _app_of(self, listener: str) -> GatewayApp:
-        return GatewayApp(self.current, listener, self._evidence, new_id=self._ids)
+    def _app_of(self, listener: str) -> App:
+        return GatewayApp(self.current, listener, self._evidence, new_id=self._ids.next).serve
 
     async def _open(self, loaded: Loaded) -> None:
         snapshot = build(loaded, self.resources)
@@ -180,7 +181,7 @@ class Process:
     def _trusts(self, inbound: Inbound) -> bool:
         """Whose `traceparent` continues a trace: that of the proxies whose word counts anyway."""
         door = self.current.snapshot.doors.get(inbound.listener)
-        return door is not None and door.admit.trusts(inbound)
+        return door is not None and door.intake.trusts(inbound)
 
     def _refused(self, error: ConfigError) -> None:
         self.trail.event("config.refused", problems=[str(problem) for problem in error.problems])

@@ -36,7 +36,7 @@ class Rehearsal:
         for door in self.snapshot.doors.values():
             route, captured = door.table.match(host, segments, method)
             if route.name is not None and route.service is not None:
-                return route.name, route.service.parameters(captured)
+                return route.name, route.service.parameters.decoded(captured)
         return None
 
 

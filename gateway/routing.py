@@ -85,7 +85,7 @@ class Parameters:
             for name in pattern.names
         )
 
-    def __call__(self, captured: Sequence[str]) -> dict[str, str]:
+    def decoded(self, captured: Sequence[str]) -> dict[str, str]:
         """Decoded values by name. Raises BadRequest path-refused or param-invalid."""
         values: dict[str, str] = {}
         for capture, raw in zip(self._captures, captured, strict=False):

@@ -49,7 +49,7 @@ class Door:
     """One listener's way in."""
 
     name: str
-    admit: Intake
+    intake: Intake
     table: Table[Route]
     finish: Finish
     ensure_room: Callable[[], None]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from gateway.core.errors import GatewayError, InternalError
-from gateway.core.shape import split
+from gateway.core.shape import Shape, Values, split
 
 Field = tuple[bytes, bytes]
 """One header field: lower-case name, value."""
@@ -219,7 +219,7 @@ class Outbound:
 
     __slots__ = ("body", "head", "headers", "lines", "method", "request", "secrets", "target")
 
-    def __init__(self, *, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
+    def __init__(self, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
         self.method = method
         self.target = target
         self.headers = headers
@@ -266,6 +266,13 @@ class Response:
         self.retries = 0
         self.added: list[Field] = []
         self.lines = b""
+
+    @classmethod
+    def passed(cls, status: int, shape: Shape, values: Values) -> "Response":
+        """An upstream's answer, to be passed on."""
+        made = cls(status, ())
+        made.shape, made.values, made.own = shape, values, False
+        return made
 
     @property
     def headers(self) -> list[Field]:

@@ -23,7 +23,7 @@ class LimitFields(Protocol):
 
     @property
     def names(self) -> frozenset[bytes]: ...
-    def __call__(self, allowances: Sequence[Allowance]) -> list[Field]: ...
+    def rendered(self, allowances: Sequence[Allowance]) -> list[Field]: ...
 
 
 class Plan:
@@ -55,7 +55,7 @@ class Finish:
         self._own: dict[Shape, Plan] = {}
         self._passed: dict[Shape, Plan] = {}
 
-    def __call__(self, response: Response, *, inbound: Inbound, exchange: Exchange) -> Response:
+    def complete(self, response: Response, inbound: Inbound, exchange: Exchange) -> Response:
         """The response, its header fields completed in place."""
         shape, allowances, principal = response.shape, exchange.allowances, exchange.principal
         if response.own:
@@ -70,7 +70,7 @@ class Finish:
         response.lines = plan.lines[exchange.secure][principal is not None and principal.scheme != ANONYMOUS]
         added = self._cors.fields(inbound.first(b"origin")) if self._cors.answers else []
         if allowances and not plan.told:
-            added += self._limits(allowances)
+            added += self._limits.rendered(allowances)
         added.append((REQUEST_ID, exchange.id.encode("ascii")))
         response.added = added
         return response

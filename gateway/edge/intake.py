@@ -53,7 +53,7 @@ class Intake:
         self._suffixes = () if listen.hosts == "any" else tuple(host.lower()[1:] for host in listen.hosts if host.startswith("*."))
         self._authorities: dict[bytes, tuple[str, str]] = {}
 
-    def __call__(self, inbound: Inbound) -> Request:
+    def admit(self, inbound: Inbound) -> Request:
         """Admit, or raise BadRequest with the precise reason."""
         if inbound.fault is not None:
             raise inbound.fault

@@ -49,7 +49,7 @@ class LimitFields:
         legacy = (b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset") if self._legacy else ()
         self.names: frozenset[bytes] = frozenset(draft + legacy)
 
-    def __call__(self, allowances: Sequence[Allowance]) -> list[Field]:
+    def rendered(self, allowances: Sequence[Allowance]) -> list[Field]:
         """The fields of an answer; none where nothing was limited."""
         if not allowances:
             return []

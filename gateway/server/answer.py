@@ -19,7 +19,6 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 class Turn(Protocol):
     """Whose answer it is: the connection, which knows whether there may be another."""
 
-    @property
     def reusable(self) -> bool:
         """Whether another request may follow on this connection."""
         ...
@@ -49,7 +48,7 @@ class Answer:
 
     __slots__ = ("_bare", "_chunked", "_head_only", "_left", "_modern", "_sender", "_turn", "close", "complete", "started")
 
-    def __init__(self, sender: Sender, turn: Turn, inbound: Inbound, *, close: bool) -> None:
+    def __init__(self, sender: Sender, turn: Turn, inbound: Inbound, close: bool) -> None:
         self._sender = sender
         self._turn = turn
         self._head_only = self._bare = inbound.method == "HEAD"
@@ -132,13 +131,13 @@ class Answer:
             raise ValueError("not the status of a final answer")
         shape, values = response.shape, response.values
         template = TEMPLATES.get(shape) or remember(TEMPLATES, shape, Template(shape))
-        lines = [COLON.join(field) for field in response.added]
+        lines = list(map(COLON.join, response.added))
         if not template.dated:
             lines.append(self._sender.date)
         framing = self._frame(response.status, None if template.length is None else values[template.length], size)
         if framing:
             lines.append(framing)
-        self.close = self.close or response.close or not self._turn.reusable
+        self.close = self.close or response.close or not self._turn.reusable()
         if self.close:
             lines.append(b"connection: close")
         lines.append(b"")

@@ -31,7 +31,6 @@ class Origin:
         target: bytes,
         version: str,
         headers: list[Field],
-        *,
         body: Body = NO_BODY,
         fault: GatewayError | None = None,
         memo: dict[object, Any] | None = None,

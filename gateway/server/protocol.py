@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
-from gateway.core.message import Inbound
+from gateway.core.message import NO_BODY, Inbound
 from gateway.core.ports import App
 from gateway.server.answer import Answer
 from gateway.server.arrival import FRAMING, Arrival, BodyOnly
@@ -267,7 +267,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if target is None:
             return False
         self._phase = ANSWER
-        self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers, memo=repeat.memo), close=False)
+        self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers, NO_BODY, None, repeat.memo), False)
         return True
 
     def _start(self) -> None:
@@ -275,21 +275,21 @@ class GatewayProtocol(HttpToolsProtocol):
         wants it need not ask for it."""
         if self._ready is not None:
             (inbound, close), self._ready = self._ready, None
-            self._begin(inbound, close=close)
+            self._begin(inbound, close)
 
-    def _begin(self, inbound: Inbound, *, close: bool) -> None:
+    def _begin(self, inbound: Inbound, close: bool) -> None:
         self._deadline = NEVER
         self._arrival.head = b""
         if self._listener is not self._bound.listener:
             self._renew(self._bound.listener)
-        self._answer = answer = Answer(self._wire, self, inbound, close=close)
+        self._answer = answer = Answer(self._wire, self, inbound, close)
         self._run = run = Run(self.loop, self._serve(inbound, answer), self._ended)
         run.step()
 
     def _ended(self) -> None:
         """The app is done with its request; the client may still be sending it."""
         self._run = None
-        if self._wire.is_closing:
+        if self.transport.is_closing():
             return
         if self._answer is None or not self._answer.complete:
             self._wire.cut()
@@ -397,7 +397,6 @@ class GatewayProtocol(HttpToolsProtocol):
         if not self._waiting and self._phase == BODY:
             self._wire.resume()
 
-    @property
     def reusable(self) -> bool:
         """A body that is still on its way is worth waiting for only when little of it is left."""
         if self._phase == OVER or self._retiring:

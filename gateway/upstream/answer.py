@@ -36,7 +36,7 @@ class ResponseFields:
         self._scheme = targets[0].scheme.encode("ascii")
         self._origins = frozenset(canonical_origin(target.origin.encode("ascii")) for target in targets)
 
-    def __call__(self, status: int, shape: Shape, values: Values, outbound: Outbound) -> tuple[Shape, Values]:
+    def passed(self, status: int, shape: Shape, values: Values, outbound: Outbound) -> tuple[Shape, Values]:
         """The fields for the client."""
         usual = self._usual.get(shape) or remember(self._usual, shape, Usual(shape))
         if not usual.applies or status == NO_BODY or (usual.option is not None and values[usual.option] not in KEEP_ALIVE):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import httptools
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
+from gateway.core.message import Response
 from gateway.core.owner import Owner
 from gateway.core.reason import Reason
 from gateway.core.shape import shape_of
 from gateway.upstream.alarm import Alarm
 from gateway.upstream.head import BODILESS, HEAD_LIMIT, VERSIONS, binds_identity, fault_of, framing_of
-from gateway.upstream.stream import HIGH, BodyStream, Reply
+from gateway.upstream.stream import HIGH, BodyStream
 
 if TYPE_CHECKING:
     from gateway.upstream.lane import Lane
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
         # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
         self._names: list[bytes] = []
         self._values: list[bytes] = []
-        self._reply: Reply | None = None
+        self._reply: Response | None = None
         self._pieces: list[bytes] = []
         self._complete = False
         self._keep = False
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
         """Whether the next request may go out here."""
         return self._transport is not None and self._owner is None and not self._transport.is_closing()
 
-    def begin(self, head: bytes, *, bodiless: bool, response: float, idle: float) -> Owner:
+    def begin(self, head: bytes, response: float, idle: float, bodiless: bool = False) -> Owner:
         """Send a request's head (and body, where it is whole); the future brings the answer or its error.
 
         `response` and `idle` are seconds; `bodiless` says that the answer to this method has no body whatever its fields say.
@@ -219,7 +220,7 @@ class Connection(asyncio.Protocol):
             return
         shape = shape_of(names)
         framing = framing_of(shape)
-        self._reply = Reply(status, shape, values)
+        self._reply = Response.passed(status, shape, values)
         self._keep = keep = self._parser.should_keep_alive()
         version = "1.1" if keep and not framing.persistence else self._parser.get_http_version()
         if not framing.plain or status > 599 or status < 200 or self.seen > HEAD_LIMIT or version not in VERSIONS:
@@ -243,7 +244,7 @@ class Connection(asyncio.Protocol):
 
     # How an exchange goes on and ends
 
-    def _continue(self, size: int, reply: Reply) -> None:
+    def _continue(self, size: int, reply: Response) -> None:
         """The head is in, the body is not: hand over what there is."""
         owner, stream = self._owner, self._stream or self._opened(reply)
         if self._pieces:
@@ -263,9 +264,10 @@ class Connection(asyncio.Protocol):
         if owner is not None:
             owner.told()
 
-    def _opened(self, reply: Reply) -> BodyStream:
+    def _opened(self, reply: Response) -> BodyStream:
         owner = cast("Owner", self._owner)
         stream = self._stream = reply.stream = BodyStream(self, owner)
+        reply.abandon = stream.abandon
         self._quiet = 0
         self._stop_upload()
         if not owner.done():

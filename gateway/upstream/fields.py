@@ -81,7 +81,7 @@ class RequestFields:
         headers = [*told[1], (b"x-request-id", exchange.id.encode("ascii"))]
         if self._internal and exchange.trace_id:
             headers.append((b"traceparent", traceparent(exchange)))
-        made = Outbound(method=request.method, target=self._target(request), headers=headers, body=request.body, request=request)
+        made = Outbound(request.method, self._target(request), headers, request.body, request)
         made.lines = told[2]
         return made
 

@@ -22,7 +22,7 @@ class Lane:
         self.idle: list[Connection] = []
         self._ejected_until = 0.0
 
-    def take(self, *, repeatable: bool) -> Connection | None:
+    def take(self, repeatable: bool) -> Connection | None:
         """The idle connection used last, since it is the least likely to be stale; None when there is none to trust."""
         idle = self.idle
         while idle:

@@ -72,13 +72,13 @@ class Upstream:
 
     # For the transports
 
-    def take(self, *, repeatable: bool) -> Connection | None:
+    def take(self, repeatable: bool) -> Connection | None:
         """An idle connection, without waiting. A request that may not be sent again gets only one used just now."""
         lanes = self._lanes
         if len(lanes) == 1:
-            return lanes[0].take(repeatable=repeatable)
+            return lanes[0].take(repeatable)
         self._turn = (self._turn + 1) % len(lanes)
-        return self._ordered()[0].take(repeatable=repeatable)
+        return self._ordered()[0].take(repeatable)
 
     async def connect(self, seconds: float) -> Connection:
         """A new connection, or when all are taken the first one handed back.

@@ -4,7 +4,6 @@ import asyncio
 from typing import Final, Protocol
 
 from gateway.core.owner import Owner
-from gateway.core.shape import Shape, Values
 
 HIGH: Final = 256 * 1024
 """Bytes held before the upstream is asked to wait."""
@@ -15,19 +14,6 @@ class Source(Protocol):
 
     def resume(self) -> None: ...
     def disown(self, owner: Owner) -> None: ...
-
-
-class Reply:
-    """An answer as the upstream sent it; the body is `body` or, when not None, `stream`."""
-
-    __slots__ = ("body", "shape", "status", "stream", "values")
-
-    def __init__(self, status: int, shape: Shape, values: Values) -> None:
-        self.status = status
-        self.shape = shape
-        self.values = values
-        self.body = b""
-        self.stream: BodyStream | None = None
 
 
 class BodyStream:

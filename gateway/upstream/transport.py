@@ -10,7 +10,6 @@ from gateway.upstream.answer import ResponseFields
 from gateway.upstream.connection import Connection
 from gateway.upstream.head import render
 from gateway.upstream.model import Timeouts
-from gateway.upstream.stream import Reply
 from gateway.upstream.upload import upload
 
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
@@ -20,7 +19,7 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 class Connections(Protocol):
     """Where connections come from."""
 
-    def take(self, *, repeatable: bool) -> Connection | None: ...
+    def take(self, repeatable: bool) -> Connection | None: ...
     async def connect(self, seconds: float) -> Connection: ...
     def count(self, name: str, **labels: str) -> None: ...
 
@@ -43,14 +42,14 @@ class UpstreamTransport:
         """
         body = outbound.body
         repeatable = (body.length == 0 or body.whole is not None) and outbound.method in IDEMPOTENT
-        connection = self._connections.take(repeatable=repeatable)
+        connection = self._connections.take(repeatable)
         if connection is None:
             connection = await self._connections.connect(self._connect)
         retries = 0
         while True:
             owner = self._begin(connection, outbound)
             try:
-                reply = await owner
+                response = await owner
             except asyncio.CancelledError:
                 connection.disown(owner)
                 raise
@@ -60,7 +59,7 @@ class UpstreamTransport:
                 if retries or not (repeatable and connection.served and not connection.seen):
                     raise
             else:
-                return self._answer(reply, outbound, connection.address, retries)
+                return self._answer(response, outbound, connection.address, retries)
             retries = 1
             self._connections.count("gateway.upstream.retries")
             connection = await self._connections.connect(self._connect)
@@ -72,19 +71,15 @@ class UpstreamTransport:
         except InternalError:
             connection.close()
             raise
-        owner = connection.begin(head, bodiless=outbound.head, response=self._response, idle=self._idle)
+        owner = connection.begin(head, self._response, self._idle, outbound.head)
         body = outbound.body
         if body.length != 0 and body.whole is None and not owner.done():
             connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
         return owner
 
-    def _answer(self, reply: Reply, outbound: Outbound, address: str, retries: int) -> Response:
+    def _answer(self, response: Response, outbound: Outbound, address: str, retries: int) -> Response:
         """The answer as the client may have it."""
-        stream = reply.stream
-        response = Response(
-            reply.status, (), reply.body, stream=stream, abandon=None if stream is None else stream.abandon, own=False
-        )
-        response.shape, response.values = self._fields(reply.status, reply.shape, reply.values, outbound)
+        response.shape, response.values = self._fields.passed(response.status, response.shape, response.values, outbound)
         response.address = address
         response.retries = retries
         return response

@@ -79,7 +79,7 @@ class Rooms:
         path = inbound.target.decode()
         return a_request(inbound.method, path=path, headers=inbound.headers, body=self.body)
 
-    def parameters(self, captured: tuple[str, ...]) -> dict[str, str]:
+    def decoded(self, captured: tuple[str, ...]) -> dict[str, str]:
         self.ask("parameters", captured)
         return {"id": captured[0]}
 
@@ -134,7 +134,7 @@ class NoLimitFields:
 
     names: frozenset[bytes] = frozenset()
 
-    def __call__(self, allowances: Any) -> list[Field]:
+    def rendered(self, allowances: Any) -> list[Field]:
         return []
 
 
@@ -146,7 +146,7 @@ def door_of(rooms: Rooms) -> Door:
     plain = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=NoLimitFields())
     service = Service(
         upstream="api",
-        parameters=anything.parameters,
+        parameters=anything,
         gate=anything,
         policy=anything,
         principal_limits=Stage(rooms, "principal limits"),
@@ -164,7 +164,7 @@ def door_of(rooms: Rooms) -> Door:
 
     missing = Route(None, "", None, plain, Cors(None), Stage(rooms, "address limits"), answer=missed)
     table = Table([Entry(pattern, route.methods, None, route)], missing=missing, refuse=lambda leaf: missing)
-    return Door("main", anything.admit, table, plain, rooms.ensure_room)
+    return Door("main", anything, table, plain, rooms.ensure_room)
 
 
 async def ask(
@@ -334,7 +334,7 @@ async def test_unmatched_requests_of_a_whole_gateway_are_limited(tmp_path: Path)
 class BrokenLimitFields(NoLimitFields):
     """A room whose bug shows in the very last stage."""
 
-    def __call__(self, allowances: Any) -> list[Field]:
+    def rendered(self, allowances: Any) -> list[Field]:
         raise ZeroDivisionError
 
 

@@ -22,7 +22,7 @@ def match(_method: str, path: str, _host: str) -> tuple[str, dict[str, str]] | N
     if parts[0] == "status":
         return "status", {}
     captured = (parts[2], parts[3])
-    return "github.issues", Parameters(ISSUES, {"owner": "[A-Za-z0-9_-]{1,39}"}, ())(captured)
+    return "github.issues", Parameters(ISSUES, {"owner": "[A-Za-z0-9_-]{1,39}"}, ()).decoded(captured)
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ async def test_row_44_what_a_client_sent_never_becomes_a_page() -> None:
     response = render(refused.value, request_id="r", now=0)
     finish = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=LimitFields("none"))
     inbound = Inbound(method="POST", target=b"/", version="1.1", headers=[], peer="", listener="main")
-    finished = finish(response, inbound=inbound, exchange=Exchange("r", 0, 0, "g", "main", "POST", ""))
+    finished = finish.complete(response, inbound=inbound, exchange=Exchange("r", 0, 0, "g", "main", "POST", ""))
     headers = dict(finished.headers)
     assert headers[b"content-type"] == b"application/problem+json"
     assert b"x-content-type-options: nosniff\r\n" in finished.lines

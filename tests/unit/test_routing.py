@@ -106,7 +106,7 @@ def test_a_pattern_that_could_surprise_is_refused(text: str) -> None:
 def values(
     pattern: str, captured: tuple[str, ...], expressions: dict[str, str] | None = None, slashes: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    return Parameters(parse(pattern), expressions or {}, slashes)(captured)
+    return Parameters(parse(pattern), expressions or {}, slashes).decoded(captured)
 
 
 def test_parameters_are_decoded() -> None:

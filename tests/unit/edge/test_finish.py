@@ -46,12 +46,14 @@ def passed(
 ) -> list[Field]:
     response = Response(200, list(headers), own=False)
     asked = inbound((b"origin", origin)) if origin is not None else inbound()
-    return told((by or finish())(response, inbound=asked, exchange=exchange(secure=secure, authenticated=authenticated)))
+    return told((by or finish()).complete(response, inbound=asked, exchange=exchange(secure=secure, authenticated=authenticated)))
 
 
 def own(*headers: Field, by: Finish | None = None, secure: bool = True, authenticated: bool = True) -> list[Field]:
     response = Response(403, list(headers))
-    return told((by or finish())(response, inbound=inbound(), exchange=exchange(secure=secure, authenticated=authenticated)))
+    return told(
+        (by or finish()).complete(response, inbound=inbound(), exchange=exchange(secure=secure, authenticated=authenticated))
+    )
 
 
 def values(fields: list[Field], name: bytes) -> list[bytes]:
@@ -125,7 +127,7 @@ def test_authenticated_answer_is_not_stored_unless_the_upstream_decided() -> Non
 def test_anonymous_answer_may_be_cached() -> None:
     asked = exchange()
     asked.principal = a_principal("anonymous", issuer="", scheme="anonymous")
-    fields = told(finish()(Response(200, [], own=False), inbound=inbound(), exchange=asked))
+    fields = told(finish().complete(Response(200, [], own=False), inbound=inbound(), exchange=asked))
     assert values(fields, b"cache-control") == []
 
 
@@ -146,7 +148,7 @@ def test_upstreams_word_on_origins_never_passes(suffix: str, origins: list[str] 
 @pytest.mark.parametrize("is_own", [True, False], ids=["own", "passed on"])
 def test_cors_fields_are_on_every_answer_of_the_route(is_own: bool) -> None:
     response = Response(403, [(b"access-control-allow-origin", b"*")] if not is_own else [], own=is_own)
-    fields = told(finish(origins=[APP.decode()])(response, inbound=inbound((b"origin", APP)), exchange=exchange()))
+    fields = told(finish(origins=[APP.decode()]).complete(response, inbound=inbound((b"origin", APP)), exchange=exchange()))
     assert values(fields, b"access-control-allow-origin") == [APP]
     assert values(fields, b"access-control-allow-credentials") == [b"true"]
     assert b"Origin" in values(fields, b"vary")
@@ -169,7 +171,7 @@ ALLOWANCE = Allowance("per-address", 100, 60.0, 99, 12.5)
 
 def test_allowances_are_told_on_allowed_answers() -> None:
     response = Response(200, [(b"ratelimit", b'"upstream";r=1'), (b"x-ratelimit-limit", b"5000")], own=False)
-    fields = told(finish()(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish().complete(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
     assert values(fields, b"ratelimit") == [b'"per-address";r=99;t=13']
     assert values(fields, b"ratelimit-policy") == [b'"per-address";q=100;w=60']
     assert values(fields, b"x-ratelimit-limit") == [b"5000"]
@@ -180,19 +182,19 @@ def test_upstreams_own_limits_pass_where_we_have_none() -> None:
 
 
 def test_own_refusal_after_the_first_limits_still_tells_them() -> None:
-    fields = told(finish()(Response(403, []), inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish().complete(Response(403, []), inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
     assert values(fields, b"ratelimit") == [b'"per-address";r=99;t=13']
 
 
 def test_refusal_by_a_limit_keeps_the_fields_it_brought() -> None:
     response = Response(429, [(b"ratelimit", b'"per-principal";r=0;t=5')])
-    fields = told(finish()(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish().complete(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
     assert values(fields, b"ratelimit") == [b'"per-principal";r=0;t=5']
 
 
 def test_style_none_tells_nothing_and_leaves_the_upstreams() -> None:
     response = Response(200, [(b"ratelimit", b'"upstream";r=1')], own=False)
-    fields = told(finish(style="none")(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish(style="none").complete(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
     assert values(fields, b"ratelimit") == [b'"upstream";r=1']
 
 

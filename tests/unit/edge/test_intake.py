@@ -26,7 +26,7 @@ def inbound(
 
 
 def admit(arrived: Inbound, **keys: Any) -> Request:
-    return Intake("main", listen(**keys))(arrived)
+    return Intake("main", listen(**keys)).admit(arrived)
 
 
 def refused(arrived: Inbound, **keys: Any) -> BadRequest:

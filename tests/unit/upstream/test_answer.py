@@ -17,7 +17,7 @@ def duty(url: str = "https://api.example.com", *, drop: bool = False, preserve: 
 
 
 def answered(*fields: Field, status: int = 200, by: ResponseFields | None = None, to: Outbound | None = None) -> list[Field]:
-    shape, values = (by or duty())(status, *split(fields), to or outbound())
+    shape, values = (by or duty()).passed(status, *split(fields), to or outbound())
     return list(zip(shape.names, values, strict=True))
 
 
