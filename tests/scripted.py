@@ -259,13 +259,16 @@ def outbound(
 ) -> Outbound:
     """A request ready to go."""
     admitted = request(method=method, path=path or target.partition(b"?")[0].decode("ascii"), body=body)
-    return Outbound(method=method, target=target, headers=[(b"host", b"upstream.example"), *headers], body=body, request=admitted)
+    made = Outbound(method=method, target=target, headers=[*headers], body=body, request=admitted)
+    made.authority = b"upstream.example"
+    return made
 
 
 def fields_of(outbound: Outbound) -> list[Field]:
     """All header fields of a request to an upstream, those rendered already among them."""
     split = [line.partition(b": ") for line in outbound.lines.split(b"\r\n")[:-1]]
-    return outbound.headers + [(name, value) for name, _, value in split]
+    host = [(b"host", outbound.authority)] if outbound.authority else []
+    return [*host, *outbound.headers, *((name, value) for name, _, value in split)]
 
 
 def principal(issuer: str = "corp", id: str = "alice") -> Principal:

@@ -213,11 +213,12 @@ class Outbound:
     """A request prepared for the upstream; the injector and the transport are its last readers.
 
     `target` is path and query as they will stand on the wire. `secrets` are the raw values an injector added, so that
-    the transport can keep them out of the answer. `headers` carry no framing fields: the transport frames the body. `lines`
-    are further fields in wire form, each with its CRLF: those that are the same for many requests, rendered and judged once.
+    the transport can keep them out of the answer. `authority` is the Host field's value. `lines` are fields in wire form, each
+    with its CRLF, judged by whoever rendered them; `headers` are those that a credential may have to join. Neither carries
+    framing fields: the transport frames the body.
     """
 
-    __slots__ = ("body", "head", "headers", "lines", "method", "request", "secrets", "target")
+    __slots__ = ("authority", "body", "head", "headers", "lines", "method", "request", "secrets", "target")
 
     def __init__(self, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
         self.method = method
@@ -225,6 +226,7 @@ class Outbound:
         self.headers = headers
         self.body = body
         self.request = request
+        self.authority = b""
         self.lines = b""
         self.secrets: tuple[bytes, ...] = ()
         self.head = method == "HEAD"
@@ -236,13 +238,13 @@ NO_FIELDS: Final = split(())
 class Response:
     """An answer, ours or an upstream's. The body is `body`, or `stream` when that is not None.
 
-    Its header fields are `shape` and `values`, then `added`, then `lines`: fields in wire form, each with its CRLF, those that
-    are the same for many answers. `abandon` ends an unfinished stream and its upstream connection; calling it twice, or after
+    Its header fields are `shape` and `values`, then `lines`: fields in wire form, each with its CRLF, judged by whoever rendered
+    them. `abandon` ends an unfinished stream and its upstream connection; calling it twice, or after
     the end, is harmless. `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's
     connection. `address` is the upstream address that answered, `retries` how often the request was sent again.
     """
 
-    __slots__ = ("abandon", "added", "address", "body", "close", "lines", "own", "retries", "shape", "status", "stream", "values")
+    __slots__ = ("abandon", "address", "body", "close", "lines", "own", "retries", "shape", "status", "stream", "values")
 
     def __init__(
         self,
@@ -264,7 +266,6 @@ class Response:
         self.close = close
         self.address: str | None = None
         self.retries = 0
-        self.added: list[Field] = []
         self.lines = b""
 
     @classmethod
@@ -276,5 +277,6 @@ class Response:
 
     @property
     def headers(self) -> list[Field]:
-        """The fields that are not in `lines`, put together anew at each reading."""
-        return [*zip(self.shape.names, self.values, strict=True), *self.added]
+        """All its fields, put together anew at each reading."""
+        split = [line.partition(b": ") for line in self.lines.split(b"\r\n")[:-1]]
+        return [*zip(self.shape.names, self.values, strict=True), *((name, value) for name, _, value in split)]

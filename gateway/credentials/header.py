@@ -3,7 +3,7 @@
 import base64
 
 from gateway.core.decision import Permit
-from gateway.core.message import Outbound
+from gateway.core.message import Outbound, lines
 from gateway.core.ports import SecretSource
 from gateway.credentials.placed import Form, Placed, field_value
 
@@ -17,9 +17,14 @@ class HeaderInjector:
         self._field = field.lower().encode("ascii")
         self.sets: frozenset[bytes] = frozenset((self._field,))
         self._placed = Placed(source, form)
+        self._value = b""
+        self._line = b""
 
     def inject(self, outbound: Outbound, permit: Permit) -> None:
-        outbound.headers.append((self._field, self._placed.refresh()))
+        value = self._placed.refresh()
+        if value is not self._value:
+            self._line, self._value = lines([(self._field, value)]), value
+        outbound.lines += self._line
         outbound.secrets += self._placed.echoes
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway.core.exchange import Allowance, Exchange
-from gateway.core.message import Field, Inbound, Response, lines
+from gateway.core.message import Inbound, Response, lines
 from gateway.core.principal import ANONYMOUS
 from gateway.core.shape import Selection, Shape, remember
 from gateway.edge.cors import Cors
@@ -19,11 +19,11 @@ CROSS_ORIGIN: Final = b"access-control-"
 
 
 class LimitFields(Protocol):
-    """Renders allowances as header fields; `names` are those it may render."""
+    """Renders allowances as lines of a head; `names` are the fields it may render."""
 
     @property
     def names(self) -> frozenset[bytes]: ...
-    def rendered(self, allowances: Sequence[Allowance]) -> list[Field]: ...
+    def lines(self, allowances: Sequence[Allowance]) -> bytes: ...
 
 
 class Plan:
@@ -67,12 +67,13 @@ class Finish:
         if kept.pick is not None:
             response.values = kept.pick(response.values)
         # Whether the answer belongs to somebody: then no cache may keep it unless the upstream said so itself.
-        response.lines = plan.lines[exchange.secure][principal is not None and principal.scheme != ANONYMOUS]
-        added = self._cors.fields(inbound.first(b"origin")) if self._cors.answers else []
+        added = plan.lines[exchange.secure][principal is not None and principal.scheme != ANONYMOUS]
         if allowances and not plan.told:
-            added += self._limits.rendered(allowances)
-        added.append((REQUEST_ID, exchange.id.encode("ascii")))
-        response.added = added
+            added += self._limits.lines(allowances)
+        if self._cors.answers:
+            added += lines(self._cors.fields(inbound.first(b"origin")))
+        # Ids are judged where they are made, or taken from a proxy.
+        response.lines = b"%bx-request-id: %b\r\n" % (added, exchange.id.encode("ascii"))
         return response
 
     def _plan_own(self, shape: Shape) -> Plan:

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Final, Literal
 
 from gateway.core.exchange import Allowance
-from gateway.core.message import Field
+from gateway.core.message import Field, lines
 
 Style = Literal["draft-11", "legacy", "both", "none"]
 
@@ -49,21 +49,29 @@ class LimitFields:
         legacy = (b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset") if self._legacy else ()
         self.names: frozenset[bytes] = frozenset(draft + legacy)
 
-    def rendered(self, allowances: Sequence[Allowance]) -> list[Field]:
+    def lines(self, allowances: Sequence[Allowance]) -> bytes:
+        """The fields of an answer, as lines of its head."""
+        if self._legacy or not self._draft:
+            return lines(self.fields(allowances))
+        return b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % self._draft_values(allowances)
+
+    def fields(self, allowances: Sequence[Allowance]) -> list[Field]:
         """The fields of an answer; none where nothing was limited."""
         if not allowances:
             return []
-        fields = self._draft_fields(allowances) if self._draft else []
+        fields: list[Field] = []
+        if self._draft:
+            fields += zip((b"ratelimit-policy", b"ratelimit"), self._draft_values(allowances), strict=True)
         if self._legacy:
             fields += self._legacy_fields(nearest(allowances))
         return fields
 
-    def _draft_fields(self, allowances: Sequence[Allowance]) -> list[Field]:
+    def _draft_values(self, allowances: Sequence[Allowance]) -> tuple[bytes, bytes]:
         known = self._policies.get(names := tuple(map(POLICY, allowances)))
         if known is None:
             known = self._policies[names] = self._policy(allowances)
         left = [f"{name};r={each.remaining};t={ceil(each.reset)}" for name, each in zip(known[1], allowances, strict=True)]
-        return [(b"ratelimit-policy", known[0]), (b"ratelimit", ", ".join(left).encode("ascii"))]
+        return known[0], ", ".join(left).encode("ascii")
 
     @staticmethod
     def _policy(allowances: Sequence[Allowance]) -> tuple[bytes, tuple[str, ...]]:

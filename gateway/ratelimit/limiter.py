@@ -221,7 +221,7 @@ def refusal(allowances: Sequence[Allowance], fields: LimitFields) -> LimitExceed
         allowance.remaining = 0
     names = [allowance.policy for allowance in violated]
     wait = max(1, *(seconds(allowance.reset) for allowance in violated))
-    headers: list[Field] = [(b"retry-after", b"%d" % wait), *fields.rendered(allowances)]
+    headers: list[Field] = [(b"retry-after", b"%d" % wait), *fields.fields(allowances)]
     return LimitExceeded("limits=" + ",".join(names), headers=headers, members={"violated-policies": names})
 
 

@@ -7,11 +7,10 @@ from gateway.core.message import Inbound, Response, is_lines
 from gateway.core.shape import Selection, Shape, remember
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
-STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}".encode("ascii") for status in range(200, 600)}
+STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)}
 # RFC 9110 7.6.1: ours to decide, whatever the upstream said about its own connection.
 OURS: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding"))
 BODILESS: Final = frozenset((204, 304))
-COLON: Final = b": "
 CRLF: Final = b"\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -131,38 +130,33 @@ class Answer:
             raise ValueError("not the status of a final answer")
         shape, values = response.shape, response.values
         template = TEMPLATES.get(shape) or remember(TEMPLATES, shape, Template(shape))
-        lines = list(map(COLON.join, response.added))
+        ours = self._frame(response.status, None if template.length is None else values[template.length], size)
         if not template.dated:
-            lines.append(self._sender.date)
-        framing = self._frame(response.status, None if template.length is None else values[template.length], size)
-        if framing:
-            lines.append(framing)
+            ours = b"%b%b\r\n" % (ours, self._sender.date)
         self.close = self.close or response.close or not self._turn.reusable()
         if self.close:
-            lines.append(b"connection: close")
-        lines.append(b"")
+            ours += b"connection: close\r\n"
         passed = template.text % (values if template.pick is None else template.pick(values))
-        head = b"%b\r\n%b%b" % (status, passed, CRLF.join(lines))
-        if not is_lines(head, template.count + len(lines)):
+        if not is_lines(passed, template.count):
             raise ValueError("a header field holds CR, LF or NUL")
-        return b"%b%b\r\n" % (head, response.lines)
+        return b"".join((status, passed, ours, response.lines, CRLF))
 
     def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
         """RFC 9112 6.3: how the client finds the end of the body; sets what `write` and `end` must know."""
         if status in BODILESS:
             self._bare = True
             # RFC 9110 8.6: none with 204; with 304 only what the representation would have had.
-            return b"content-length: %b" % given if given is not None and status == 304 else b""
+            return b"content-length: %b\r\n" % given if given is not None and status == 304 else b""
         if size is not None and not (self._head_only and given is not None):
-            return b"content-length: %d" % size
+            return b"content-length: %d\r\n" % size
         if given is not None:
             if not given.isdigit():
                 raise ValueError("content-length is not a number")
             self._left = int(given)
-            return b"content-length: %b" % given
+            return b"content-length: %b\r\n" % given
         if self._modern:
             self._chunked = not self._bare
-            return b"transfer-encoding: chunked"
+            return b"transfer-encoding: chunked\r\n"
         self.close = True
         return b""
 

@@ -31,8 +31,8 @@ USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"C
 NOTHING: Final[frozenset[bytes]] = frozenset()
 CHANGED: Final = frozenset({b"cookie", b"max-forwards"})
 UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie"})
-Told = tuple[Principal, list[Field], bytes]
-"""Of one head and principal: the principal, fields that stay apart, the others as lines."""
+Told = tuple[Principal, bytes, list[Field], bytes]
+"""Of one head and principal: the principal, the host, the cookies, the other fields as lines."""
 VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
 
 
@@ -61,7 +61,7 @@ class RequestFields:
         self._cookies = credential_cookies
         self._strip = strip
         self._base = target.base.encode("ascii")
-        self._host = None if upstream.preserve_host else (b"host", target.authority.encode("ascii"))
+        self._host = None if upstream.preserve_host else target.authority.encode("ascii")
         self._fixed = fixed
         self._internal = upstream.internal
         self._pseudonym = pseudonym.lower()
@@ -78,11 +78,13 @@ class RequestFields:
             told = self._told(request, principal)
             if memo is not None and len(memo) < MOST_NOTED:
                 memo[self] = told
-        headers = [*told[1], (b"x-request-id", exchange.id.encode("ascii"))]
+        made = Outbound(request.method, self._target(request), [*told[2]], request.body, request)
+        made.authority = told[1]
+        # Ids are judged where they are made, or taken from a proxy.
+        said = f"x-request-id: {exchange.id}\r\n"
         if self._internal and exchange.trace_id:
-            headers.append((b"traceparent", traceparent(exchange)))
-        made = Outbound(request.method, self._target(request), headers, request.body, request)
-        made.lines = told[2]
+            said += f"traceparent: {traceparent(exchange)}\r\n"
+        made.lines = told[3] + said.encode("ascii")
         return made
 
     def _told(self, request: Request, principal: Principal) -> "Told":
@@ -94,8 +96,13 @@ class RequestFields:
             kept += self._forwarding(head)
             kept.append(self._subject(principal.issuer, principal.id))
         kept += self._fixed
-        apart = [self._host or (b"host", head.authority.encode("ascii")), *(field for field in kept if field[0] == b"cookie")]
-        return principal, apart, lines(field for field in kept if field[0] != b"cookie")
+        cookies = [field for field in kept if field[0] == b"cookie"]
+        return (
+            principal,
+            self._host or head.authority.encode("ascii"),
+            cookies,
+            lines(field for field in kept if field[0] != b"cookie"),
+        )
 
     def _passed(self, request: Request) -> list[Field]:
         """What of the client's own fields goes on, in their order."""
@@ -208,6 +215,6 @@ def subject(issuer: str, id: str) -> Field:
     return b"x-gateway-subject", quote(f"{issuer}:{id}", safe=VISIBLE, errors="strict").encode("ascii")
 
 
-def traceparent(exchange: Exchange) -> bytes:
+def traceparent(exchange: Exchange) -> str:
     """W3C Trace Context level 1: version, trace, parent, flags."""
-    return f"00-{exchange.trace_id}-{exchange.span_id}-{'01' if exchange.sampled else '00'}".encode("ascii")
+    return f"00-{exchange.trace_id}-{exchange.span_id}-{'01' if exchange.sampled else '00'}"

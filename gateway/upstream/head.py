@@ -3,14 +3,13 @@
 from typing import Final
 
 from gateway.core.errors import InternalError
-from gateway.core.message import Outbound, is_lines
+from gateway.core.message import Outbound, is_lines, lines
 from gateway.core.shape import Shape, Values, remember
 
 HEAD_LIMIT: Final = 64 * 1024
 FIELD_LIMIT: Final = 200
 BODILESS: Final = (204, 304)
 VERSIONS: Final = ("1.1", "1.0")
-COLON: Final = b": "
 CRLF: Final = b"\r\n"
 ANTICIPATE_BODY: Final = ("POST", "PUT", "PATCH")
 CONNECTION_BOUND: Final = (b"negotiate", b"ntlm")
@@ -25,19 +24,17 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
     `authority` replaces the Host field (an upstream of several targets). Raises InternalError when a field would break out of
     its line: CR, LF or NUL never leave (CVE-2023-27493).
     """
-    headers, body = outbound.headers, outbound.body
-    if authority is not None:
-        headers = [(name, authority if name == b"host" else value) for name, value in headers]
-    lines = [b"%b %b HTTP/1.1" % (outbound.method.encode("ascii"), outbound.target), *map(COLON.join, headers)]
+    target, body = outbound.target, outbound.body
+    start = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (outbound.method.encode("ascii"), target, authority or outbound.authority)
+    if not is_lines(start, 2) or target.find(b" ") >= 0:
+        raise InternalError("the target or the host would have broken out of its line")
+    more = lines(outbound.headers) if outbound.headers else b""
     whole = body.whole if body.length != 0 else b""
     if whole is None:
-        lines.append(b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length)
-    elif whole or outbound.method in ANTICIPATE_BODY:
-        lines.append(b"content-length: %d" % len(whole))
-    head = CRLF.join(lines)
-    if not is_lines(head, len(lines) - 1) or outbound.target.find(b" ") >= 0:
-        raise InternalError("a header field or the target would have broken out of its line")
-    return b"%b\r\n%b\r\n%b" % (head, outbound.lines, whole or b"")
+        framing = b"transfer-encoding: chunked\r\n" if body.length is None else b"content-length: %d\r\n" % body.length
+    else:
+        framing = b"content-length: %d\r\n" % len(whole) if whole or outbound.method in ANTICIPATE_BODY else b""
+    return b"".join((start, outbound.lines, more, framing, CRLF, whole or b""))
 
 
 class Framing:

@@ -134,8 +134,8 @@ class NoLimitFields:
 
     names: frozenset[bytes] = frozenset()
 
-    def rendered(self, allowances: Any) -> list[Field]:
-        return []
+    def lines(self, allowances: Any) -> bytes:
+        return b""
 
 
 def door_of(rooms: Rooms) -> Door:
@@ -334,7 +334,7 @@ async def test_unmatched_requests_of_a_whole_gateway_are_limited(tmp_path: Path)
 class BrokenLimitFields(NoLimitFields):
     """A room whose bug shows in the very last stage."""
 
-    def rendered(self, allowances: Any) -> list[Field]:
+    def lines(self, allowances: Any) -> bytes:
         raise ZeroDivisionError
 
 

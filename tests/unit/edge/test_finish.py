@@ -28,8 +28,7 @@ def exchange(*, secure: bool = True, authenticated: bool = True, allowances: tup
 
 def told(response: Response) -> list[Field]:
     """All fields as they go out."""
-    fixed = [line.split(b": ", 1) for line in response.lines.split(b"\r\n") if line]
-    return [*response.headers, *((name, value) for name, value in fixed)]
+    return response.headers
 
 
 def inbound(*headers: Field) -> Inbound:

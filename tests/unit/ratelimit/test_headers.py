@@ -20,14 +20,14 @@ LIST = re.compile(rf"{ITEM}(?:[ \t]*,[ \t]*{ITEM})*")
 
 
 def test_draft_fields_list_every_limit() -> None:
-    assert LimitFields("draft-11").rendered([BURST, DAILY]) == [
+    assert LimitFields("draft-11").fields([BURST, DAILY]) == [
         (b"ratelimit-policy", b'"burst";q=100;w=60, "daily";q=1000;w=86400'),
         (b"ratelimit", b'"burst";r=12;t=5, "daily";r=100;t=36000'),
     ]
 
 
 def test_legacy_fields_tell_of_the_limit_nearest_to_exhaustion() -> None:
-    assert LimitFields("legacy").rendered([DAILY, BURST]) == [
+    assert LimitFields("legacy").fields([DAILY, BURST]) == [
         (b"x-ratelimit-limit", b"100"),
         (b"x-ratelimit-remaining", b"12"),
         (b"x-ratelimit-reset", b"5"),
@@ -35,17 +35,15 @@ def test_legacy_fields_tell_of_the_limit_nearest_to_exhaustion() -> None:
 
 
 def test_both_is_both_and_none_is_none() -> None:
-    assert LimitFields("both").rendered([BURST]) == LimitFields("draft-11").rendered([BURST]) + LimitFields("legacy").rendered(
-        [BURST]
-    )
-    assert LimitFields("none").rendered([BURST]) == []
+    assert LimitFields("both").fields([BURST]) == LimitFields("draft-11").fields([BURST]) + LimitFields("legacy").fields([BURST])
+    assert LimitFields("none").fields([BURST]) == []
 
 
 @pytest.mark.parametrize("style", ["draft-11", "legacy", "both", "none"])
 def test_nothing_limited_says_nothing_and_names_tell_what_may_come(style: Style) -> None:
     fields = LimitFields(style)
-    assert fields.rendered([]) == []
-    assert {name for name, _ in fields.rendered([BURST])} == fields.names
+    assert fields.fields([]) == []
+    assert {name for name, _ in fields.fields([BURST])} == fields.names
 
 
 def test_waits_are_rounded_up() -> None:
@@ -68,7 +66,7 @@ def test_waits_are_rounded_up() -> None:
     )
 )
 def test_fields_are_structured_fields_whatever_the_numbers(allowances: list[Allowance]) -> None:
-    for _, value in LimitFields("draft-11").rendered(allowances):
+    for _, value in LimitFields("draft-11").fields(allowances):
         assert LIST.fullmatch(value.decode("ascii"))
 
 

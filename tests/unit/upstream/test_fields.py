@@ -54,10 +54,10 @@ def test_a_third_party_sees_the_request_and_nothing_about_the_client() -> None:
     outbound = sent((b"accept", b"*/*"), (b"x-github-api", b"1"), query=b"a=%20&b", peer="192.0.2.1")
     assert fields_of(outbound) == [
         (b"host", b"api.example.com"),
-        (b"x-request-id", b"0192-id"),
         (b"accept", b"*/*"),
         (b"x-github-api", b"1"),
         (b"via", b"1.1 gateway"),
+        (b"x-request-id", b"0192-id"),
     ]
     assert (outbound.method, outbound.target) == ("GET", b"/a?a=%20&b")
 
