@@ -18,7 +18,7 @@ from gateway.authz.policy import Policies, RouteFact, RoutePolicy
 from gateway.authz.rule import first
 from gateway.config.document import read
 from gateway.core.decision import AccessRequest
-from gateway.core.message import NO_BODY, Request
+from gateway.core.message import NO_BODY, Head, Request
 from gateway.core.principal import Identity, Principal
 
 METHOD_SETS = ["[GET, HEAD]", "[POST]", "[GET]", "[DELETE]", "[PUT, PATCH]"]
@@ -84,11 +84,7 @@ def compiled(rules: int, routes: int, seed: random.Random) -> tuple[Policies, fl
 
 def question(route: str, method: str) -> AccessRequest:
     fields = {b"x-a": b"none", b"accept": b"application/json"}
-    request = Request(
-        method=method,
-        path="/v1/orgs/org_9",
-        segments=("v1", "orgs", "org_9"),
-        query=None,
+    head = Head(
         host="api.example.com",
         authority="api.example.com",
         version="1.1",
@@ -102,24 +98,15 @@ def question(route: str, method: str) -> AccessRequest:
         forwarded=(),
         certificate=None,
         listener="default",
-        body=NO_BODY,
     )
-    return AccessRequest(
-        method=method,
-        route=route,
-        upstream="u",
-        path=request.path,
-        host=request.host,
-        params={"org_id": "org_9"},
-        now=1.8e9,
-        request=request,
-    )
+    request = Request(head, method, "/v1/orgs/org_9", ("v1", "orgs", "org_9"), None, NO_BODY)
+    return AccessRequest(request, route, "u", {"org_id": "org_9"}, 1.8e9)
 
 
 def naive(policies: Policies, principal: Principal, access: AccessRequest) -> bool:
     """What a scan of all rules would say; `rule.place` is enough to tell the route apart here."""
     row = [(rule.need, rule.condition.fast if rule.condition else None, rule) for rule in policies.rules]
-    speaking = [found for found in row if found[2].applies_to(access.method if access.method in METHODS else None)]
+    speaking = [found for found in row if found[2].applies_to(access.request.method if access.request.method in METHODS else None)]
     return first(speaking, principal, access, principal.mask, []) is not None
 
 
@@ -132,7 +119,7 @@ def measure(rules: int, routes: int) -> None:
     pairs = [(policies.route(access.route), access) for access in probes]
     best = min(whole(pairs, principal) for _ in range(7))
     times = sorted(each(pairs, principal))
-    cells = [len(policy.cell(access.method).rows()) for policy, access in pairs]
+    cells = [len(policy.cell(access.request.method).rows()) for policy, access in pairs]
     start = time.perf_counter()
     for access in probes[:20]:
         naive(policies, principal, access)

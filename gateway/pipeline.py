@@ -12,7 +12,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.message import NO_BODY, Inbound, Request, Response
 from gateway.edge.finish import Finish
 from gateway.edge.problem import render
-from gateway.snapshot import Door, Route, Service
+from gateway.snapshot import Door, Route
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,10 @@ def claim(door: Door, request: Request) -> tuple[Route, tuple[str, ...]]:
 
 
 async def respond(request: Request, route: Route, captured: tuple[str, ...], exchange: Exchange) -> Response:
-    """Carry an admitted request through the rooms, to its upstream and back."""
+    """Carry an admitted request through the rooms, to its upstream and back.
+
+    What need not wait is not awaited: that costs as much as a stage.
+    """
     if request.method == "OPTIONS" and (answer := route.cors.preflight(request)) is not None:
         return answer
     limits = route.address_limits
@@ -83,12 +86,8 @@ async def respond(request: Request, route: Route, captured: tuple[str, ...], exc
     exchange.allowances = await limits.spend(request, None) if allowances is None else allowances
     if route.answer is not None:
         return route.answer(request)
-    assert route.service is not None  # noqa: S101  a route answers itself or leads to a service, see build.py
-    return await serve(request, route, route.service, captured, exchange)
-
-
-async def serve(request: Request, route: Route, service: Service, captured: tuple[str, ...], exchange: Exchange) -> Response:
-    """The stages of a route that leads to an upstream. What need not wait is not awaited: that costs as much as a stage."""
+    service = route.service
+    assert service is not None  # noqa: S101  a route answers itself or leads to a service, see build.py
     exchange.upstream = service.upstream
     params = exchange.params = service.parameters.decoded(captured)
     route.cors.check(request)

@@ -200,13 +200,14 @@ class Table(Generic[T]):
         for leaf in leaves:
             if leaf.any is None:
                 leaf.refused = refuse(leaf)
+        self._only = None if self._hosts or self._suffixes else (self._everywhere,)
         for tree in (self._everywhere, *self._hosts.values(), *self._suffixes.values()):
             tree.look_ahead(tree.ahead, ())
 
     def match(self, host: str, segments: tuple[str, ...], method: str) -> tuple[T, tuple[str, ...]]:
         """The route that claims a request for a host (lower case) and a canonical path's segments, with what it captured of
         them, still escaped."""
-        for tree in self._trees(host):
+        for tree in self._only or self._trees(host):
             ahead = tree.ahead.get(segments[:-1])
             found = tree.find(segments, 0, ()) if ahead is None else ahead.find(segments, len(segments) - 1, ())
             if found is not None:
@@ -215,8 +216,6 @@ class Table(Generic[T]):
         return self._missing, ()
 
     def _trees(self, host: str) -> Iterable[Node[T]]:
-        if not self._hosts and not self._suffixes:
-            return (self._everywhere,)
         trees = []
         if (exact := self._hosts.get(host)) is not None:
             trees.append(exact)

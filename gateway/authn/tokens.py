@@ -47,22 +47,20 @@ class Tokens:
         known: Verified | None = memo.get(self)
         if known is None:
             return None
-        if self._counts(known):
-            return known[0]
+        principal, until, verifier, revision = known
+        if until > self._clock.now() and verifier.keys.revision == revision:
+            return principal
         del memo[self]
         return None
 
     def remembered(self, raw: bytes, memo: dict[object, Any] | None) -> Principal | None:
         """Who presented this very token before, None when that must be found out (again). Noted in the head's memo."""
         known = self._verified.get(self._key(raw)) if len(raw) <= self._limit else None
-        if known is None or not self._counts(known):
+        if known is None or known[1] <= self._clock.now() or known[2].keys.revision != known[3]:
             return None
         if memo is not None and len(memo) < MOST_NOTED:
             memo[self] = known
         return known[0]
-
-    def _counts(self, known: Verified) -> bool:
-        return known[1] > self._clock.now() and known[2].keys.revision == known[3]
 
     def _key(self, raw: bytes) -> bytes:
         digest = self._digest.copy()

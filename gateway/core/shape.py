@@ -38,11 +38,17 @@ class Selection:
 
 
 SHAPES: Final[dict[Values, Shape]] = {}
+SENT: Final[dict[Values, Shape]] = {}
 
 
 def shape_of(names: Values) -> Shape:
-    """The shape with these names."""
+    """The shape with these names, which are in lower case."""
     return SHAPES.get(names) or remember(SHAPES, names, Shape(names))
+
+
+def shape_as_sent(names: Values) -> Shape:
+    """The shape with these names, in whatever case they came."""
+    return SENT.get(names) or remember(SENT, names, shape_of(tuple([name.lower() for name in names])))
 
 
 def split(fields: Iterable[tuple[bytes, bytes]]) -> tuple[Shape, Values]:

@@ -13,7 +13,7 @@ from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.message import Response
 from gateway.core.owner import Owner
 from gateway.core.reason import Reason
-from gateway.core.shape import shape_of
+from gateway.core.shape import shape_as_sent
 from gateway.upstream.alarm import Alarm
 from gateway.upstream.head import BODILESS, HEAD_LIMIT, VERSIONS, binds_identity, fault_of, framing_of
 from gateway.upstream.stream import HIGH, BodyStream
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
         self._values.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._names.append(name.lower())
+        self._names.append(name)
         self._values.append(value)
 
     def on_headers_complete(self) -> None:
@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if self._complete or (100 <= status < 200 and status != 101):
             return
-        shape = shape_of(names)
+        shape = shape_as_sent(names)
         framing = framing_of(shape)
         self._reply = Response.passed(status, shape, values)
         self._keep = keep = self._parser.should_keep_alive()
