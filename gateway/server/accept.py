@@ -57,7 +57,7 @@ class Acceptor:
     def adopt(self, listener: Listener) -> None:
         """Go on under new settings. Where the new ones trust other peers, connections end after the request in flight."""
         renew = not listener.trusts_like(self.bound.listener)
-        self.bound.listener = listener
+        self.bound.adopt(listener)
         self._connect = connector(self.bound)
         if renew:
             self.bound.shutdown()

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+import httptools
+
 from gateway.core.errors import BadRequest
 from gateway.core.message import NO_BODY, Body
 from gateway.edge.model import ListenerLimits
@@ -76,10 +78,15 @@ class Arrival:
         self.body = StreamBody(source, length, limits.body, expects=self._expects and modern)
         return self.body
 
-    def substitute(self) -> bytes:
-        """The head of an ordinary request whose body is delimited as this one's is."""
+    def reframed(self, on_body: Callable[[bytes], None], on_message_complete: Callable[[], None]) -> httptools.HttpRequestParser:
+        """What frames the body of an Upgrade: llhttp takes it for another protocol, we took the request for an ordinary one.
+
+        A second parser, told only how the body is delimited. The connection closes after the answer.
+        """
+        parser = httptools.HttpRequestParser(BodyOnly(on_body, on_message_complete))
         delimited = b"transfer-encoding: chunked" if self.remaining is None else b"content-length: %d" % self.remaining
-        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % delimited
+        parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % delimited)
+        return parser
 
     def cut(self, data: bytes) -> tuple[bytes, bytes]:
         """(what surely belongs to this body or ends it, what lies behind it)."""

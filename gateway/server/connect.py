@@ -5,7 +5,6 @@ from typing import Protocol
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway.core.ports import App
 from gateway.server.asgi import AsgiProtocol, never, quiet
 from gateway.server.listener import Asgi, AsgiApp, Bound
 from gateway.server.protocol import GatewayProtocol
@@ -20,20 +19,19 @@ class Connect(Protocol):
 def connector(bound: Bound) -> Connect:
     """What is spoken on a listener."""
     app = bound.listener.app
-    return AsgiConnector(bound, app.app) if isinstance(app, Asgi) else Connector(bound, app)
+    return AsgiConnector(bound, app.app) if isinstance(app, Asgi) else Connector(bound)
 
 
 class Connector:
     """Makes the protocol objects of the data path's connections."""
 
-    def __init__(self, bound: Bound, app: App) -> None:
+    def __init__(self, bound: Bound) -> None:
         self._bound = bound
-        self._app = app
         self._config: uvicorn.Config = quiet(never)
         self._state = ServerState()
 
     def __call__(self, peer: str, crowded: bool) -> GatewayProtocol:
-        return GatewayProtocol(self._config, self._state, self._bound, self._app, peer, crowded)
+        return GatewayProtocol(self._config, self._state, self._bound, peer, crowded)
 
 
 class AsgiConnector:

@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 
 from gateway.config.values import Network
 from gateway.core.addresses import normalise
-from gateway.core.ports import App, Metrics
+from gateway.core.message import Inbound
+from gateway.core.ports import App, Metrics, Writer
 from gateway.edge.model import ListenerLimits
 from gateway.server.run import Run
 from gateway.server.tls import ServerTls
@@ -92,13 +93,20 @@ class Connection(Protocol):
         ...
 
 
+async def no_app(inbound: Inbound, writer: Writer) -> None:  # noqa: ARG001  the shape of an App
+    """The data path of a listener for operators, which has none."""
+    raise RuntimeError("the operators' listener is no data path")
+
+
 class Bound:
     """A listener in service: its present settings and its live connections. Settings are replaced whole by a reload."""
 
-    __slots__ = ("_empty", "connections", "date", "draining", "listener", "metrics")
+    __slots__ = ("_empty", "app", "connections", "date", "draining", "listener", "metrics")
 
     def __init__(self, listener: Listener, metrics: Metrics) -> None:
+        self.app: App = no_app
         self.listener = listener
+        self.adopt(listener)
         self.metrics = metrics
         self.connections: set[Connection] = set()
         self._empty = asyncio.Event()
@@ -106,6 +114,12 @@ class Bound:
         self.draining = False
         self.date = b""
         self.tick_date()
+
+    def adopt(self, listener: Listener) -> None:
+        """Settings for what comes from now on, also on connections that are there."""
+        self.listener = listener
+        if not isinstance(listener.app, Asgi):
+            self.app = listener.app
 
     def arrive(self, connection: Connection) -> None:
         """A connection was made."""

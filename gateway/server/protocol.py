@@ -14,11 +14,10 @@ from uvicorn.server import ServerState
 
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
 from gateway.core.message import NO_BODY, Inbound
-from gateway.core.ports import App
 from gateway.server.answer import Answer
-from gateway.server.arrival import FRAMING, Arrival, BodyOnly
+from gateway.server.arrival import FRAMING, Arrival
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
-from gateway.server.listener import Asgi, Bound, Listener
+from gateway.server.listener import Bound
 from gateway.server.origin import Origin
 from gateway.server.repeat import Repeat
 from gateway.server.run import Run
@@ -37,13 +36,11 @@ class GatewayProtocol(HttpToolsProtocol):
     Implements listener.Connection (for the accept loop), body.Source and answer.Turn (for the request in flight).
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, app: App, peer: str, crowded: bool) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, peer: str, crowded: bool) -> None:
         super().__init__(config, state, {}, asyncio.get_running_loop())
         # uvicorn turns this leniency on because it parses ahead; we do not.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
         self._bound = bound
-        self._serve = app
-        self._listener = bound.listener
         self._peer = peer
         self._crowded = crowded
         self._limits = bound.listener.limits
@@ -53,7 +50,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline = NEVER
         self._waiting = b""
         self._retiring = False
-        self._run: Run | None = None
+        self.run: Run | None = None  # the request in flight
         self._ready: tuple[Inbound, bool] | None = None
         self._answer: Answer | None = None
         self._arrival = Arrival()
@@ -62,11 +59,6 @@ class GatewayProtocol(HttpToolsProtocol):
         self.headers = []
 
     # What the accept loop asks (listener.Connection).
-
-    @property
-    def run(self) -> Run | None:
-        """The request in flight."""
-        return self._run
 
     def check(self, now: float) -> None:
         """Act on a deadline that has passed."""
@@ -86,8 +78,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def kill(self) -> None:
         """End now, and the request in flight with it."""
-        if self._run is not None:
-            self._run.cancel()
+        if self.run is not None:
+            self.run.cancel()
         self._wire.cut()
 
     # What the transport tells (asyncio.Protocol).
@@ -96,7 +88,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.transport = transport
         self._wire = Wire(transport, self._bound)
         self._bound.arrive(self)
-        self._origin = Origin(self._listener, self._peer, transport)
+        self._origin = Origin(self._bound.listener, self._peer, transport)
         self._deadline = self.loop.time() + self._limits.header_timeout
         if self._bound.draining:
             self._finish()
@@ -105,8 +97,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._bound.leave(self)
         self._phase = OVER
         self._wire.free()
-        if self._run is not None:
-            self._run.cancel()
+        if self.run is not None:
+            self.run.cancel()
         self.parser = None  # type: ignore[assignment]  # breaks the cycle through the bound callbacks, as uvicorn does
 
     def data_received(self, data: bytes) -> None:
@@ -179,7 +171,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._phase == BODY and (arrival.remaining == 0 or arrival.is_bloated(self._limits)):
             self._fault(BadRequest("framing of the body", close=True))
         self._start()
-        if self._phase == ANSWER and self._run is None:
+        if self._phase == ANSWER and self.run is None:
             self._next()
         return rest
 
@@ -188,21 +180,13 @@ class GatewayProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             if self._phase == BODY:
-                self._reparse()
+                self.parser = self._arrival.reframed(self.on_body, self.on_message_complete)
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, GatewayError):
                 raise
             self._fault(error.__context__)
         except httptools.HttpParserError as error:
             self._fault(BadRequest(str(error), close=True))
-
-    def _reparse(self) -> None:
-        """Frame the body of an Upgrade: llhttp takes it for another protocol, we took the request for an ordinary one.
-
-        A second parser does it, told only how the body is delimited. The connection closes after the answer.
-        """
-        self.parser = httptools.HttpRequestParser(BodyOnly(self.on_body, self.on_message_complete))
-        self.parser.feed_data(self._arrival.substitute())
 
     # What llhttp found (httptools callbacks).
 
@@ -243,7 +227,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         arrival = self._arrival
         progress = arrival.put(body)
-        if self._run is None and self._ready is None and arrival.body is not None:
+        if self.run is None and self._ready is None and arrival.body is not None:
             arrival.body.discard()
         if progress and self._deadline != NEVER:
             self._deadline = self.loop.time() + self._limits.body_idle
@@ -252,14 +236,12 @@ class GatewayProtocol(HttpToolsProtocol):
         arrival = self._arrival
         if arrival.skipped:
             arrival.skipped = False
-            return  # llhttp ends an Upgrade with its head; the body follows, see _reparse.
+            return  # llhttp ends an Upgrade with its head; the body follows, see Arrival.reframed.
         self._phase = ANSWER
         self._deadline = NEVER
         if arrival.body is not None:
             arrival.body.finish()
             self._wire.resume()
-
-    # One request to the app, and what comes after it.
 
     def _begin_again(self, repeat: Repeat, data: bytes) -> bool:
         """Begin a request without asking llhttp, where `data` is the last head but for the target; false for anything else."""
@@ -271,8 +253,7 @@ class GatewayProtocol(HttpToolsProtocol):
         return True
 
     def _start(self) -> None:
-        """Begin the request whose head has been read, where there is one: with what is here of its body, so that the app that
-        wants it need not ask for it."""
+        """Begin the request whose head has been read: with what is here of its body, which the app need not ask for then."""
         if self._ready is not None:
             (inbound, close), self._ready = self._ready, None
             self._begin(inbound, close)
@@ -280,15 +261,13 @@ class GatewayProtocol(HttpToolsProtocol):
     def _begin(self, inbound: Inbound, close: bool) -> None:
         self._deadline = NEVER
         self._arrival.head = b""
-        if self._listener is not self._bound.listener:
-            self._renew(self._bound.listener)
         self._answer = answer = Answer(self._wire, self, inbound, close)
-        self._run = run = Run(self.loop, self._serve(inbound, answer), self._ended)
+        self.run = run = Run(self.loop, self._bound.app(inbound, answer), self._ended)
         run.step()
 
     def _ended(self) -> None:
         """The app is done with its request; the client may still be sending it."""
-        self._run = None
+        self.run = None
         if self.transport.is_closing():
             return
         if self._answer is None or not self._answer.complete:
@@ -313,24 +292,15 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._limits.idle_timeout
         if self._retiring:
             self._finish()
-            return
-        if self._waiting:
+        elif self._waiting:
             self._go_on()
         elif self._wire.is_paused:
             self._wire.resume()
 
-    def _renew(self, listener: Listener) -> None:
-        """The listener's settings were replaced."""
-        self._listener = listener
-        if not isinstance(listener.app, Asgi):
-            self._serve = listener.app
-
     def _go_on(self) -> None:
-        """Read what has been waiting."""
         if self._phase == HEAD and not self._wire.is_closing:
             self._wire.resume()
-            waiting, self._waiting = self._waiting, b""
-            self.data_received(waiting)
+            self.data_received(b"")
 
     def _fault(self, error: GatewayError) -> None:
         """Something is wrong with what the client sent: it is answered through the app, and nothing more is read."""
@@ -339,7 +309,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline = NEVER
         if phase == HEAD:
             self._begin(self._origin.refused(self._arrival.head, self.headers, error), close=True)
-        elif self._run is not None and self._answer is not None:
+        elif self.run is not None and self._answer is not None:
             self._answer.close = True
             if self._arrival.body is not None:
                 self._arrival.body.fail(error)
@@ -353,15 +323,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self._phase = OVER
         self._deadline = NEVER
         self._waiting = b""
-        if clean:
-            self._wire.close(self.loop.time())
-        else:
-            self._wire.close_gently(self.loop.time())
+        end = self._wire.close if clean else self._wire.close_gently
+        end(self.loop.time())
 
     def _drop(self, size: int) -> None:
         if self._wire.discard(size):
             return
-        if self._run is None:
+        if self.run is None:
             self._wire.close(self.loop.time())
         else:
             self._wire.pause()
@@ -371,7 +339,7 @@ class GatewayProtocol(HttpToolsProtocol):
         body = self._arrival.body
         if self._phase == HEAD and self._arrival.head:
             self._fault(too_slow("the head"))
-        elif self._phase == HEAD or self._run is None:
+        elif self._phase == HEAD or self.run is None:
             self._finish()
         elif self._phase == BODY and body is not None and body.waited_for:
             self._fault(too_slow("the body"))

@@ -1,8 +1,8 @@
 """One request being carried: begun at once, where it arrived, and not at the event loop's next turn.
 
-Most requests wait for one thing only, their upstream's answer, and a task costs more than all that happens in between. So a
-request begins as a plain call. It goes on as a plain call too when an `Owner` is all it waits for; when it waits for anything
-else, what is left of it becomes an ordinary task. It is the same coroutine either way.
+Most requests wait for one thing only, their upstream's answer. So a request begins as a plain call. It goes on as a plain call
+too when what it waits for can tell it so (`Prompt`); when it waits for anything else, what is left of it becomes an ordinary
+task. It is the same coroutine either way.
 
 What needs a task around it (`asyncio.timeout`) must have waited for something before: `await asyncio.sleep(0)` will do.
 """
@@ -10,41 +10,49 @@ What needs a task around it (`asyncio.timeout`) must have waited for something b
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Generator
-from types import coroutine as generator_coroutine
-from typing import Any
-
-from gateway.core.owner import Owner
+from contextlib import suppress
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
+
+
+class Prompt(Protocol):
+    """A future that lets its waiter go on within `told`, which whoever settles it calls: see upstream.owner."""
+
+    wake: Callable[[], None] | None
+
+    def cancel(self) -> bool: ...
+    def told(self) -> None: ...
 
 
 class Run:
     """A coroutine on its way. `task` is set once it needed one; `ended` is called after its last step, whatever came of it."""
 
-    __slots__ = ("_coroutine", "_ended", "_loop", "_owner", "task")
+    __slots__ = ("_awaited", "_coroutine", "_ended", "_loop", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
         self._loop = loop
         self._coroutine = coroutine
         self._ended = ended
-        self._owner: Owner | None = None
+        self._awaited: Prompt | None = None
         self.task: asyncio.Task[None] | None = None
 
     def step(self) -> None:
         """As far as it goes without waiting."""
-        self._owner = None
+        self._awaited = None
         try:
             awaited = self._coroutine.send(None)
         except StopIteration:
             self._ended()
-        except asyncio.CancelledError:
-            self._ended()
         except Exception:
             log.exception("bug outside the pipeline")
             self._ended()
+        except asyncio.CancelledError:
+            self._ended()
+            raise
         else:
-            if type(awaited) is Owner:
-                self._owner = awaited
+            if hasattr(awaited, "told"):
+                self._awaited = awaited
                 awaited.wake = self.step
             else:
                 self.task = self._loop.create_task(self._rest(awaited))
@@ -53,27 +61,34 @@ class Run:
         """Give it up: it sees CancelledError where it waits."""
         if self.task is not None:
             self.task.cancel()
-        elif self._owner is not None:
-            self._owner.cancel()
-            self._owner.told()
+        elif self._awaited is not None:
+            self._awaited.cancel()
+            with suppress(asyncio.CancelledError):
+                self._awaited.told()
 
     async def _rest(self, awaited: Any) -> None:
         try:
-            await resumed(self._coroutine, awaited)
+            await Rest(self._coroutine, awaited)
         finally:
             self._ended()
 
 
-@generator_coroutine
-def resumed(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that has already said what it waits for, inside another one."""
-    while True:
-        try:
-            try:
-                sent = yield awaited
-            except BaseException as error:  # noqa: BLE001  a cancellation: it is for the coroutine to see
-                awaited = coroutine.throw(error)
-            else:
-                awaited = coroutine.send(sent)
-        except StopIteration:
-            return
+class Rest(Generator[Any, Any, None]):
+    """What is left of a coroutine that has already said what it waits for, to be awaited by another one."""
+
+    __slots__ = ("_awaited", "_coroutine")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], awaited: Any) -> None:
+        self._coroutine = coroutine
+        self._awaited: list[Any] = [awaited]
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self
+
+    def send(self, value: Any) -> Any:
+        """What it waits for next, the first time what it said before."""
+        return self._awaited.pop() if self._awaited else self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """A cancellation, for the coroutine to see."""
+        return self._coroutine.throw(*error)

@@ -5,17 +5,17 @@ so that no byte of one answer can become part of another.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.message import Response
-from gateway.core.owner import Owner
 from gateway.core.reason import Reason
 from gateway.core.shape import shape_as_sent
 from gateway.upstream.alarm import Alarm
 from gateway.upstream.head import BODILESS, HEAD_LIMIT, VERSIONS, binds_identity, fault_of, framing_of
+from gateway.upstream.owner import Owner, Pool
 from gateway.upstream.stream import HIGH, BodyStream
 
 if TYPE_CHECKING:
@@ -25,14 +25,6 @@ KEPT: Final = 60.0
 """Seconds an idle connection is kept."""
 CALM: Final = 4.0
 """Seconds for which an idle connection is trusted with a request that may not be sent twice: servers commonly close after 5."""
-
-
-class Pool(Protocol):
-    """Who owns connections between requests."""
-
-    def release(self, connection: "Connection") -> None: ...
-    def gone(self, connection: "Connection") -> None: ...
-    def poisoned(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -82,9 +74,7 @@ class Connection(asyncio.Protocol):
 
         `response` and `idle` are seconds; `bodiless` says that the answer to this method has no body whatever its fields say.
         """
-        self.seen = 0
-        self._reply = None
-        self._complete = False
+        self.seen, self._reply, self._complete = 0, None, False
         owner = self._owner = Owner(loop=self._loop)
         self._bodiless = bodiless
         self._response_timeout = response
@@ -200,8 +190,6 @@ class Connection(asyncio.Protocol):
         elif self.seen > HEAD_LIMIT:
             self.fail(UpstreamUnreachable("the answer's head is too large", reason=Reason.UPSTREAM_PROTOCOL))
 
-    # What the parser tells
-
     def on_message_begin(self) -> None:
         if self._complete:
             self._poisoned = True
@@ -214,11 +202,10 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         # What arrives after the head is a trailer, and dropped: nobody behind us could tell it from a header.
-        names, values = tuple(self._names), tuple(self._values)
         status = self._parser.get_status_code()
         if self._complete or (100 <= status < 200 and status != 101):
             return
-        shape = shape_as_sent(names)
+        shape, values = shape_as_sent(tuple(self._names)), tuple(self._values)
         framing = framing_of(shape)
         self._reply = Response.passed(status, shape, values)
         self._keep = keep = self._parser.should_keep_alive()
@@ -242,11 +229,9 @@ class Connection(asyncio.Protocol):
         if self._reply is not None:
             self._complete = True
 
-    # How an exchange goes on and ends
-
     def _continue(self, size: int, reply: Response) -> None:
         """The head is in, the body is not: hand over what there is."""
-        owner, stream = self._owner, self._stream or self._opened(reply)
+        owner, stream = cast("Owner", self._owner), self._stream or self._opened(reply)
         if self._pieces:
             pieces, self._pieces = self._pieces, []
             stream.feed(pieces)
@@ -261,8 +246,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._alarm.within(self._idle_timeout)
-        if owner is not None:
-            owner.told()
+        owner.told()
 
     def _opened(self, reply: Response) -> BodyStream:
         owner = cast("Owner", self._owner)
@@ -278,19 +262,18 @@ class Connection(asyncio.Protocol):
         """The answer is complete: hand over the rest, and the connection back."""
         if self._upload is not None:
             self._stop_upload()
-        owner, self._owner = self._owner, None
+        owner, self._owner = cast("Owner", self._owner), None
         reply, self._reply = self._reply, None
         if self._stream is not None:
             stream, self._stream = self._stream, None
             stream.feed(self._pieces)
             stream.end()
-        elif owner is not None and reply is not None and not owner.done():
+        elif reply is not None and not owner.done():
             reply.body = b"".join(self._pieces)
             owner.set_result(reply)
         self._pieces.clear()
         self._hand_back()
-        if owner is not None:
-            owner.told()
+        owner.told()
 
     def _hand_back(self) -> None:
         """To the pool where it may serve another exchange; else it ends."""

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
-from gateway.upstream.connection import Connection, Pool
+from gateway.upstream.connection import Connection
 from gateway.upstream.lane import Lane
+from gateway.upstream.owner import Pool
 from gateway.upstream.tls import ClientTls
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, Protocol
 
-from gateway.core.owner import Owner
+from gateway.upstream.owner import Owner
 
 HIGH: Final = 256 * 1024
 """Bytes held before the upstream is asked to wait."""

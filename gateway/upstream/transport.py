@@ -5,11 +5,11 @@ from typing import Final, Protocol
 
 from gateway.core.errors import InternalError, UpstreamUnreachable
 from gateway.core.message import Outbound, Response
-from gateway.core.owner import Owner
 from gateway.upstream.answer import ResponseFields
 from gateway.upstream.connection import Connection
 from gateway.upstream.head import render
 from gateway.upstream.model import Timeouts
+from gateway.upstream.owner import Owner
 from gateway.upstream.upload import upload
 
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))

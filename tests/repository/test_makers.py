@@ -10,9 +10,10 @@ from tests.repository.tree import ROOT, called, calls, functions, module, python
 
 MAKERS = {
     "Request": {"gateway/edge/intake.py", "gateway/authz/cases.py"},
+    "Head": {"gateway/edge/intake.py", "gateway/authz/cases.py"},
     "Permit": {"gateway/authz/policy.py"},
 }
-"""A Request is proof of admission: the second maker writes the imagined requests of policy tests and never serves one."""
+"""A Request and its Head are proof of admission: the second maker writes the imagined requests of policy tests and never serves one."""
 
 CATCH_ALL: dict[str, int] = {
     "gateway/audit/trail.py": 1,
@@ -23,13 +24,14 @@ CATCH_ALL: dict[str, int] = {
     "gateway/process.py": 2,
     "gateway/reload.py": 1,
     "gateway/resources.py": 1,
+    "gateway/server/run.py": 1,
     "gateway/store/redis.py": 1,
     "gateway/telemetry/otlp.py": 1,
 }
 """file -> handlers that catch everything (ARCHITECTURE 6): the corridor, the reload loop, background loops, and clean-up that re-raises."""
 
 REVEALS: dict[str, int] = {
-    "gateway/audit/event.py": 1,
+    "gateway/audit/masks.py": 1,
     "gateway/authn/strength.py": 2,
     "gateway/cli/keys.py": 1,
     "gateway/credentials/placed.py": 1,

@@ -14,9 +14,7 @@ LONG_FILES: dict[str, int] = {
 }
 """file -> lines on 2026-11-22. Lower a number when you shorten its file; never raise one."""
 
-LONG_FUNCTIONS: dict[str, int] = {
-    "gateway/audit/event.py::Events.request": 42,
-}
+LONG_FUNCTIONS: dict[str, int] = {}
 """file::function -> lines on 2026-11-22, the docstring not counted. Lower a number when you shorten it; never raise one."""
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.event import CATALOGUE, LINE, REQUEST, WHO, Events, Stamp, partial_client, partial_subject
+from gateway.audit.event import CATALOGUE, LINE, REQUEST, WHO, Events, Stamp
+from gateway.audit.masks import partial_client, partial_subject
 from gateway.audit.model import Mask
 from gateway.core.decision import Decision
 from gateway.core.reason import Reason

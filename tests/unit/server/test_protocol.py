@@ -56,7 +56,7 @@ class Memory(asyncio.Transport):
 
 def connected(app: App) -> tuple[GatewayProtocol, Memory]:
     bound = Bound(Listener("main", "127.0.0.1:0", app, limits=limits(body=1000)), Silent())
-    protocol, transport = Connector(bound, app)("192.0.2.1", False), Memory()
+    protocol, transport = Connector(bound)("192.0.2.1", False), Memory()
     protocol.connection_made(transport)
     return protocol, transport
 

@@ -1,8 +1,11 @@
-"""A future whose waiter goes on at once: what the straight path waits for."""
+"""Who is told by a connection: whoever waits for its answer, and the pool it comes from."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from gateway.upstream.connection import Connection
 
 
 class Owner(asyncio.Future[Any]):
@@ -20,3 +23,11 @@ class Owner(asyncio.Future[Any]):
         wake, self.wake = self.wake, None
         if wake is not None:
             wake()
+
+
+class Pool(Protocol):
+    """Who owns connections between requests."""
+
+    def release(self, connection: "Connection") -> None: ...
+    def gone(self, connection: "Connection") -> None: ...
+    def poisoned(self) -> None: ...
