@@ -28,13 +28,15 @@ class Prompt(Protocol):
 class Run:
     """A coroutine on its way. `task` is set once it needed one; `ended` is called after its last step, whatever came of it."""
 
-    __slots__ = ("_awaited", "_coroutine", "_ended", "_loop", "task")
+    __slots__ = ("_awaited", "_coroutine", "_ended", "_given_up", "_loop", "_resting", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
         self._loop = loop
         self._coroutine = coroutine
         self._ended = ended
         self._awaited: Prompt | None = None
+        self._resting = False
+        self._given_up = False
         self.task: asyncio.Task[None] | None = None
 
     def step(self) -> None:
@@ -59,14 +61,20 @@ class Run:
 
     def cancel(self) -> None:
         """Give it up: it sees CancelledError where it waits."""
+        self._given_up = True
         if self.task is not None:
-            self.task.cancel()
+            # A task that has not begun would be thrown away with all that is left to do: it cancels itself when it has.
+            if self._resting:
+                self.task.cancel()
         elif self._awaited is not None:
             self._awaited.cancel()
             with suppress(asyncio.CancelledError):
                 self._awaited.told()
 
     async def _rest(self, awaited: Any) -> None:
+        self._resting = True
+        if self._given_up and self.task is not None:
+            self.task.cancel()
         try:
             await Rest(self._coroutine, awaited)
         finally:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.ports import App
+from gateway.core.message import Inbound, Response
+from gateway.core.ports import App, Writer
 from gateway.core.reason import Reason
 from gateway.server.connect import Connector
 from gateway.server.listener import Bound, Listener, Silent
@@ -257,3 +258,48 @@ async def test_a_repetition_keeps_to_the_limits_of_now() -> None:
             await asyncio.sleep(0)
     protocol.connection_lost(None)
     assert [one.fault and one.fault.reason for one in echo.seen] == [None, None, None, Reason.TARGET_TOO_LONG]
+
+
+class AtOnce:
+    """An app that answers without waiting."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    async def __call__(self, inbound: Inbound, writer: Writer) -> None:
+        self.asked.append(inbound.target)
+        await writer.start(Response(200, []), inbound.target, False)
+
+
+async def test_a_long_pipeline_answered_at_once_neither_nests_nor_keeps_others_waiting() -> None:
+    app = AtOnce()
+    protocol, transport = connected(app)
+    other, _ = connected(app)
+    requests = [b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(3000)]
+    protocol.data_received(b"".join(requests))
+    assert app.asked == [b"/0"], "the rest waits for the loop's next turn"
+    other.data_received(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert app.asked[1:] == [b"/other"]
+    for _ in range(3000):
+        await asyncio.sleep(0)
+    assert app.asked[2:] == [b"/%d" % number for number in range(1, 3000)]
+    assert bytes(transport.written).count(b"HTTP/1.1 200 OK\r\n") == 3000
+    assert not transport.closing
+
+
+async def test_a_client_that_leaves_at_once_is_noticed_by_a_request_that_has_only_begun_to_wait() -> None:
+    """What is left of the request is a task by then that has not had its first turn."""
+    ended: list[str] = []
+
+    async def app(inbound: Inbound, writer: Writer) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("evidence")
+
+    protocol, _ = connected(app)
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    protocol.connection_lost(None)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (ended, protocol.run) == (["evidence"], None)
