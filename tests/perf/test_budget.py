@@ -18,7 +18,7 @@ from typing import Any
 from gateway.process import Process, Source
 from tests.house import Keys, config, written
 
-CALLS = 140
+CALLS = 118
 """Python function calls and resumptions of coroutines, all rooms together, from the first byte read to the evidence written; the
 event loop's own (none with uvloop, which serves) left out."""
 REQUESTS = 64
