@@ -81,7 +81,12 @@ class Trail:
 
     def record(self, ended: Iterable[tuple[Exchange, float]]) -> None:
         """Write down the events of requests, each with its duration in seconds. Never waits."""
-        self._put([self._events.request(exchange, duration) for exchange, duration in ended])
+        lines: list[bytes] = []
+        try:
+            for exchange, duration in ended:
+                lines.append(self._events.request(exchange, duration))
+        finally:  # a line that cannot be made must not cost those before it
+            self._put(lines)
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Write another event of the catalogue down. Fields the catalogue does not name are left out."""

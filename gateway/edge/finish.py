@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from gateway.core.exchange import Allowance, Exchange
 from gateway.core.message import Inbound, Response, lines
 from gateway.core.principal import ANONYMOUS
-from gateway.core.shape import Selection, Shape, remember
+from gateway.core.shape import Selection, Shape, conclude
 from gateway.edge.cors import Cors
 from gateway.edge.security_headers import CACHE_CONTROL, HSTS, REVEALING, SecurityHeaders
 
@@ -59,9 +59,9 @@ class Finish:
         """The response, its header fields completed in place."""
         shape, allowances, principal = response.shape, exchange.allowances, exchange.principal
         if response.own:
-            plan = self._own.get(shape) or remember(self._own, shape, self._plan_own(shape))
+            plan = self._own.get(shape) or conclude(self._own, shape, self._plan_own(shape))
         else:
-            plan = self._passed.get(shape) or remember(self._passed, shape, self._plan_passed(shape))
+            plan = self._passed.get(shape) or conclude(self._passed, shape, self._plan_passed(shape))
         kept = plan.kept[bool(allowances)]
         response.shape = kept.shape
         if kept.pick is not None:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from gateway.core.message import Inbound, Response, is_lines
-from gateway.core.shape import Selection, Shape, remember
+from gateway.core.shape import Selection, Shape, conclude
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)}
@@ -129,7 +129,7 @@ class Answer:
         if status is None:
             raise ValueError("not the status of a final answer")
         shape, values = response.shape, response.values
-        template = TEMPLATES.get(shape) or remember(TEMPLATES, shape, Template(shape))
+        template = TEMPLATES.get(shape) or conclude(TEMPLATES, shape, Template(shape))
         ours = self._frame(response.status, None if template.length is None else values[template.length], size)
         if not template.dated:
             ours = b"%b%b\r\n" % (ours, self._sender.date)

@@ -49,6 +49,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._phase = HEAD
         self._deadline = NEVER
         self._waiting = b""
+        self._behind = False  # whether bytes are held that come behind the request
         self._retiring = False
         self.run: Run | None = None  # the request in flight
         self._ready: tuple[Inbound, bool] | None = None
@@ -107,8 +108,7 @@ class GatewayProtocol(HttpToolsProtocol):
         while data:
             if self._phase == HEAD:
                 data = self._read_head(data)
-                if data and self._phase == HEAD:
-                    # Answered already. Others have their turn before the next of a pipeline has its.
+                if data and self._phase == HEAD:  # answered already: others have their turn before the next of a pipeline
                     self._waiting = data
                     self._wire.pause()
                     self.loop.call_soon(self._go_on)
@@ -159,6 +159,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._parse(data)
         if end >= 0 and self._phase == HEAD:
             self._fault(BadRequest("head", close=True))
+        self._behind = bool(rest)
         if self._phase == ANSWER:
             self._start()
         return rest
@@ -170,6 +171,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._parse(data)
         if self._phase == BODY and (arrival.remaining == 0 or arrival.is_bloated(self._limits)):
             self._fault(BadRequest("framing of the body", close=True))
+        self._behind = bool(rest)
         self._start()
         if self._phase == ANSWER and self.run is None:
             self._next()
@@ -187,8 +189,6 @@ class GatewayProtocol(HttpToolsProtocol):
             self._fault(error.__context__)
         except httptools.HttpParserError as error:
             self._fault(BadRequest(str(error), close=True))
-
-    # What llhttp found (httptools callbacks).
 
     def on_message_begin(self) -> None:
         if self._phase != HEAD:
@@ -252,11 +252,12 @@ class GatewayProtocol(HttpToolsProtocol):
         self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers, NO_BODY, None, repeat.memo), False)
         return True
 
-    def _start(self) -> None:
-        """Begin the request whose head has been read: with what is here of its body, which the app need not ask for then."""
-        if self._ready is not None:
-            (inbound, close), self._ready = self._ready, None
-            self._begin(inbound, close)
+    def _start(self) -> bool:
+        if self._ready is None:
+            return False
+        (inbound, close), self._ready = self._ready, None
+        self._begin(inbound, close or self._phase == OVER)
+        return True
 
     def _begin(self, inbound: Inbound, close: bool) -> None:
         self._deadline = NEVER
@@ -284,9 +285,8 @@ class GatewayProtocol(HttpToolsProtocol):
         """The connection is free for another request, which may have been waiting."""
         if self._arrival.framed:
             self._arrival = Arrival()
-        self._answer = None
-        self.url = b""
-        self.headers = []
+        self._answer, self._behind = None, False
+        self.url, self.headers = b"", []
         self._phase = HEAD
         self._limits = self._bound.listener.limits
         self._deadline = self.loop.time() + self._limits.idle_timeout
@@ -304,22 +304,22 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _fault(self, error: GatewayError) -> None:
         """Something is wrong with what the client sent: it is answered through the app, and nothing more is read."""
-        self._start()
         phase, self._phase = self._phase, OVER
         self._deadline = NEVER
+        began = self._start()
         if phase == HEAD:
             self._begin(self._origin.refused(self._arrival.head, self.headers, error), close=True)
         elif self.run is not None and self._answer is not None:
             self._answer.close = True
             if self._arrival.body is not None:
                 self._arrival.body.fail(error)
-        else:
+        elif not began:
             self._phase = phase
             self._finish()
 
     def _finish(self) -> None:
         """No more requests."""
-        clean = self._phase in (HEAD, ANSWER) and not self._waiting
+        clean = self._phase in (HEAD, ANSWER) and not (self._waiting or self._behind)
         self._phase = OVER
         self._deadline = NEVER
         self._waiting = b""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.core.message import Field, Outbound
-from gateway.core.shape import Selection, Shape, Values, remember, split
+from gateway.core.shape import Selection, Shape, Values, conclude, split
 from gateway.upstream.owned import HOP_BY_HOP
 from gateway.upstream.target import PORTS, Target
 
@@ -38,7 +38,7 @@ class ResponseFields:
 
     def passed(self, status: int, shape: Shape, values: Values, outbound: Outbound) -> tuple[Shape, Values]:
         """The fields for the client."""
-        usual = self._usual.get(shape) or remember(self._usual, shape, Usual(shape))
+        usual = self._usual.get(shape) or conclude(self._usual, shape, Usual(shape))
         if not usual.applies or status == NO_BODY or (usual.option is not None and values[usual.option] not in KEEP_ALIVE):
             shape, values = split(self._filtered(status, list(zip(shape.names, values, strict=True)), outbound))
         elif usual.kept.pick is not None:

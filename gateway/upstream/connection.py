@@ -45,8 +45,7 @@ class Connection(asyncio.Protocol):
         self._upload: asyncio.Task[None] | None = None
         self._alarm = Alarm(loop, self._ring)
         self._drained: asyncio.Future[None] | None = None
-        self._full = False
-        self._paused = False
+        self._full = self._paused = False
         # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
         self._names: list[bytes] = []
         self._values: list[bytes] = []
@@ -193,8 +192,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._complete:
             self._poisoned = True
-        self._names.clear()
-        self._values.clear()
+        self._names, self._values = [], []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._names.append(name)
@@ -202,10 +200,12 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         # What arrives after the head is a trailer, and dropped: nobody behind us could tell it from a header.
+        names, self._names = tuple(self._names), []
+        values, self._values = tuple(self._values), []
         status = self._parser.get_status_code()
         if self._complete or (100 <= status < 200 and status != 101):
             return
-        shape, values = shape_as_sent(tuple(self._names)), tuple(self._values)
+        shape = shape_as_sent(names)
         framing = framing_of(shape)
         self._reply = Response.passed(status, shape, values)
         self._keep = keep = self._parser.should_keep_alive()

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.core.errors import InternalError
 from gateway.core.message import Outbound, is_lines, lines
-from gateway.core.shape import Shape, Values, remember
+from gateway.core.shape import Shape, Values, conclude
 
 HEAD_LIMIT: Final = 64 * 1024
 FIELD_LIMIT: Final = 200
@@ -58,7 +58,7 @@ FRAMINGS: Final[dict[Shape, Framing]] = {}
 
 def framing_of(shape: Shape) -> Framing:
     """The framing of answers of a shape."""
-    return FRAMINGS.get(shape) or remember(FRAMINGS, shape, Framing(shape))
+    return FRAMINGS.get(shape) or conclude(FRAMINGS, shape, Framing(shape))
 
 
 def fault_of(status: int, shape: Shape, values: Values, *, version: str, seen: int) -> str | None:
