@@ -46,12 +46,18 @@ class Plan:
 class Finish:
     """Completes the answers of one route."""
 
-    __slots__ = ("_cors", "_headers", "_limits", "_own", "_passed")
+    __slots__ = ("_absent", "_cache", "_cors", "_limits", "_own", "_own_lines", "_own_names", "_passed", "_removed", "_replaced")
 
     def __init__(self, *, cors: Cors, headers: SecurityHeaders, limits: LimitFields) -> None:
         self._cors = cors
-        self._headers = headers
         self._limits = limits
+        self._own_names = frozenset(name for name, _ in headers.own[True]) | {REQUEST_ID}
+        self._own_lines = lines(headers.own[False]), lines(headers.own[True])
+        # An upstream's Strict-Transport-Security speaks for its host, not for ours: it never passes.
+        self._removed = REVEALING | {name for name, _ in headers.replaced[True]} | {REQUEST_ID, HSTS}
+        self._replaced = lines(headers.replaced[False]), lines(headers.replaced[True])
+        self._absent = headers.absent
+        self._cache = lines((headers.cache,)) if headers.cache is not None else b""
         self._own: dict[Shape, Plan] = {}
         self._passed: dict[Shape, Plan] = {}
 
@@ -78,20 +84,16 @@ class Finish:
 
     def _plan_own(self, shape: Shape) -> Plan:
         """Our own answer: the whole set, over whatever was there. A 429 brings its own limit fields."""
-        names = {name for name, _ in self._headers.own[True]} | {REQUEST_ID}
-        kept = Selection(shape, lambda name: name not in names)
-        plain, secure = (lines(fields) for fields in self._headers.own)
+        kept = Selection(shape, lambda name: name not in self._own_names)
+        plain, secure = self._own_lines
         return Plan((kept, kept), not self._limits.names.isdisjoint(shape.present), ((plain, plain), (secure, secure)))
 
     def _plan_passed(self, shape: Shape) -> Plan:
         """An upstream's answer. Limit fields of its own stand only where we have nothing to say about limits."""
-        # An upstream's Strict-Transport-Security speaks for its host, not for ours: it never passes.
-        removed = REVEALING | {name for name, _ in self._headers.replaced[True]} | {REQUEST_ID, HSTS}
-        kept = Selection(shape, lambda name: name not in removed and not name.startswith(CROSS_ORIGIN))
-        limited = Selection(kept.shape, lambda name: name not in self._limits.names)
-        both = Selection(shape, lambda name: name in limited.shape.present)
-        absent = lines(field for field in self._headers.absent if field[0] not in kept.shape.present)
-        private = self._headers.cache is not None and CACHE_CONTROL not in kept.shape.present
-        cache = lines([self._headers.cache]) if private and self._headers.cache is not None else b""
-        plain, secure = (absent + lines(fields) for fields in self._headers.replaced)
-        return Plan((kept, both), False, ((plain, plain + cache), (secure, secure + cache)))
+        kept = Selection(shape, lambda name: name not in self._removed and not name.startswith(CROSS_ORIGIN))
+        present = kept.shape.present
+        limited = Selection(shape, lambda name: name in present and name not in self._limits.names)
+        absent = lines(field for field in self._absent if field[0] not in present)
+        cache = b"" if CACHE_CONTROL in present else self._cache
+        plain, secure = (absent + replaced for replaced in self._replaced)
+        return Plan((kept, limited), False, ((plain, plain + cache), (secure, secure + cache)))
