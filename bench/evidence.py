@@ -61,7 +61,7 @@ def main() -> None:
         trail = Trail(Audit(file=Path(folder) / "a", on_full="drop"), clock=clock, metrics=Registry())
 
         def record() -> None:
-            trail.record(made, 0.01)
+            trail.record([(made, 0.01)])
             trail._waiting.clear()
             trail._queued_events = trail._queued_bytes = 0
 
@@ -80,11 +80,21 @@ def main() -> None:
         Settings(traces=Traces(otlp="http://127.0.0.1:1", sample=1)),
     )
     unsampled, sampled = Tracer(off, out=Sink()), Tracer(on, out=Sink())
-    measure("traces: begin and end, not sampled", lambda: (unsampled.begin(made), unsampled.end(made, 0.05)))
-    measure("traces: begin and end, sampled, without the SDK", lambda: (sampled.begin(made), sampled.end(made, 0.05)))
+
+    def traced(tracer: Tracer) -> None:
+        tracer.begin(made)
+        tracer.end(made, 0.05)
+
+    measure("traces: begin and end, not sampled", lambda: traced(unsampled))
+    measure("traces: begin and end, sampled, without the SDK", lambda: traced(sampled))
     telemetry = Telemetry(Settings(), clock=clock)
     telemetry.describe(telemetry.metrics.names, lambda _: False)
-    measure("telemetry: begin and end of an unsampled request", lambda: (telemetry.begin(made, arrived), telemetry.end(made, 0.01)))
+
+    def watched() -> None:
+        telemetry.begin(made, arrived)
+        telemetry.end(made, 0.01)
+
+    measure("telemetry: begin and end of an unsampled request", watched)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -56,10 +57,10 @@ def write(folder: Path, rules: int, routes: int, turn: int) -> None:
         (folder / "policies" / f"p{policy}.yaml").write_text("".join(text))
 
 
-async def latencies(port: int, until: asyncio.Future[object] | None, count: int) -> list[float]:
+async def latencies(port: int, until: asyncio.Future[Any] | None, count: int) -> list[float]:
     """Milliseconds of requests one after the other, `count` of them or until something is done."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    found = []
+    found: list[float] = []
     while (until is not None and not until.done()) or (until is None and len(found) < count):
         start = time.perf_counter()
         writer.write(b"GET /svc1/r20/x HTTP/1.1\r\nHost: bench\r\n\r\n")
