@@ -28,12 +28,13 @@ async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     finish = door.finish
     try:
         door.ensure_room()
-        request = door.intake.admit(inbound)
-        note_request(exchange, request)
-        route, captured = claim(door, request)
-        finish = route.finish  # from here on even a refusal carries the route's CORS fields
-        exchange.route = route.name
-        response = await respond(request, route, captured, exchange)
+        claim: Claim | None = inbound.claim
+        if claim is None or claim.door is not door:
+            claim = inbound.claim = claimed(door, door.intake.admit(inbound))
+        note_request(exchange, claim.request)
+        finish = claim.route.finish  # from here on even a refusal carries the route's CORS fields
+        exchange.route = claim.route.name
+        response = await respond(claim, exchange)
     except GatewayError as error:
         note_error(exchange, error)
         if not exchange.path:
@@ -62,42 +63,64 @@ def finished(response: Response, inbound: Inbound, exchange: Exchange, finish: F
         return render(blandly, request_id=exchange.id, now=exchange.time)
 
 
-def claim(door: Door, request: Request) -> tuple[Route, tuple[str, ...]]:
-    """The route of a request. A preflight is claimed by the method it announces, where that path answers preflights."""
+class Claim:
+    """An admitted request and the route that claims it, by a door of one generation.
+
+    `captured` are the segments the pattern caught, `params` what they are decoded to, once a request got that far.
+    """
+
+    __slots__ = ("captured", "door", "params", "request", "route")
+
+    def __init__(self, door: Door, request: Request, route: Route, captured: tuple[str, ...]) -> None:
+        self.door = door
+        self.request = request
+        self.route = route
+        self.captured = captured
+        self.params: dict[str, str] | None = None
+
+
+def claimed(door: Door, request: Request) -> Claim:
+    """Find the route of a request. A preflight is claimed by the method it announces, where that path answers preflights."""
     host, fields = request.head.host, request.head.fields
     if request.method == "OPTIONS" and b"origin" in fields:
         announced = fields.get(b"access-control-request-method")
         if announced is not None:
             route, captured = door.table.match(host, request.segments, announced.decode("latin-1"))
             if route.cors.answers:
-                return route, captured
-    return door.table.match(host, request.segments, request.method)
+                return Claim(door, request, route, captured)
+    return Claim(door, request, *door.table.match(host, request.segments, request.method))
 
 
-async def respond(request: Request, route: Route, captured: tuple[str, ...], exchange: Exchange) -> Response:
+async def respond(claim: Claim, exchange: Exchange) -> Response:
     """Carry an admitted request through the rooms, to its upstream and back.
 
     What need not wait is not awaited: that costs as much as a stage.
     """
+    request, route = claim.request, claim.route
     if request.method == "OPTIONS" and (answer := route.cors.preflight(request)) is not None:
         return answer
     limits = route.address_limits
-    allowances = limits.take(request, None)
-    exchange.allowances = await limits.spend(request, None) if allowances is None else allowances
+    spent = limits.take(request, None)
+    exchange.policies, exchange.allowances = await limits.spend(request, None) if spent is None else spent
     if route.answer is not None:
         return route.answer(request)
     service = route.service
     assert service is not None  # noqa: S101  a route answers itself or leads to a service, see build.py
     exchange.upstream = service.upstream
-    params = exchange.params = service.parameters.decoded(captured)
+    params = claim.params
+    if params is None:
+        params = claim.params = service.parameters.decoded(claim.captured)
+    exchange.params = params
     route.cors.check(request)
     principal = exchange.principal = service.gate.recalled(request) or await service.gate.authenticate(request)
     access = AccessRequest(request, route.name or "", service.upstream, params, exchange.time)
     decision = exchange.decision = service.policy.decide(principal, access)
     permit = enforce(principal, access, decision)
     limits = service.principal_limits
-    allowances = limits.take(request, principal)
-    exchange.allowances += await limits.spend(request, principal) if allowances is None else allowances
+    spent = limits.take(request, principal)
+    policies, allowances = await limits.spend(request, principal) if spent is None else spent
+    exchange.policies += policies
+    exchange.allowances += allowances
     if request.body is not NO_BODY or service.validation.wants_body:
         await service.validation.validate(request)
     outbound = service.fields.outbound(request, principal, exchange)

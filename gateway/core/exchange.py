@@ -4,18 +4,10 @@ from gateway.core.decision import Decision
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 
-
-class Allowance:
-    """What is left of one limit. `policy` is the rule's name, `quota` its size, `window` and `reset` in seconds."""
-
-    __slots__ = ("policy", "quota", "remaining", "reset", "window")
-
-    def __init__(self, policy: str, quota: int, window: float, remaining: int, reset: float) -> None:
-        self.policy = policy
-        self.quota = quota
-        self.window = window
-        self.remaining = remaining
-        self.reset = reset
+Allowance = tuple[int, int]
+"""What is left of one limit: remaining units, and microseconds until one more."""
+Spent = tuple[tuple[str, ...], tuple[Allowance, ...]]
+"""The limits a request counted against, by name, and what is left of each."""
 
 
 class Exchange:
@@ -23,7 +15,8 @@ class Exchange:
 
     `started` is monotonic seconds, `time` Unix seconds. `status` is None when the client left before an answer.
     `trace_id` is 32 hex digits or "", `span_id` 16: the span an upstream sees as its parent; `sampled` whether spans are
-    recorded; `span` is telemetry's own. `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from
+    recorded; `span` is telemetry's own. `policies` are the limits it counted against, by name, `allowances` what is left of them.
+    `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from
     then to the upstream's headers, `upstream_target` is what was asked for, before a credential was added. `detail` explains
     a refusal to the audit trail. `source` tells who made the status: "gateway" or "upstream". `error` is set when the exchange
     broke after the answer began.
@@ -46,6 +39,7 @@ class Exchange:
         "params",
         "path",
         "peer",
+        "policies",
         "principal",
         "query",
         "reason",
@@ -96,6 +90,7 @@ class Exchange:
         self.status: int | None = None
         self.source = "gateway"
         self.error: str | None = None
+        self.policies: tuple[str, ...] = ()
         self.allowances: tuple[Allowance, ...] = ()
         self.upstream: str | None = None
         self.upstream_address: str | None = None
@@ -105,9 +100,7 @@ class Exchange:
         self.upstream_status: int | None = None
         self.retries = 0
         self.credential: str | None = None
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.trace_id = ""
-        self.span_id = ""
+        self.bytes_in = self.bytes_out = 0
+        self.trace_id = self.span_id = ""
         self.sampled = False
         self.span: object | None = None

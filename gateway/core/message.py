@@ -77,12 +77,14 @@ class Inbound:
     ("" on a unix socket); `secure` whether *this* connection is TLS; `certificate` the DER of a client certificate that
     our own listener verified; `fault` what the server's parser or timers found wrong, to be answered instead of served.
     `memo`, where the header fields are to the byte those of the connection's last request, is what stages concluded from them
-    alone, each under itself as key and MOST_NOTED in all; it ends with the connection, or when the fields change.
+    alone, each under itself as key and MOST_NOTED in all; it ends with the connection, or when the fields change. A request that
+    came before on its connection, to the byte, is the same Inbound again; `claim` is what the pipeline made of it then.
     """
 
     __slots__ = (
         "body",
         "certificate",
+        "claim",
         "fault",
         "headers",
         "listener",
@@ -122,6 +124,7 @@ class Inbound:
         self.body = body
         self.fault = fault
         self.memo = memo
+        self.claim: Any = None
 
     def first(self, name: bytes) -> bytes | None:
         """The first value of a field, for what must be known even of a request that is not admitted."""
@@ -215,10 +218,11 @@ class Outbound:
     `target` is path and query as they will stand on the wire. `secrets` are the raw values an injector added, so that
     the transport can keep them out of the answer. `authority` is the Host field's value. `lines` are fields in wire form, each
     with its CRLF, judged by whoever rendered them; `headers` are those that a credential may have to join. Neither carries
-    framing fields: the transport frames the body.
+    framing fields: the transport frames the body. `start` is the request line and the Host field in wire form, where they are
+    rendered already; who changes the target uses `retarget`.
     """
 
-    __slots__ = ("authority", "body", "head", "headers", "lines", "method", "request", "secrets", "target")
+    __slots__ = ("authority", "body", "head", "headers", "lines", "method", "request", "secrets", "start", "target")
 
     def __init__(self, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
         self.method = method
@@ -227,9 +231,15 @@ class Outbound:
         self.body = body
         self.request = request
         self.authority = b""
+        self.start = b""
         self.lines = b""
         self.secrets: tuple[bytes, ...] = ()
         self.head = method == "HEAD"
+
+    def retarget(self, target: bytes) -> None:
+        """Ask for something else."""
+        self.target = target
+        self.start = b""
 
 
 NO_FIELDS: Final = split(())
@@ -241,10 +251,11 @@ class Response:
     Its header fields are `shape` and `values`, then `lines`: fields in wire form, each with its CRLF, judged by whoever rendered
     them. `abandon` ends an unfinished stream and its upstream connection; calling it twice, or after
     the end, is harmless. `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's
-    connection. `address` is the upstream address that answered, `retries` how often the request was sent again.
+    connection. `address` is the upstream address that answered, `retries` how often the request was sent again. `memo`, where
+    the head came from this upstream before, is what stages concluded from it, each under its own key and MOST_NOTED in all.
     """
 
-    __slots__ = ("abandon", "address", "body", "close", "lines", "own", "retries", "shape", "status", "stream", "values")
+    __slots__ = ("abandon", "address", "body", "close", "lines", "memo", "own", "retries", "shape", "status", "stream", "values")
 
     def __init__(
         self,
@@ -267,6 +278,7 @@ class Response:
         self.address: str | None = None
         self.retries = 0
         self.lines = b""
+        self.memo: dict[object, Any] | None = None
 
     @classmethod
     def passed(cls, status: int, shape: Shape, values: Values) -> "Response":

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from gateway.core.decision import Permit
-from gateway.core.exchange import Allowance
+from gateway.core.exchange import Spent
 from gateway.core.message import Inbound, Outbound, Request, Response
 from gateway.core.principal import Identity, Principal
 from gateway.core.secret import Secret
@@ -93,11 +93,11 @@ class Transport(Protocol):
 class Limits(Protocol):
     """All limits of one stage of one route, spent together or not at all."""
 
-    def take(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...] | None:
+    def take(self, request: Request, principal: Principal | None) -> Spent | None:
         """Spend without waiting; None, with nothing spent, where one has to wait, see `spend`. Raises LimitExceeded."""
         ...
 
-    async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
+    async def spend(self, request: Request, principal: Principal | None) -> Spent:
         """Raises LimitExceeded, or DependencyDown when the store is gone and the mode is `closed`."""
         ...
 

@@ -34,7 +34,7 @@ class QueryInjector:
         path, _, query = outbound.target.partition(b"?")
         kept = [piece for piece in query.split(b"&") if piece and not self._names(piece)]
         kept.append(self._written + b"=" + value)
-        outbound.target = path + b"?" + b"&".join(kept)
+        outbound.retarget(path + b"?" + b"&".join(kept))
         outbound.secrets += self._placed.echoes
 
     def _names(self, piece: bytes) -> bool:

@@ -4,7 +4,6 @@ On an upstream's answer it removes what tells about the upstream's software and 
 only the gateway may, then adds the gateway's own fields. Everything fixed is bytes before the first request.
 """
 
-from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway.core.exchange import Allowance, Exchange
@@ -19,11 +18,11 @@ CROSS_ORIGIN: Final = b"access-control-"
 
 
 class LimitFields(Protocol):
-    """Renders allowances as lines of a head; `names` are the fields it may render."""
+    """Renders what is left of limits as lines of a head; `names` are the fields it may render."""
 
     @property
     def names(self) -> frozenset[bytes]: ...
-    def lines(self, allowances: Sequence[Allowance]) -> bytes: ...
+    def lines(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> bytes: ...
 
 
 class Plan:
@@ -75,7 +74,7 @@ class Finish:
         # Whether the answer belongs to somebody: then no cache may keep it unless the upstream said so itself.
         added = plan.lines[exchange.secure][principal is not None and principal.scheme != ANONYMOUS]
         if allowances and not plan.told:
-            added += self._limits.lines(allowances)
+            added += self._limits.lines(exchange.policies, allowances)
         if self._cors.answers:
             added += lines(self._cors.fields(inbound.first(b"origin")))
         # Ids are judged where they are made, or taken from a proxy.

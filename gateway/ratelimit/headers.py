@@ -1,16 +1,15 @@
 """What a client is told about its limits: the fields of draft-ietf-httpapi-ratelimit-headers-11, or the older X-RateLimit-*."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from math import ceil
-from operator import attrgetter
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from gateway.core.exchange import Allowance
 from gateway.core.message import Field, lines
 
 Style = Literal["draft-11", "legacy", "both", "none"]
 
-POLICY: Final = attrgetter("policy")
+MICRO: Final = 1_000_000
 MAX_INTEGER: Final = 999_999_999_999_999
 """RFC 9651 3.3.1: the largest Integer of a structured field."""
 
@@ -22,70 +21,70 @@ def quoted(text: str) -> bytes:
     return b'"' + text.replace("\\", "\\\\").replace('"', '\\"').encode("ascii") + b'"'
 
 
-def seconds(wait: float) -> int:
-    """Whole seconds, rounded up: whoever waits that long does not come too early. `t` and Retry-After share it."""
-    return min(ceil(wait), MAX_INTEGER)
+def seconds(wait: int) -> int:
+    """Microseconds as whole seconds, rounded up: whoever waits that long does not come too early. As `t` is and Retry-After."""
+    return min(-(-wait // MICRO), MAX_INTEGER)
 
 
-def nearest(allowances: Sequence[Allowance]) -> Allowance:
-    """The allowance nearest to exhaustion."""
-    return min(allowances, key=lambda allowance: (allowance.remaining, -allowance.reset))
+class Counted(Protocol):
+    """What a client is told of a limit: its size, and in how many seconds that much may be spent."""
+
+    @property
+    def quota(self) -> int: ...
+    @property
+    def window(self) -> float: ...
 
 
 class LimitFields:
-    """Renders the allowances of a request as header fields.
+    """Renders what is left of a request's limits as header fields. `limits` are all that may be named.
 
     draft-11: `RateLimit-Policy: "name";q=quota;w=window` and `RateLimit: "name";r=remaining;t=seconds until more`, one item
     for each limit. legacy: X-RateLimit-Limit, -Remaining and -Reset (seconds from now) of the limit nearest to exhaustion.
     """
 
-    __slots__ = ("_draft", "_legacy", "_policies", "names")
+    __slots__ = ("_draft", "_legacy", "_limits", "_templates", "names")
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, limits: Mapping[str, Counted]) -> None:
+        self._limits = limits
         self._draft = style in {"draft-11", "both"}
         self._legacy = style in {"legacy", "both"}
-        self._policies: dict[tuple[str, ...], tuple[bytes, tuple[str, ...]]] = {}  # by the names of the rules
+        self._templates: dict[tuple[str, ...], str] = {}  # as many as there are combinations in the configuration
         draft = (b"ratelimit", b"ratelimit-policy") if self._draft else ()
         legacy = (b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset") if self._legacy else ()
         self.names: frozenset[bytes] = frozenset(draft + legacy)
 
-    def lines(self, allowances: Sequence[Allowance]) -> bytes:
-        """The fields of an answer, as lines of its head."""
-        if self._legacy or not self._draft:
-            return lines(self.fields(allowances))
-        return b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % self._draft_values(allowances)
-
-    def fields(self, allowances: Sequence[Allowance]) -> list[Field]:
-        """The fields of an answer; none where nothing was limited."""
+    def lines(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> bytes:
+        """The fields of an answer, as lines of its head; none where nothing was limited."""
         if not allowances:
-            return []
-        fields: list[Field] = []
-        if self._draft:
-            fields += zip((b"ratelimit-policy", b"ratelimit"), self._draft_values(allowances), strict=True)
-        if self._legacy:
-            fields += self._legacy_fields(nearest(allowances))
-        return fields
+            return b""
+        rendered = self._draft_lines(policies, allowances).encode("ascii") if self._draft else b""
+        return rendered + lines(self._legacy_fields(policies, allowances)) if self._legacy else rendered
 
-    def _draft_values(self, allowances: Sequence[Allowance]) -> tuple[bytes, bytes]:
-        known = self._policies.get(names := tuple(map(POLICY, allowances)))
-        if known is None:
-            known = self._policies[names] = self._policy(allowances)
-        left = [f"{name};r={each.remaining};t={ceil(each.reset)}" for name, each in zip(known[1], allowances, strict=True)]
-        return known[0], ", ".join(left).encode("ascii")
+    def fields(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> list[Field]:
+        """The same as fields."""
+        rendered = [line.partition(b": ") for line in self.lines(policies, allowances).split(b"\r\n")[:-1]]
+        return [(name, value) for name, _, value in rendered]
 
-    @staticmethod
-    def _policy(allowances: Sequence[Allowance]) -> tuple[bytes, tuple[str, ...]]:
-        """The policy field of these limits, and their quoted names. Rendered once: limits come from the configuration."""
-        names = [quoted(allowance.policy) for allowance in allowances]
-        items = [
-            b"%b;q=%d;w=%d" % (name, allowance.quota, max(ceil(allowance.window), 1))
-            for name, allowance in zip(names, allowances, strict=True)
-        ]
-        return b", ".join(items), tuple(name.decode("ascii") for name in names)
+    def _draft_lines(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> str:
+        template = self._templates.get(policies)
+        if template is None:
+            template = self._templates[policies] = self._template(policies)
+        numbers: list[int] = []
+        for remaining, wait in allowances:
+            numbers += remaining, -(-wait // MICRO)
+        return template % tuple(numbers)
 
-    def _legacy_fields(self, allowance: Allowance) -> list[Field]:
+    def _template(self, policies: tuple[str, ...]) -> str:
+        """The lines of these limits, rendered once but for the numbers that change."""
+        limits = [(quoted(name).decode("ascii"), self._limits[name]) for name in policies]
+        sizes = ", ".join([f"{name};q={limit.quota};w={max(ceil(limit.window), 1)}" for name, limit in limits])
+        left = ", ".join([f"{name.replace('%', '%%')};r=%d;t=%d" for name, _ in limits])
+        return f"ratelimit-policy: {sizes.replace('%', '%%')}\r\nratelimit: {left}\r\n"
+
+    def _legacy_fields(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> list[Field]:
+        name, (remaining, wait) = min(zip(policies, allowances, strict=True), key=lambda each: (each[1][0], -each[1][1]))
         return [
-            (b"x-ratelimit-limit", b"%d" % allowance.quota),
-            (b"x-ratelimit-remaining", b"%d" % allowance.remaining),
-            (b"x-ratelimit-reset", b"%d" % seconds(allowance.reset)),
+            (b"x-ratelimit-limit", b"%d" % self._limits[name].quota),
+            (b"x-ratelimit-remaining", b"%d" % remaining),
+            (b"x-ratelimit-reset", b"%d" % seconds(wait)),
         ]

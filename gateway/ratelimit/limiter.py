@@ -4,12 +4,12 @@ burst, by algorithm: a bucket holds `burst` (else `limit`) and refills at the ra
 `limit` in their window, and where `burst` is given at most that many at once: beyond it requests keep the rate's pace.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from gateway.core.errors import DependencyDown, LimitExceeded
-from gateway.core.exchange import Allowance
+from gateway.core.exchange import Allowance, Spent
 from gateway.core.message import Field, Request
 from gateway.core.ports import Clock, Limits, Metrics
 from gateway.core.principal import Principal
@@ -24,16 +24,19 @@ MICRO: Final = 1_000_000
 STORE_FAILURES: Final = "gateway.ratelimit.store_failures"
 
 
+NOTHING: Final[Spent] = ((), ())
+
+
 class NoLimits:
     """A stage without any limit."""
 
     __slots__ = ()
 
-    def take(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
-        return ()
+    def take(self, request: Request, principal: Principal | None) -> Spent:
+        return NOTHING
 
-    async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
-        return ()
+    async def spend(self, request: Request, principal: Principal | None) -> Spent:
+        return NOTHING
 
 
 NO_LIMITS: Final = NoLimits()
@@ -56,10 +59,6 @@ class Limit:
         first = self.quotas[0]
         self.quota = first.count
         self.window = (first.window * first.count if first.algorithm == "bucket" else first.window) / MICRO
-
-    def allowance(self, remaining: int, wait: int) -> Allowance:
-        """What is left of this limit, as observers see it."""
-        return Allowance(self.name, self.quota, self.window, remaining, wait / MICRO)
 
 
 def including_head(methods: Sequence[str]) -> frozenset[str]:
@@ -92,6 +91,16 @@ def bound(limit: Limit, route: str) -> Bound:
     return Bound(limit, limit.counter.take, keys.build(limit.parts, route))
 
 
+class Together:
+    """Limits that are spent together; `policies` are their names."""
+
+    __slots__ = ("bounds", "policies")
+
+    def __init__(self, bounds: Iterable[Bound]) -> None:
+        self.bounds = tuple(bounds)
+        self.policies = tuple(bound.limit.name for bound in self.bounds)
+
+
 class ByMethod:
     """The limits of a stage, by the method they apply to; `rest` is for methods that no rule names."""
 
@@ -99,9 +108,9 @@ class ByMethod:
 
     def __init__(self, limits: Sequence[Bound]) -> None:
         methods: set[str] = set().union(*(bound.limit.methods or () for bound in limits))
-        self.rest = tuple(bound for bound in limits if bound.limit.methods is None)
+        self.rest = Together(bound for bound in limits if bound.limit.methods is None)
         self.named = {
-            method: tuple(bound for bound in limits if bound.limit.methods is None or method in bound.limit.methods)
+            method: Together(bound for bound in limits if bound.limit.methods is None or method in bound.limit.methods)
             for method in methods
         }
 
@@ -117,28 +126,28 @@ class LocalLimits:
         self._monotonic = clock.monotonic
         self._fields = fields
 
-    async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
+    async def spend(self, request: Request, principal: Principal | None) -> Spent:
         """`take`, for whoever waits."""
         return self.take(request, principal)
 
-    def take(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
+    def take(self, request: Request, principal: Principal | None) -> Spent:
         """Raises LimitExceeded, and then nothing was spent."""
         now = int(self._monotonic() * MICRO)
         limits = self._named.get(request.method, self._rest)
-        allowances: list[Allowance] = []
-        for limit, take, key in limits:
-            remaining, wait = take(key(request, principal), now)
-            if remaining == REFUSED:
-                return self._refuse(limits, [each.key(request, principal) for each in limits], len(allowances), now)
-            allowances.append(Allowance(limit.name, limit.quota, limit.window, remaining, wait / MICRO))
-        return tuple(allowances)
+        taken: list[Taken] = []
+        for _, take, key in limits.bounds:
+            left = take(key(request, principal), now)
+            if left[0] == REFUSED:
+                return self._refuse(limits, [bound.key(request, principal) for bound in limits.bounds], len(taken), now)
+            taken.append(left)
+        return limits.policies, tuple(taken)
 
-    def _refuse(self, limits: Sequence[Bound], counted: Sequence[str], spent: int, now: int) -> tuple[Allowance, ...]:
+    def _refuse(self, limits: Together, counted: Sequence[str], spent: int, now: int) -> Spent:
         """Give back what the first `spent` limits counted, and raise LimitExceeded with the standing of all of them."""
-        for bound, key in zip(limits[:spent], counted, strict=False):
+        for bound, key in zip(limits.bounds[:spent], counted, strict=False):
             bound.limit.counter.give_back(key)
         taken = []
-        for bound, key in zip(limits, counted, strict=True):
+        for bound, key in zip(limits.bounds, counted, strict=True):
             remaining, wait = bound.take(key, now)
             if remaining != REFUSED:
                 bound.limit.counter.give_back(key)
@@ -170,23 +179,23 @@ class SharedLimits:
     def take(self, request: Request, principal: Principal | None) -> None:
         """None: the store has to be asked."""
 
-    async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
+    async def spend(self, request: Request, principal: Principal | None) -> Spent:
         """Raises LimitExceeded, and then nothing was spent; DependencyDown where the store is gone and the mode is `closed`."""
         limits = self._limits.named.get(request.method, self._limits.rest)
-        counted = [bound.key(request, principal) for bound in limits]
+        counted = [bound.key(request, principal) for bound in limits.bounds]
         try:
-            taken = await self._ask(limits, counted)
+            taken = await self._ask(limits.bounds, counted)
         except DependencyDown:
             self._metrics.count(STORE_FAILURES, mode=self._mode)
             if self._mode == "closed":
                 raise
             if self._mode == "open":
-                return ()
+                return NOTHING
             return self._local.take(request, principal)
-        allowances = settle(limits, taken, self._fields)
+        spent = settle(limits, taken, self._fields)
         if self._mode == "local":
             self._count_along(request, principal)
-        return allowances
+        return spent
 
     def _count_along(self, request: Request, principal: Principal | None) -> None:
         # This process sees only its share, so its counters refuse later than the shared ones, but for edges of windows.
@@ -205,24 +214,21 @@ def bind(answers: Sequence[Taken]) -> Taken:
     return answers[0] if len(answers) == 1 else tighter(answers[0], answers[1])
 
 
-def settle(limits: Sequence[Bound], taken: Sequence[Taken], fields: LimitFields) -> tuple[Allowance, ...]:
-    """The stage's allowances. Raises LimitExceeded naming every violated limit."""
-    allowances = tuple([bound.limit.allowance(*each) for bound, each in zip(limits, taken, strict=True)])
-    for allowance in allowances:
-        if allowance.remaining == REFUSED:
-            raise refusal(allowances, fields)
-    return allowances
+def settle(limits: Together, taken: Sequence[Taken], fields: LimitFields) -> Spent:
+    """What the stage spent. Raises LimitExceeded naming every violated limit."""
+    for remaining, _ in taken:
+        if remaining == REFUSED:
+            raise refusal(limits.policies, taken, fields)
+    return limits.policies, tuple(taken)
 
 
-def refusal(allowances: Sequence[Allowance], fields: LimitFields) -> LimitExceeded:
+def refusal(policies: tuple[str, ...], taken: Sequence[Taken], fields: LimitFields) -> LimitExceeded:
     """The error of a stage that refused. Retry-After is the longest wait of the violated limits, rounded as their `t` is."""
-    violated = [allowance for allowance in allowances if allowance.remaining == REFUSED]
-    for allowance in violated:
-        allowance.remaining = 0
-    names = [allowance.policy for allowance in violated]
-    wait = max(1, *(seconds(allowance.reset) for allowance in violated))
-    headers: list[Field] = [(b"retry-after", b"%d" % wait), *fields.fields(allowances)]
-    return LimitExceeded("limits=" + ",".join(names), headers=headers, members={"violated-policies": names})
+    violated = {name: wait for name, (remaining, wait) in zip(policies, taken, strict=True) if remaining == REFUSED}
+    left: tuple[Allowance, ...] = tuple([(max(remaining, 0), wait) for remaining, wait in taken])
+    longest = max(1, *(seconds(wait) for wait in violated.values()))
+    headers: list[Field] = [(b"retry-after", b"%d" % longest), *fields.fields(policies, left)]
+    return LimitExceeded("limits=" + ",".join(violated), headers=headers, members={"violated-policies": list(violated)})
 
 
 class Limiter:
@@ -247,7 +253,7 @@ class Limiter:
         self._mode = config.on_store_failure
         self._limits = {name: inherited(name, rule, previous) for name, rule in config.rules.items()}
         self._default = tuple(config.default)
-        self.fields = LimitFields(config.headers)
+        self.fields = LimitFields(config.headers, self._limits)
         self._named(self._default)
 
     def stage(self, names: Sequence[str], *, route: str, subject: bool) -> Limits:

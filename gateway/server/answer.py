@@ -3,8 +3,8 @@
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from gateway.core.message import Inbound, Response, is_lines
-from gateway.core.shape import Selection, Shape, conclude
+from gateway.core.message import MOST_NOTED, Inbound, Response, is_lines
+from gateway.core.shape import Selection, Shape, Values, conclude
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)}
@@ -136,10 +136,12 @@ class Answer:
         self.close = self.close or response.close or not self._turn.reusable()
         if self.close:
             ours += b"connection: close\r\n"
-        passed = template.text % (values if template.pick is None else template.pick(values))
-        if not is_lines(passed, template.count):
-            raise ValueError("a header field holds CR, LF or NUL")
-        return b"".join((status, passed, ours, response.lines, CRLF))
+        noted = None if response.memo is None else response.memo.get(shape)
+        if noted is None or noted[0] != values:
+            noted = values, template.passed(values)
+            if response.memo is not None and len(response.memo) < MOST_NOTED:
+                response.memo[shape] = noted
+        return b"".join((status, noted[1], ours, response.lines, CRLF))
 
     def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
         """RFC 9112 6.3: how the client finds the end of the body; sets what `write` and `end` must know."""
@@ -178,6 +180,13 @@ class Template:
         self.dated = b"date" in shape.present
         lengths = [place for place, name in enumerate(shape.names) if name == b"content-length"]
         self.length = lengths[-1] if lengths else None
+
+    def passed(self, values: Values) -> bytes:
+        """The lines. Raises ValueError when a field is not one line: nothing may smuggle in another."""
+        rendered = self.text % (values if self.pick is None else self.pick(values))
+        if not is_lines(rendered, self.count):
+            raise ValueError("a header field holds CR, LF or NUL")
+        return rendered
 
 
 TEMPLATES: Final[dict[Shape, Template]] = {}

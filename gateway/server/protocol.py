@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
-from gateway.core.message import NO_BODY, Inbound
+from gateway.core.message import Inbound
 from gateway.server.answer import Answer
 from gateway.server.arrival import FRAMING, Arrival
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
@@ -245,11 +245,11 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _begin_again(self, repeat: Repeat, data: bytes) -> bool:
         """Begin a request without asking llhttp, where `data` is the last head but for the target; false for anything else."""
-        target = repeat.target(data, self._limits)
-        if target is None:
+        inbound = repeat.inbound(data, self._limits, self._origin)
+        if inbound is None:
             return False
         self._phase = ANSWER
-        self._begin(self._origin.inbound(repeat.method, target, "1.1", repeat.headers, NO_BODY, None, repeat.memo), False)
+        self._begin(inbound, False)
         return True
 
     def _start(self) -> bool:

@@ -8,33 +8,46 @@ asked again. Of the target, which is new, only characters are taken that llhttp 
 import re
 from typing import Any, Final
 
-from gateway.core.message import Field
+from gateway.core.message import NO_BODY, Field, Inbound
 from gateway.edge.model import ListenerLimits
+from gateway.server.origin import Origin
 
 PLAIN_TARGET: Final = re.compile(rb"/[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*")
+MOST_TARGETS: Final = 8
+"""Requests a connection remembers."""
 LINE_END: Final = b" HTTP/1.1\r\n"
 
 
 class Repeat:
     """One request without a body, as llhttp read it. `headers` is the same list for every request like it: nobody changes it."""
 
-    __slots__ = ("_end", "_limits", "_longest", "_start", "headers", "memo", "method")
+    __slots__ = ("_came", "_end", "_limits", "_longest", "_start", "headers", "memo", "method")
 
     def __init__(self, head: bytes, method: str, headers: list[Field], limits: ListenerLimits) -> None:
         """`head` is the whole head, that is from the method to the empty line, of an HTTP/1.1 request within `limits`."""
         self.method = method
         self.headers = headers
         self.memo: dict[object, Any] = {}
+        self._came: dict[bytes, Inbound] = {}
         self._limits = limits
         self._start = method.encode("ascii") + b" /"
         self._end = head[head.index(LINE_END) :]
         self._longest = limits.request_line - len(LINE_END) + 2 + len(self._end)
 
-    def target(self, data: bytes, limits: ListenerLimits) -> bytes | None:
-        """The target, where `data` is otherwise the same head and nothing else; None where it is not. `limits` are those of now."""
+    def inbound(self, data: bytes, limits: ListenerLimits, origin: Origin) -> Inbound | None:
+        """The request, where `data` is the same head but for the target and nothing else; None where it is not.
+
+        `limits` are those of now, `origin` the connection's.
+        """
         if limits is not self._limits or len(data) > self._longest:
             return None
         if not (data.endswith(self._end) and data.startswith(self._start)):
             return None
         target = data[len(self._start) - 1 : -len(self._end)]
-        return target if PLAIN_TARGET.fullmatch(target) else None
+        came = self._came
+        inbound = came.get(target)
+        if inbound is None and PLAIN_TARGET.fullmatch(target):
+            if len(came) >= MOST_TARGETS:
+                came.clear()
+            inbound = came[target] = origin.inbound(self.method, target, "1.1", self.headers, NO_BODY, None, self.memo)
+        return inbound

@@ -7,7 +7,6 @@ for is projected from the series when it asks.
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from operator import attrgetter
 from typing import Final
 
 from gateway.core.exchange import Exchange
@@ -17,7 +16,6 @@ from gateway.telemetry.names import Names
 from gateway.telemetry.projection import project
 from gateway.telemetry.series import METHODS, OTHER, OVERFLOWN, Buckets, Family, Key, Labels, Series, label, was_called
 
-POLICY: Final = attrgetter("policy")
 VERSIONS: Final = frozenset({"1.0", "1.1", "2"})
 MAX_SERIES: Final = 5000
 """Kinds of requests told apart; what is beyond shares one series."""
@@ -62,7 +60,7 @@ class Registry:
             status,
             None if principal is None else principal.scheme,
             None if decision is None else (decision.allowed, decision.rule, decision.shadow),
-            tuple(map(POLICY, exchange.allowances)),
+            exchange.policies,
         )
         series = self._series.get(key)
         if series is None:

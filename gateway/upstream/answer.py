@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.core.message import Field, Outbound
+from gateway.core.message import MOST_NOTED, Field, Outbound, Response
 from gateway.core.shape import Selection, Shape, Values, conclude, split
 from gateway.upstream.owned import HOP_BY_HOP
 from gateway.upstream.target import PORTS, Target
@@ -16,6 +16,9 @@ NO_BODY: Final = 204
 REWRITTEN: Final = frozenset({b"domain", b"secure", b"httponly", b"samesite"})
 MASK: Final = b"REDACTED"
 FRAMING: Final = b"content-length"
+
+Noted = tuple[tuple[bytes, ...], Shape, Values]
+"""What is left of a head, where these secrets must not be found in it."""
 
 
 class ResponseFields:
@@ -36,14 +39,26 @@ class ResponseFields:
         self._scheme = targets[0].scheme.encode("ascii")
         self._origins = frozenset(canonical_origin(target.origin.encode("ascii")) for target in targets)
 
-    def passed(self, status: int, shape: Shape, values: Values, outbound: Outbound) -> tuple[Shape, Values]:
-        """The fields for the client."""
+    def complete(self, response: Response, outbound: Outbound) -> None:
+        """Leave the response with the fields that are for the client."""
+        memo = response.memo
+        noted: Noted | None = None if memo is None else memo.get(self)
+        if noted is not None and noted[0] == outbound.secrets:
+            _, response.shape, response.values = noted
+            return
+        shape, values = response.shape, response.values
         usual = self._usual.get(shape) or conclude(self._usual, shape, Usual(shape))
-        if not usual.applies or status == NO_BODY or (usual.option is not None and values[usual.option] not in KEEP_ALIVE):
-            shape, values = split(self._filtered(status, list(zip(shape.names, values, strict=True)), outbound))
+        is_usual = usual.applies and response.status != NO_BODY
+        if not is_usual or (usual.option is not None and values[usual.option] not in KEEP_ALIVE):
+            shape, values = split(self._filtered(response.status, list(zip(shape.names, values, strict=True)), outbound))
+            memo = None  # the request had a say in it
         elif usual.kept.pick is not None:
             shape, values = usual.kept.shape, usual.kept.pick(values)
-        return shape, scrubbed(shape, values, outbound.secrets) if outbound.secrets else values
+        if outbound.secrets:
+            values = scrubbed(shape, values, outbound.secrets)
+        response.shape, response.values = shape, values
+        if memo is not None and len(memo) < MOST_NOTED:
+            memo[self] = outbound.secrets, shape, values
 
     def _filtered(self, status: int, fields: list[Field], outbound: Outbound) -> list[Field]:
         named = connection_options(fields)

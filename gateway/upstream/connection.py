@@ -34,10 +34,10 @@ class Connection(asyncio.Protocol):
         self._pool = pool
         self._loop = loop
         self.lane = lane
+        self._replies = lane.replies
         self.ip = ip
         self.address = address
-        self.served = 0
-        self.seen = 0
+        self.served = self.seen = 0
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._owner: Owner | None = None
@@ -51,10 +51,7 @@ class Connection(asyncio.Protocol):
         self._values: list[bytes] = []
         self._reply: Response | None = None
         self._pieces: list[bytes] = []
-        self._complete = False
-        self._keep = False
-        self._until_close = False
-        self._poisoned = False
+        self._complete = self._keep = self._until_close = self._poisoned = False
         self._fault: str | None = None
         self._quiet = 0
 
@@ -172,6 +169,10 @@ class Connection(asyncio.Protocol):
             self._pool.poisoned()
             self.abort()
             return
+        if not (self.seen or self._bodiless) and (reply := self._replies.again(data)) is not None:
+            self.seen, self._keep, self._reply = len(data), True, reply
+            self._finish()
+            return
         self.seen += len(data)
         try:
             self._parser.feed_data(data)
@@ -183,6 +184,8 @@ class Connection(asyncio.Protocol):
         if self._fault is not None:
             self.fail(UpstreamUnreachable(self._fault, reason=Reason.UPSTREAM_PROTOCOL))
         elif self._complete:
+            if self._keep and self.seen == len(data) and self._reply is not None and not (self._bodiless or self._poisoned):
+                self._replies.note(data, self._reply)
             self._finish()
         elif self._reply is not None:
             self._continue(len(data), self._reply)
@@ -269,7 +272,7 @@ class Connection(asyncio.Protocol):
             stream.feed(self._pieces)
             stream.end()
         elif reply is not None and not owner.done():
-            reply.body = b"".join(self._pieces)
+            reply.body = reply.body or b"".join(self._pieces)
             owner.set_result(reply)
         self._pieces.clear()
         self._hand_back()
@@ -297,8 +300,7 @@ class Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._stop_upload()
-        self._owner = None
-        self._stream = None
+        self._owner = self._stream = None
 
     def _stop_upload(self) -> None:
         """An answer before the end of the request: stop sending, and never use the connection again (RFC 9112 9.3)."""
@@ -326,7 +328,5 @@ class Connection(asyncio.Protocol):
     def _ring(self) -> None:
         if self._owner is None:
             self.close()
-        elif self._reply is not None:
-            self.fail(UpstreamTimeout("the upstream took too long to go on"))
         else:
-            self.fail(UpstreamTimeout("the upstream took too long to answer"))
+            self.fail(UpstreamTimeout(f"the upstream took too long to {'answer' if self._reply is None else 'go on'}"))

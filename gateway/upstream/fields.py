@@ -15,6 +15,7 @@ from gateway.core.message import MOST_NOTED, Field, Head, Outbound, Request, lin
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 from gateway.upstream import forwarding
+from gateway.upstream.head import start_lines
 from gateway.upstream.model import Upstream
 from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
 from gateway.upstream.target import parse_targets
@@ -31,8 +32,6 @@ USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"C
 NOTHING: Final[frozenset[bytes]] = frozenset()
 CHANGED: Final = frozenset({b"cookie", b"max-forwards"})
 UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie"})
-Told = tuple[Principal, bytes, list[Field], bytes]
-"""Of one head and principal: the principal, the host, the cookies, the other fields as lines."""
 VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
 
 
@@ -74,17 +73,22 @@ class RequestFields:
         """Raises BadRequest: path-refused when nothing sensible is left of the path, loop-detected (RFC 9110 7.6.3)."""
         memo = request.head.memo
         told: Told | None = None if memo is None else memo.get(self)
-        if told is None or told[0] is not principal:
+        if told is None or told.principal is not principal:
             told = self._told(request, principal)
             if memo is not None and len(memo) < MOST_NOTED:
                 memo[self] = told
-        made = Outbound(request.method, self._target(request), [*told[2]], request.body, request)
-        made.authority = told[1]
+        if told.request is not request:
+            told.target = self._target(request)
+            told.start = start_lines(request.method, told.target, told.authority)
+            told.request = request
+        made = Outbound(request.method, told.target, [*told.cookies], request.body, request)
+        made.authority = told.authority
+        made.start = told.start
         # Ids are judged where they are made, or taken from a proxy.
         said = f"x-request-id: {exchange.id}\r\n"
         if self._internal and exchange.trace_id:
             said += f"traceparent: {traceparent(exchange)}\r\n"
-        made.lines = told[3] + said.encode("ascii")
+        made.lines = told.lines + said.encode("ascii")
         return made
 
     def _told(self, request: Request, principal: Principal) -> "Told":
@@ -97,12 +101,8 @@ class RequestFields:
             kept.append(self._subject(principal.issuer, principal.id))
         kept += self._fixed
         cookies = [field for field in kept if field[0] == b"cookie"]
-        return (
-            principal,
-            self._host or head.authority.encode("ascii"),
-            cookies,
-            lines(field for field in kept if field[0] != b"cookie"),
-        )
+        others = lines(field for field in kept if field[0] != b"cookie")
+        return Told(principal, self._host or head.authority.encode("ascii"), cookies, others)
 
     def _passed(self, request: Request) -> list[Field]:
         """What of the client's own fields goes on, in their order."""
@@ -172,6 +172,23 @@ class RequestFields:
         if request.query is None:
             return self._base + path
         return self._base + path + b"?" + request.query
+
+
+class Told:
+    """What an upstream is told of one head and principal: the host, the cookies, the other fields as lines.
+
+    `target` and `start` (see Outbound) are those of `request`, the last one with that head.
+    """
+
+    __slots__ = ("authority", "cookies", "lines", "principal", "request", "start", "target")
+
+    def __init__(self, principal: Principal, authority: bytes, cookies: list[Field], lines: bytes) -> None:
+        self.principal = principal
+        self.authority = authority
+        self.cookies = cookies
+        self.lines = lines
+        self.request: Request | None = None
+        self.target = self.start = b""
 
 
 def fixed_fields(upstream: Upstream) -> tuple[Field, ...]:

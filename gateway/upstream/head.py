@@ -24,10 +24,9 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
     `authority` replaces the Host field (an upstream of several targets). Raises InternalError when a field would break out of
     its line: CR, LF or NUL never leave (CVE-2023-27493).
     """
-    target, body = outbound.target, outbound.body
-    start = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (outbound.method.encode("ascii"), target, authority or outbound.authority)
-    if not is_lines(start, 2) or target.find(b" ") >= 0:
-        raise InternalError("the target or the host would have broken out of its line")
+    body, start = outbound.body, outbound.start
+    if not start or authority is not None:
+        start = start_lines(outbound.method, outbound.target, authority or outbound.authority)
     more = lines(outbound.headers) if outbound.headers else b""
     whole = body.whole if body.length != 0 else b""
     if whole is None:
@@ -35,6 +34,14 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
     else:
         framing = b"content-length: %d\r\n" % len(whole) if whole or outbound.method in ANTICIPATE_BODY else b""
     return b"".join((start, outbound.lines, more, framing, CRLF, whole or b""))
+
+
+def start_lines(method: str, target: bytes, authority: bytes) -> bytes:
+    """Request line and Host field. Raises InternalError as `render` does."""
+    start = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode("ascii"), target, authority)
+    if not is_lines(start, 2) or target.find(b" ") >= 0:
+        raise InternalError("the target or the host would have broken out of its line")
+    return start
 
 
 class Framing:

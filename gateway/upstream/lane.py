@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from gateway.upstream.connection import Connection
 from gateway.upstream.model import Upstream
+from gateway.upstream.repeated import Replies
 from gateway.upstream.target import Addresses, Resolve, Target
 
 EJECTED: Final = 5.0
@@ -20,6 +21,7 @@ class Lane:
         private = model.internal or model.allow_private
         self.addresses = Addresses(target, private=private, literal=model.allow_private, resolve=resolve, time=monotonic)
         self.idle: list[Connection] = []
+        self.replies = Replies()
         self._ejected_until = 0.0
 
     def take(self, repeatable: bool) -> Connection | None:

@@ -49,7 +49,7 @@ class UpstreamTransport:
         while True:
             owner = self._begin(connection, outbound)
             try:
-                response = await owner
+                response: Response = await owner
             except asyncio.CancelledError:
                 connection.disown(owner)
                 raise
@@ -59,7 +59,10 @@ class UpstreamTransport:
                 if retries or not (repeatable and connection.served and not connection.seen):
                     raise
             else:
-                return self._answer(response, outbound, connection.address, retries)
+                self._fields.complete(response, outbound)
+                response.address = connection.address
+                response.retries = retries
+                return response
             retries = 1
             self._connections.count("gateway.upstream.retries")
             connection = await self._connections.connect(self._connect)
@@ -76,10 +79,3 @@ class UpstreamTransport:
         if body.length != 0 and body.whole is None and not owner.done():
             connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
         return owner
-
-    def _answer(self, response: Response, outbound: Outbound, address: str, retries: int) -> Response:
-        """The answer as the client may have it."""
-        response.shape, response.values = self._fields.passed(response.status, response.shape, response.values, outbound)
-        response.address = address
-        response.retries = retries
-        return response

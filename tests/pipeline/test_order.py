@@ -21,7 +21,7 @@ from gateway.core.errors import (
     Unavailable,
     UpstreamUnreachable,
 )
-from gateway.core.exchange import Allowance, Exchange
+from gateway.core.exchange import Exchange, Spent
 from gateway.core.message import Field, Inbound, Outbound, Request, Response
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
@@ -124,9 +124,9 @@ class Stage:
     def take(self, request: Request, principal: Principal | None) -> None:
         """One has to wait."""
 
-    async def spend(self, request: Request, principal: Principal | None) -> tuple[Allowance, ...]:
+    async def spend(self, request: Request, principal: Principal | None) -> Spent:
         self._rooms.ask(self._room, principal)
-        return (Allowance(self._room.partition(" ")[0], 10, 60.0, 9, 30.0),)
+        return (self._room.partition(" ")[0],), ((9, 30_000_000),)
 
 
 class NoLimitFields:
@@ -134,7 +134,7 @@ class NoLimitFields:
 
     names: frozenset[bytes] = frozenset()
 
-    def lines(self, allowances: Any) -> bytes:
+    def lines(self, policies: Any, allowances: Any) -> bytes:
         return b""
 
 
@@ -184,7 +184,7 @@ async def test_the_stages_of_an_allowed_request_in_their_order() -> None:
     response, exchange = await ask(rooms)
     assert response.status == 200
     assert rooms.asked == STAGES
-    assert [allowance.policy for allowance in exchange.allowances] == ["address", "principal"]
+    assert exchange.policies == ("address", "principal")
     assert (exchange.route, exchange.upstream, exchange.credential, exchange.params) == ("things", "api", "bot", {"id": "7"})
 
 
@@ -334,7 +334,7 @@ async def test_unmatched_requests_of_a_whole_gateway_are_limited(tmp_path: Path)
 class BrokenLimitFields(NoLimitFields):
     """A room whose bug shows in the very last stage."""
 
-    def lines(self, allowances: Any) -> bytes:
+    def lines(self, policies: Any, allowances: Any) -> bytes:
         raise ZeroDivisionError
 
 
@@ -342,7 +342,7 @@ async def test_a_bug_in_the_last_stage_becomes_a_bland_500_and_ends_the_upstream
     abandoned = []
     response = Response(200, [], stream=None, abandon=lambda: abandoned.append(True), own=False)
     exchange = Exchange(ID, 0.0, 1_800_000_000.0, "gen", "main", "GET", "192.0.2.1")
-    exchange.allowances = (Allowance("a", 1, 1.0, 0, 1.0),)
+    exchange.policies, exchange.allowances = ("a",), ((0, 1_000_000),)
     inbound = Inbound(method="GET", target=b"/", version="1.1", headers=[], peer="192.0.2.1", listener="main")
     broken = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=BrokenLimitFields())
     answer = finished(response, inbound, exchange, broken)

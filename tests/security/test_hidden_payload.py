@@ -84,7 +84,7 @@ async def test_row_44_what_a_client_sent_never_becomes_a_page() -> None:
     with pytest.raises(BadRequest) as refused:
         await stage.validate(a_request("POST", headers=[TYPE], body=HeldBody(b'{"<script>alert(1)</script>":1}')))
     response = render(refused.value, request_id="r", now=0)
-    finish = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=LimitFields("none"))
+    finish = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=LimitFields("none", {}))
     inbound = Inbound(method="POST", target=b"/", version="1.1", headers=[], peer="", listener="main")
     finished = finish.complete(response, inbound=inbound, exchange=Exchange("r", 0, 0, "g", "main", "POST", ""))
     headers = dict(finished.headers)

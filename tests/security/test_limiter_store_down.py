@@ -34,7 +34,7 @@ class House:
 
     async def ask(self, client: str) -> str:
         try:
-            allowances = await self.limits.spend(a_request(client=client), None)
+            _, allowances = await self.limits.spend(a_request(client=client), None)
         except LimitExceeded:
             return "refused"
         except DependencyDown:

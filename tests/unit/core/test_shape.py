@@ -40,7 +40,7 @@ def test_shapes_of_strangers_are_bounded_in_number() -> None:
 
 def test_a_shape_too_large_to_keep_serves_one_answer_and_is_forgotten() -> None:
     """An upstream that is hostile sends other names each time, as many as a head may have."""
-    finish = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=LimitFields("none"))
+    finish = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=LimitFields("none", {}))
     tables = (SENT, SHAPES, FRAMINGS, TEMPLATES, finish._passed)
     for names in ([b"x-%d" % number for number in range(MOST_NAMES + 1)], [b"y" * (LONGEST + 1)]):
         shape = shape_as_sent(tuple(names))

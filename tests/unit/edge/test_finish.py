@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from gateway.core.exchange import Allowance, Exchange
+from gateway.core.exchange import Exchange
 from gateway.core.message import Field, Inbound, Response
 from gateway.edge import model
 from gateway.edge.cors import Cors
@@ -18,10 +19,18 @@ ID = "01920b7e-8c4a-7d3e-9f21-5a6b7c8d9e0f"
 APP = b"https://app.example.com"
 
 
-def exchange(*, secure: bool = True, authenticated: bool = True, allowances: tuple[Allowance, ...] = ()) -> Exchange:
+class Limited(NamedTuple):
+    """What a client is told of a limit."""
+
+    quota: int
+    window: float
+
+
+def exchange(*, secure: bool = True, authenticated: bool = True, limited: bool = False) -> Exchange:
     made = Exchange(ID, 0.0, 0.0, "generation", "main", "GET", "192.0.2.1")
     made.secure = secure
-    made.allowances = allowances
+    if limited:
+        made.policies, made.allowances = ("per-address",), ((99, 12_500_000),)
     made.principal = a_principal() if authenticated else None
     return made
 
@@ -37,7 +46,9 @@ def inbound(*headers: Field) -> Inbound:
 
 def finish(config: dict[str, str | None] | None = None, *, origins: list[str] | None = None, style: Style = "draft-11") -> Finish:
     policy = model.Cors(origins=origins, credentials=True) if origins else None
-    return Finish(cors=Cors(policy), headers=SecurityHeaders(config or {}), limits=LimitFields(style))
+    return Finish(
+        cors=Cors(policy), headers=SecurityHeaders(config or {}), limits=LimitFields(style, {"per-address": Limited(100, 60.0)})
+    )
 
 
 def passed(
@@ -165,12 +176,9 @@ def test_request_id_is_ours_on_every_answer() -> None:
     assert values(passed((b"x-request-id", b"other")), b"x-request-id") == [ID.encode()]
 
 
-ALLOWANCE = Allowance("per-address", 100, 60.0, 99, 12.5)
-
-
 def test_allowances_are_told_on_allowed_answers() -> None:
     response = Response(200, [(b"ratelimit", b'"upstream";r=1'), (b"x-ratelimit-limit", b"5000")], own=False)
-    fields = told(finish().complete(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish().complete(response, inbound=inbound(), exchange=exchange(limited=True)))
     assert values(fields, b"ratelimit") == [b'"per-address";r=99;t=13']
     assert values(fields, b"ratelimit-policy") == [b'"per-address";q=100;w=60']
     assert values(fields, b"x-ratelimit-limit") == [b"5000"]
@@ -181,19 +189,19 @@ def test_upstreams_own_limits_pass_where_we_have_none() -> None:
 
 
 def test_own_refusal_after_the_first_limits_still_tells_them() -> None:
-    fields = told(finish().complete(Response(403, []), inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish().complete(Response(403, []), inbound=inbound(), exchange=exchange(limited=True)))
     assert values(fields, b"ratelimit") == [b'"per-address";r=99;t=13']
 
 
 def test_refusal_by_a_limit_keeps_the_fields_it_brought() -> None:
     response = Response(429, [(b"ratelimit", b'"per-principal";r=0;t=5')])
-    fields = told(finish().complete(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish().complete(response, inbound=inbound(), exchange=exchange(limited=True)))
     assert values(fields, b"ratelimit") == [b'"per-principal";r=0;t=5']
 
 
 def test_style_none_tells_nothing_and_leaves_the_upstreams() -> None:
     response = Response(200, [(b"ratelimit", b'"upstream";r=1')], own=False)
-    fields = told(finish(style="none").complete(response, inbound=inbound(), exchange=exchange(allowances=(ALLOWANCE,))))
+    fields = told(finish(style="none").complete(response, inbound=inbound(), exchange=exchange(limited=True)))
     assert values(fields, b"ratelimit") == [b'"upstream";r=1']
 
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.decision import Decision
-from gateway.core.exchange import Allowance
 from gateway.core.reason import Reason
 from gateway.telemetry.instruments import BOUNDS, COUNTED, INSTRUMENTS, prometheus_name
 from gateway.telemetry.metrics import MAX_LABELS, Registry
@@ -88,9 +87,8 @@ def test_how_a_request_ended_shows(registry: Registry, changes: dict[str, Any], 
 
 
 def test_rate_limits_are_counted_by_limit_where_they_allow(registry: Registry) -> None:
-    left = (Allowance("per-address", 100, 60.0, 99, 1.0), Allowance("writes", 10, 60.0, 9, 1.0))
-    registry.observe_request(exchange(allowances=left), 0.001)
-    registry.observe_request(refused(allowances=left[:1], reason=Reason.RATE_LIMITED, status=429), 0.001)
+    registry.observe_request(exchange(policies=("per-address", "writes")), 0.001)
+    registry.observe_request(refused(policies=("per-address",), reason=Reason.RATE_LIMITED, status=429), 0.001)
     found = parse(registry.render())
     assert value(found, "gateway_ratelimit_decisions_total", policy="per-address", outcome="allowed") == 2
     assert value(found, "gateway_ratelimit_decisions_total", policy="writes", outcome="allowed") == 1

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.message import Field, Outbound
+from gateway.core.message import Field, Outbound, Response
 from gateway.core.shape import split
 from gateway.upstream.answer import ResponseFields
 from gateway.upstream.owned import HOP_BY_HOP
@@ -17,8 +17,9 @@ def duty(url: str = "https://api.example.com", *, drop: bool = False, preserve: 
 
 
 def answered(*fields: Field, status: int = 200, by: ResponseFields | None = None, to: Outbound | None = None) -> list[Field]:
-    shape, values = (by or duty()).passed(status, *split(fields), to or outbound())
-    return list(zip(shape.names, values, strict=True))
+    response = Response.passed(status, *split(fields))
+    (by or duty()).complete(response, to or outbound())
+    return list(zip(response.shape.names, response.values, strict=True))
 
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {b"alt-svc"}), ids=bytes.decode)

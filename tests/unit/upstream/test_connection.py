@@ -1,9 +1,11 @@
 """Who may end a connection: only the exchange that runs on it now."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 from gateway.upstream.connection import Connection
+from gateway.upstream.repeated import Replies
 from tests.scripted import OK
 
 
@@ -46,7 +48,8 @@ class Owner:
 
 async def test_one_who_gives_up_late_does_not_end_somebody_elses_exchange() -> None:
     pool, wire = Owner(), Wire()
-    connection = Connection(pool, asyncio.get_running_loop(), cast("Any", None), "127.0.0.1", "127.0.0.1:1")
+    lane = cast("Any", SimpleNamespace(replies=Replies()))
+    connection = Connection(pool, asyncio.get_running_loop(), lane, "127.0.0.1", "127.0.0.1:1")
     connection.connection_made(wire)
     first = connection.begin(b"one", bodiless=False, response=30, idle=30)
     connection.data_received(OK)
