@@ -293,9 +293,9 @@ async def test_plaintext_is_spoken_only_where_the_entry_allows_it() -> None:
     async with await asyncio.start_server(connected, "127.0.0.1", 0) as server, fetching() as client:
         port = server.sockets[0].getsockname()[1]
         url = f"http://idp.test:{port}/"
-        assert (await client.get(url, limit=10, timeout=5, allow_plaintext=True, allow_private=True)).body == b"plain"
+        assert (await client.get(url, limit=10, timeout=20, allow_plaintext=True, allow_private=True)).body == b"plain"
         with pytest.raises(DependencyDown, match="scheme must be https"):
-            await client.get(url, limit=10, timeout=5, allow_private=True)
+            await client.get(url, limit=10, timeout=20, allow_private=True)
 
 
 async def test_a_name_that_does_not_exist_and_a_port_nobody_listens_on_are_outages(ca: str) -> None:

@@ -95,7 +95,7 @@ STREAMS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS.keys())
 def test_however_a_stream_is_cut_it_means_the_same(stream: bytes, data: st.DataObject) -> None:
@@ -123,7 +123,7 @@ async def test_byte_by_byte_is_a_way_to_cut_it_too() -> None:
         assert told(seen) == told(expected), name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.sampled_from(
@@ -205,7 +205,7 @@ heads = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(heads, min_size=2, max_size=4))
 def test_a_head_read_as_a_repetition_means_what_llhttp_says_it_means(sequence: list[bytes]) -> None:
     seen, written, _ = asyncio.run(converse(sequence, forgetful=False))
