@@ -1,6 +1,7 @@
 """What is written down about exchanges: metrics, spans and the audit trail, told together."""
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -22,9 +23,7 @@ class Evidence:
         self._trail = trail
         self._ended: list[tuple[Exchange, float]] = []
         self._loop = asyncio.get_running_loop()
-
-    def begin(self, exchange: Exchange, inbound: Inbound) -> None:
-        self._telemetry.begin(exchange, inbound)
+        self.begin: Callable[[Exchange, Inbound], None] = telemetry.begin
 
     def end(self, exchange: Exchange) -> None:
         """Note the end now, write it down within `GATHERED` seconds."""

@@ -3,7 +3,7 @@
 import logging
 import re
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from gateway.authz.policy import enforce
 from gateway.core.decision import AccessRequest
@@ -31,6 +31,8 @@ async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
         claim: Claim | None = inbound.claim
         if claim is None or claim.door is not door:
             claim = inbound.claim = claimed(door, door.intake.admit(inbound))
+        else:
+            exchange.memo = claim.memo
         note_request(exchange, claim.request)
         finish = claim.route.finish  # from here on even a refusal carries the route's CORS fields
         exchange.route = claim.route.name
@@ -66,10 +68,11 @@ def finished(response: Response, inbound: Inbound, exchange: Exchange, finish: F
 class Claim:
     """An admitted request and the route that claims it, by a door of one generation.
 
-    `captured` are the segments the pattern caught, `params` what they are decoded to, once a request got that far.
+    `captured` are the segments the pattern caught, `params` what they are decoded to, once a request got that far; `memo` is for
+    the observers of those that come again.
     """
 
-    __slots__ = ("captured", "door", "params", "request", "route")
+    __slots__ = ("captured", "door", "memo", "params", "request", "route")
 
     def __init__(self, door: Door, request: Request, route: Route, captured: tuple[str, ...]) -> None:
         self.door = door
@@ -77,6 +80,7 @@ class Claim:
         self.route = route
         self.captured = captured
         self.params: dict[str, str] | None = None
+        self.memo: dict[object, Any] = {}
 
 
 def claimed(door: Door, request: Request) -> Claim:

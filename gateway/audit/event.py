@@ -26,6 +26,7 @@ ITEM: Final = 128
 ITEMS: Final = 32
 ELLIPSIS: Final = "…"
 FRACTIONS: Final = tuple(f".{number:03d}Z" for number in range(1000))
+THOUSANDTHS: Final = tuple(str(number / 1000)[1:] for number in range(1000))
 
 WHO: Final = ("request_id", "trace_id", "client", "issuer", "subject", "scheme", "credential_id", "route", "reason", "detail")
 """What any event may tell beside its own fields."""
@@ -94,6 +95,10 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
 }
 
 
+Told = tuple[tuple[Any, ...], str, str]
+"""What a request's line says, between its trace and its sizes and at its end, where it ended as the first part tells."""
+
+
 class Stamp:
     """Unix seconds as RFC 3339 in UTC with milliseconds. Remembers the last second, so most calls format nothing."""
 
@@ -142,22 +147,35 @@ class Events:
         plain = decision is None or (decision.shadow is None and not decision.errors)
         if exchange.detail or exchange.error is not None or not exchange.trace_id or not plain:
             return self.in_full(exchange, duration)
-        asked = (exchange.generation, exchange.client, exchange.principal, exchange.route, exchange.method)
-        outcome = (exchange.status, exchange.reason, decision, exchange.upstream, exchange.credential, exchange.listener)
-        upstream = exchange.upstream_seconds
+        memo, upstream = exchange.memo, exchange.upstream_seconds
+        reason, params, credential = exchange.reason, exchange.params, exchange.credential
+        outcome = (exchange.principal, exchange.status, reason, decision, params, exchange.upstream, credential)
+        noted: Told | None = None if memo is None else memo.get(self)
         try:
-            who, method = self._asked.get(asked) or self._who(asked, exchange)
-            how, end = self._outcomes.get(outcome) or self._how(outcome, exchange)
+            if noted is None or noted[0] != outcome:
+                noted = (outcome, *self._told(exchange))
+                if memo is not None:
+                    memo[self] = noted
+            _, what, end = noted
             line = (
                 f'{{"ts":"{self._stamp(exchange.time)}","event":"request","request_id":"{exchange.id}",'
-                f'"trace_id":"{exchange.trace_id}",{who},"params":{orjson.dumps(exchange.params).decode()},{method},'
-                f'"path":{orjson.dumps(exchange.path or None).decode()},{how},"bytes_in":{exchange.bytes_in},'
-                f'"bytes_out":{exchange.bytes_out},"duration_ms":{int(duration * 1e6) / 1000},'
-                f'"upstream_ms":{"null" if upstream is None else int(upstream * 1e6) / 1000},{end}}}\n'
+                f'"trace_id":"{exchange.trace_id}",{what},"bytes_in":{exchange.bytes_in},'
+                f'"bytes_out":{exchange.bytes_out},"duration_ms":{milliseconds(int(duration * 1e6))},'
+                f'"upstream_ms":{"null" if upstream is None else milliseconds(int(upstream * 1e6))},{end}}}\n'
             ).encode()
         except (TypeError, ValueError):
             return self.in_full(exchange, duration)
         return sealed(line) if len(line) <= LINE else self.in_full(exchange, duration)
+
+    def _told(self, exchange: Exchange) -> tuple[str, str]:
+        """What comes from `generation` to `credential`, and after the last of REQUEST. Raises TypeError as `fragment` does."""
+        asked = (exchange.generation, exchange.client, exchange.principal, exchange.route, exchange.method)
+        upstream, credential = exchange.upstream, exchange.credential
+        outcome = (exchange.status, exchange.reason, exchange.decision, upstream, credential, exchange.listener)
+        who, method = self._asked.get(asked) or self._who(asked, exchange)
+        how, end = self._outcomes.get(outcome) or self._how(outcome, exchange)
+        params, path = orjson.dumps(exchange.params).decode(), orjson.dumps(exchange.path or None).decode()
+        return f'{who},"params":{params},{method},"path":{path},{how}', end
 
     def _who(self, asked: tuple[Any, ...], exchange: Exchange) -> tuple[str, str]:
         """The fields from `generation` to `route`, and `method`."""
@@ -247,6 +265,11 @@ class Events:
         for told in ("detail", "error"):
             if isinstance(text := fields.get(told), str):
                 fields[told] = text.replace(value, masked)
+
+
+def milliseconds(micro: int) -> str:
+    """Microseconds as JSON writes their thousandth part: a fraction of integers costs a tenth of a float's shortest form."""
+    return f"{micro // 1000}{THOUSANDTHS[micro % 1000]}"
 
 
 def fragment(fields: dict[str, Any], names: Sequence[str]) -> str:

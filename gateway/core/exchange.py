@@ -1,5 +1,7 @@
 """The record of one request: the pipeline writes it, observers read it when the last byte is out."""
 
+from typing import Any
+
 from gateway.core.decision import Decision
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
@@ -19,7 +21,8 @@ class Exchange:
     `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from
     then to the upstream's headers, `upstream_target` is what was asked for, before a credential was added. `detail` explains
     a refusal to the audit trail. `source` tells who made the status: "gateway" or "upstream". `error` is set when the exchange
-    broke after the answer began.
+    broke after the answer began. `memo`, where this very request came before by this way in, is what observers concluded from it
+    then, each under itself as key.
     """
 
     __slots__ = (
@@ -35,6 +38,7 @@ class Exchange:
         "host",
         "id",
         "listener",
+        "memo",
         "method",
         "params",
         "path",
@@ -98,9 +102,9 @@ class Exchange:
         self.upstream_seconds: float | None = None
         self.upstream_target: bytes | None = None
         self.upstream_status: int | None = None
-        self.retries = 0
         self.credential: str | None = None
-        self.bytes_in = self.bytes_out = 0
+        self.retries = self.bytes_in = self.bytes_out = 0
         self.trace_id = self.span_id = ""
         self.sampled = False
         self.span: object | None = None
+        self.memo: dict[object, Any] | None = None

@@ -57,22 +57,21 @@ class LimitFields:
         """The fields of an answer, as lines of its head; none where nothing was limited."""
         if not allowances:
             return b""
-        rendered = self._draft_lines(policies, allowances).encode("ascii") if self._draft else b""
+        rendered = b""
+        if self._draft:
+            template = self._templates.get(policies)
+            if template is None:
+                template = self._templates[policies] = self._template(policies)
+            numbers: list[int] = []
+            for remaining, wait in allowances:
+                numbers += remaining, -(-wait // MICRO)
+            rendered = (template % tuple(numbers)).encode("ascii")
         return rendered + lines(self._legacy_fields(policies, allowances)) if self._legacy else rendered
 
     def fields(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> list[Field]:
         """The same as fields."""
         rendered = [line.partition(b": ") for line in self.lines(policies, allowances).split(b"\r\n")[:-1]]
         return [(name, value) for name, _, value in rendered]
-
-    def _draft_lines(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> str:
-        template = self._templates.get(policies)
-        if template is None:
-            template = self._templates[policies] = self._template(policies)
-        numbers: list[int] = []
-        for remaining, wait in allowances:
-            numbers += remaining, -(-wait // MICRO)
-        return template % tuple(numbers)
 
     def _template(self, policies: tuple[str, ...]) -> str:
         """The lines of these limits, rendered once but for the numbers that change."""

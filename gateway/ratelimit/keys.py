@@ -35,7 +35,8 @@ def subject(request: Request, principal: Principal | None) -> str:
     """The principal, as issuer and id; nobody in particular is counted by address, else one client could lock out all others."""
     if principal is None or principal.scheme == ANONYMOUS:
         return address(request)
-    return bounded(principal.key)
+    key = principal.key
+    return key if len(key) <= MAX_KEY else bounded(key)
 
 
 def bounded(text: str) -> str:

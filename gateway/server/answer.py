@@ -130,7 +130,10 @@ class Answer:
             raise ValueError("not the status of a final answer")
         shape, values = response.shape, response.values
         template = TEMPLATES.get(shape) or conclude(TEMPLATES, shape, Template(shape))
-        ours = self._frame(response.status, None if template.length is None else values[template.length], size)
+        if size is None or self._head_only or response.status in BODILESS:
+            ours = self._frame(response.status, None if template.length is None else values[template.length], size)
+        else:
+            ours = b"content-length: %d\r\n" % size
         if not template.dated:
             ours = b"%b%b\r\n" % (ours, self._sender.date)
         self.close = self.close or response.close or not self._turn.reusable()
@@ -149,7 +152,7 @@ class Answer:
             self._bare = True
             # RFC 9110 8.6: none with 204; with 304 only what the representation would have had.
             return b"content-length: %b\r\n" % given if given is not None and status == 304 else b""
-        if size is not None and not (self._head_only and given is not None):
+        if size is not None and given is None:
             return b"content-length: %d\r\n" % size
         if given is not None:
             if not given.isdigit():

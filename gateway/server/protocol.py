@@ -105,6 +105,12 @@ class GatewayProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._waiting:
             data, self._waiting = self._waiting + data, b""
+        elif self._repeat is not None and self._phase == HEAD and not self._arrival.head:
+            inbound = self._repeat.inbound(data, self._limits, self._origin)
+            if inbound is not None:  # the last request but for the target, and nothing behind it: llhttp need not be asked
+                self._phase = ANSWER
+                self._begin(inbound, False)
+                return
         while data:
             if self._phase == HEAD:
                 data = self._read_head(data)
@@ -136,8 +142,6 @@ class GatewayProtocol(HttpToolsProtocol):
         """Feed one head as far as it is here; gives what lies behind it."""
         arrival = self._arrival
         fed = len(arrival.head)
-        if self._repeat is not None and not fed and self._begin_again(self._repeat, data):
-            return b""
         if not fed and data[0] in b"\r\n":
             # RFC 9112 2.2: empty lines before a request line are skipped.
             data = data.lstrip(b"\r\n")
@@ -242,15 +246,6 @@ class GatewayProtocol(HttpToolsProtocol):
         if arrival.body is not None:
             arrival.body.finish()
             self._wire.resume()
-
-    def _begin_again(self, repeat: Repeat, data: bytes) -> bool:
-        """Begin a request without asking llhttp, where `data` is the last head but for the target; false for anything else."""
-        inbound = repeat.inbound(data, self._limits, self._origin)
-        if inbound is None:
-            return False
-        self._phase = ANSWER
-        self._begin(inbound, False)
-        return True
 
     def _start(self) -> bool:
         if self._ready is None:

@@ -7,7 +7,7 @@ for is projected from the series when it asks.
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from gateway.core.exchange import Exchange
 from gateway.telemetry.exposition import render
@@ -19,6 +19,8 @@ from gateway.telemetry.series import METHODS, OTHER, OVERFLOWN, Buckets, Family,
 VERSIONS: Final = frozenset({"1.0", "1.1", "2"})
 MAX_SERIES: Final = 5000
 """Kinds of requests told apart; what is beyond shares one series."""
+Noted = tuple[tuple[Any, ...], Series]
+"""The series of requests that ended as the first part tells."""
 MAX_LABELS: Final = 1000
 """Label sets of one counter or gauge; what is beyond shares one."""
 
@@ -45,26 +47,16 @@ class Registry:
     def observe_request(self, exchange: Exchange, duration: float) -> None:
         """Count a finished request. `duration` in seconds."""
         started, seconds, status = exchange.upstream_started, exchange.upstream_seconds, exchange.upstream_status
-        called = was_called(exchange)
-        principal, decision = exchange.principal, exchange.decision
-        method, version = exchange.method, exchange.version
-        key = (
-            method if method in METHODS else OTHER,
-            exchange.route,
-            exchange.status,
-            exchange.reason,
-            exchange.secure,
-            version if version in VERSIONS else "",
-            exchange.source,
-            exchange.upstream if called else None,
-            status,
-            None if principal is None else principal.scheme,
-            None if decision is None else (decision.allowed, decision.rule, decision.shadow),
-            exchange.policies,
-        )
-        series = self._series.get(key)
-        if series is None:
-            series = self._admit(key, called)
+        called = started is not None or was_called(exchange)
+        memo, policies = exchange.memo, exchange.policies
+        outcome = (exchange.status, exchange.reason, status, called, exchange.principal, exchange.decision, policies)
+        noted: Noted | None = None if memo is None else memo.get(self)
+        if noted is not None and noted[0] == outcome:
+            series = noted[1]
+        else:
+            series = self._series_of(exchange, called)
+            if memo is not None:
+                memo[self] = outcome, series
         server = series.server
         server.counts[bisect_left(BOUNDS, duration)] += 1
         server.total += duration
@@ -81,10 +73,28 @@ class Registry:
         overhead.counts[bisect_left(FINE_BOUNDS, ahead)] += 1
         overhead.total += ahead
 
-    def _admit(self, key: Key, called: bool) -> Series:
-        if len(self._series) >= self._max_series:
-            return self._beyond
-        series = self._series[key] = Series(key, called)
+    def _series_of(self, exchange: Exchange, called: bool) -> Series:
+        principal, decision = exchange.principal, exchange.decision
+        method, version = exchange.method, exchange.version
+        key = (
+            method if method in METHODS else OTHER,
+            exchange.route,
+            exchange.status,
+            exchange.reason,
+            exchange.secure,
+            version if version in VERSIONS else "",
+            exchange.source,
+            exchange.upstream if called else None,
+            exchange.upstream_status,
+            None if principal is None else principal.scheme,
+            None if decision is None else (decision.allowed, decision.rule, decision.shadow),
+            exchange.policies,
+        )
+        series = self._series.get(key)
+        if series is None:
+            if len(self._series) >= self._max_series:
+                return self._beyond
+            series = self._series[key] = Series(key, called)
         return series
 
     # Beside the request path.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.core.errors import UpstreamOverloaded
@@ -38,6 +39,8 @@ class Upstream:
         self._reserved = 0
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._closing = False
+        self.take: Callable[[bool], Connection | None] = self._lanes[0].take if len(self._lanes) == 1 else self._take_by_turns
+        """An idle connection, without waiting. A request that may not be sent again gets only one used just now."""
 
     def transport(
         self, timeouts: RouteTimeouts, *, drop_cookies: bool, reserved_cookies: frozenset[bytes] = frozenset()
@@ -72,12 +75,8 @@ class Upstream:
 
     # For the transports
 
-    def take(self, repeatable: bool) -> Connection | None:
-        """An idle connection, without waiting. A request that may not be sent again gets only one used just now."""
-        lanes = self._lanes
-        if len(lanes) == 1:
-            return lanes[0].take(repeatable)
-        self._turn = (self._turn + 1) % len(lanes)
+    def _take_by_turns(self, repeatable: bool) -> Connection | None:
+        self._turn = (self._turn + 1) % len(self._lanes)
         return self._ordered()[0].take(repeatable)
 
     async def connect(self, seconds: float) -> Connection:

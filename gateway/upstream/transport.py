@@ -1,6 +1,7 @@
 """One route's way to an upstream: send a request, bring the answer's head back, once more where that is safe."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.core.errors import InternalError, UpstreamUnreachable
@@ -19,7 +20,8 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 class Connections(Protocol):
     """Where connections come from."""
 
-    def take(self, repeatable: bool) -> Connection | None: ...
+    @property
+    def take(self) -> Callable[[bool], Connection | None]: ...
     async def connect(self, seconds: float) -> Connection: ...
     def count(self, name: str, **labels: str) -> None: ...
 
@@ -29,6 +31,7 @@ class UpstreamTransport:
 
     def __init__(self, connections: Connections, timeouts: Timeouts, fields: ResponseFields, *, host_by_target: bool) -> None:
         self._connections = connections
+        self._take = connections.take
         self._connect = timeouts.connect
         self._response = timeouts.response
         self._idle = timeouts.idle
@@ -42,7 +45,7 @@ class UpstreamTransport:
         """
         body = outbound.body
         repeatable = (body.length == 0 or body.whole is not None) and outbound.method in IDEMPOTENT
-        connection = self._connections.take(repeatable)
+        connection = self._take(repeatable)
         if connection is None:
             connection = await self._connections.connect(self._connect)
         retries = 0

@@ -34,10 +34,10 @@ async def test_the_connection_used_last_is_used_first() -> None:
         second.set()
         await late
         assert service.status()["targets"][0]["idle"] == 2
-        taken = service.take(repeatable=True)
+        taken = service.take(True)
         assert taken is not None
         assert taken.served == 1
-        assert taken is not service.take(repeatable=True)
+        assert taken is not service.take(True)
 
 
 @pytest.mark.parametrize(
