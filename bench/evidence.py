@@ -92,7 +92,7 @@ def main() -> None:
 
     def watched() -> None:
         telemetry.begin(made, arrived)
-        telemetry.end(made, 0.01)
+        telemetry.end([(made, 0.01)])
 
     measure("telemetry: begin and end of an unsampled request", watched)
 

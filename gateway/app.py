@@ -16,12 +16,11 @@ from gateway.snapshot import Current, Door, Snapshot
 
 CLIENT_GONE: Final = "client-gone"
 
-DIGITS: Final = 19
-"""Random hexadecimal digits of one id."""
 PAGE: Final = 128
 """Ids made at once."""
 TIME: Final = (1 << 48) - 1
-VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+VERSION: Final = bytes(0x70 | octet & 0x0F for octet in range(256))
+VARIANT: Final = bytes(0x80 | octet & 0x3F for octet in range(256))
 
 
 class Evidence(Protocol):
@@ -44,18 +43,26 @@ class RequestIds:
     def next(self, now: float) -> str:
         """An id; `now` is Unix time in seconds."""
         if not self._random:
-            self._random = page(os.urandom(PAGE * DIGITS).hex())
+            self._random = page(os.urandom)
         millisecond = int(now * 1000)
         if millisecond != self._millisecond:
             time = f"{millisecond & TIME:012x}"
-            self._millisecond, self._time = millisecond, f"{time[:8]}-{time[8:]}-7"
+            self._millisecond, self._time = millisecond, f"{time[:8]}-{time[8:]}-"
         return self._time + self._random.pop()
 
 
-def page(digits: str) -> list[str]:
-    """The random parts of PAGE ids, made of so many hexadecimal digits."""
-    parts = [digits[at : at + DIGITS] for at in range(0, PAGE * DIGITS, DIGITS)]
-    return [f"{part[:3]}-{VARIANT[part[3]]}{part[4:7]}-{part[7:]}" for part in parts]
+def page(random: Callable[[int], bytes]) -> list[str]:
+    """What follows the time in PAGE ids (RFC 9562 5.7): version and rand_a, variant and the beginning of rand_b, the rest of it."""
+    rows = zip(groups(random(2 * PAGE), 2, VERSION), groups(random(2 * PAGE), 2, VARIANT), groups(random(6 * PAGE), 6), strict=True)
+    return [f"{one}-{two}-{three}" for one, two, three in rows]
+
+
+def groups(octets: bytes, size: int, first: bytes | None = None) -> list[str]:
+    """Octets in hexadecimal groups of `size`; `first` translates the first octet of each."""
+    made = bytearray(octets)
+    if first is not None:
+        made[::size] = made[::size].translate(first)
+    return made.hex("-", size).split("-")
 
 
 class GatewayApp:
@@ -75,7 +82,8 @@ class GatewayApp:
         exchange.version = inbound.version
         self._evidence.begin(exchange, inbound)
         try:
-            response = await handle(inbound, exchange, door_of(snapshot, inbound))
+            door = snapshot.doors.get(inbound.listener) or another_door(snapshot, inbound)
+            response = await handle(inbound, exchange, door)
             if response.stream is not None:
                 await deliver(response, response.stream, exchange, writer)
             else:
@@ -90,11 +98,8 @@ class GatewayApp:
             self._evidence.end(exchange)
 
 
-def door_of(snapshot: Snapshot, inbound: Inbound) -> Door:
-    """The door a request came in by. Where a reload took its listener away while the head arrived, another one refuses it."""
-    door = snapshot.doors.get(inbound.listener)
-    if door is not None:
-        return door
+def another_door(snapshot: Snapshot, inbound: Inbound) -> Door:
+    """Where a reload took a request's listener away while its head arrived, another one refuses it."""
     inbound.fault = inbound.fault or Unavailable("the listener is gone", reason=Reason.DRAINING, close=True)
     return next(iter(snapshot.doors.values()))
 

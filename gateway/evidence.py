@@ -38,5 +38,4 @@ class Evidence:
         """Write down everything noted so far."""
         ended, self._ended = self._ended, []
         self._trail.record(ended)
-        for exchange, duration in ended:
-            self._telemetry.end(exchange, duration)
+        self._telemetry.end(ended)

@@ -5,13 +5,13 @@ Never in a line: header values, query values, bodies, tokens, secrets. Every lin
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
 from gateway.audit.masks import Masks
 from gateway.audit.model import Mask
+from gateway.audit.times import Stamp, milliseconds
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.secret import Secret
@@ -25,8 +25,6 @@ PATH: Final = 2048
 ITEM: Final = 128
 ITEMS: Final = 32
 ELLIPSIS: Final = "…"
-FRACTIONS: Final = tuple(f".{number:03d}Z" for number in range(1000))
-THOUSANDTHS: Final = tuple(str(number / 1000)[1:] for number in range(1000))
 
 WHO: Final = ("request_id", "trace_id", "client", "issuer", "subject", "scheme", "credential_id", "route", "reason", "detail")
 """What any event may tell beside its own fields."""
@@ -97,23 +95,6 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
 
 Told = tuple[tuple[Any, ...], str, str]
 """What a request's line says, between its trace and its sizes and at its end, where it ended as the first part tells."""
-
-
-class Stamp:
-    """Unix seconds as RFC 3339 in UTC with milliseconds. Remembers the last second, so most calls format nothing."""
-
-    __slots__ = ("_prefix", "_second")
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._prefix = ""
-
-    def __call__(self, time: float) -> str:
-        second = int(time)
-        if second != self._second:
-            self._prefix = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
-            self._second = second
-        return self._prefix + FRACTIONS[int((time - second) * 1000)]
 
 
 class Nobody:
@@ -265,11 +246,6 @@ class Events:
         for told in ("detail", "error"):
             if isinstance(text := fields.get(told), str):
                 fields[told] = text.replace(value, masked)
-
-
-def milliseconds(micro: int) -> str:
-    """Microseconds as JSON writes their thousandth part: a fraction of integers costs a tenth of a float's shortest form."""
-    return f"{micro // 1000}{THOUSANDTHS[micro % 1000]}"
 
 
 def fragment(fields: dict[str, Any], names: Sequence[str]) -> str:

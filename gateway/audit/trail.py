@@ -99,7 +99,12 @@ class Trail:
     def _put(self, lines: list[bytes]) -> None:
         dropped = 0
         with self._lock:
-            events, size = self._queued_events, self._queued_bytes
+            events, size = self._queued_events + len(lines), self._queued_bytes + sum(map(len, lines))
+            if events <= self._max_events and size <= self._max_bytes:
+                self._waiting += lines
+                lines = []
+            else:
+                events, size = self._queued_events, self._queued_bytes
             for line in lines:
                 if events >= self._max_events or size + len(line) > self._max_bytes:
                     dropped += 1

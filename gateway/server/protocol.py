@@ -36,6 +36,10 @@ class GatewayProtocol(HttpToolsProtocol):
     Implements listener.Connection (for the accept loop), body.Source and answer.Turn (for the request in flight).
     """
 
+    # With more than thirty attributes in its dictionary, uvicorn's and ours, an instance is slow to read.
+    __slots__ = ("_answer", "_arrival", "_behind", "_bound", "_crowded", "_deadline", "_limits", "_origin", "_peer",
+                 "_phase", "_ready", "_repeat", "_retiring", "_waiting", "_wire", "run")  # fmt: skip
+
     def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, peer: str, crowded: bool) -> None:
         super().__init__(config, state, {}, asyncio.get_running_loop())
         # uvicorn turns this leniency on because it parses ahead; we do not.

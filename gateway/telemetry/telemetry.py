@@ -1,6 +1,6 @@
 """Telemetry as the data path sees it: told when an exchange begins and when its last byte is out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Protocol
 
@@ -66,12 +66,14 @@ class Telemetry:
         if len(presented) == 1:  # several are no traceparent at all
             self._tracer.adopt(exchange, presented[0], self._trusts is not None and self._trusts(inbound))
 
-    def end(self, exchange: Exchange, duration: float) -> None:
-        """The last byte is out, or the client is gone, `duration` seconds after the request's head arrived."""
-        self.metrics.active -= 1
-        self.metrics.observe_request(exchange, duration)
-        if exchange.sampled:
-            self._tracer.end(exchange, duration)
+    def end(self, ended: Iterable[tuple[Exchange, float]]) -> None:
+        """Of each the last byte is out, or the client is gone, so many seconds after the request's head arrived."""
+        metrics = self.metrics
+        for exchange, duration in ended:
+            metrics.active -= 1
+            metrics.observe_request(exchange, duration)
+            if exchange.sampled:
+                self._tracer.end(exchange, duration)
 
     async def close(self, timeout: float = 5.0) -> None:
         """Hand over what was not sent yet, for at most about `timeout` seconds."""

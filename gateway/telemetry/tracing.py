@@ -64,7 +64,7 @@ class Tracer:
         self._threshold = f"{bound:016x}" if bound <= LOW else ABOVE
         self._ids: list[tuple[str, str]] = []
         # Seeded by the operating system. Ids must not collide; they are no secrets.
-        self._bits = random.Random().getrandbits  # noqa: S311
+        self._octets = random.Random().randbytes  # noqa: S311
 
     def begin(self, exchange: Exchange) -> None:
         """Give the exchange its ids and the sampling decision."""
@@ -75,8 +75,8 @@ class Tracer:
 
     def _page(self) -> list[tuple[str, str]]:
         """Ids of PAGE traces and their first spans."""
-        digits = f"{self._bits(PAGE * 192):0{PAGE * 48}x}"
-        return [(digits[at : at + 32], digits[at + 32 : at + 48]) for at in range(0, PAGE * 48, 48)]
+        traces, spans = self._octets(PAGE * 16).hex("-", 16), self._octets(PAGE * 8).hex("-", 8)
+        return list(zip(traces.split("-"), spans.split("-"), strict=True))
 
     def adopt(self, exchange: Exchange, traceparent: bytes, trusted: bool) -> None:
         """Continue a trusted client's trace; link an untrusted one's to ours, if ours is recorded. Malformed: neither."""
@@ -98,7 +98,7 @@ class Tracer:
         remote, trusted = exchange.span if isinstance(exchange.span, tuple) else (None, False)
         start = int(exchange.time * NANO)
         called = was_called(exchange)
-        server_id = f"{self._bits(64):016x}" if called else exchange.span_id
+        server_id = self._octets(8).hex() if called else exchange.span_id
         server = Span(
             kind="server",
             name=server_name(exchange, self.names),

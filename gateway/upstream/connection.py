@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         """
         self.seen, self._reply, self._complete = 0, None, False
         owner = self._owner = Owner(loop=self._loop)
-        self._bodiless = bodiless
+        owner.wake, self._bodiless = None, bodiless
         self._response_timeout = response
         self._idle_timeout = idle
         self._alarm.within(response)

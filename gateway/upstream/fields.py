@@ -87,7 +87,8 @@ class RequestFields:
         # Ids are judged where they are made, or taken from a proxy.
         said = f"x-request-id: {exchange.id}\r\n"
         if self._internal and exchange.trace_id:
-            said += f"traceparent: {traceparent(exchange)}\r\n"
+            # W3C Trace Context level 1: version, trace, parent, flags.
+            said += f"traceparent: 00-{exchange.trace_id}-{exchange.span_id}-{'01' if exchange.sampled else '00'}\r\n"
         made.lines = told.lines + said.encode("ascii")
         return made
 
@@ -230,8 +231,3 @@ def spent(value: bytes, method: str) -> bytes:
 def subject(issuer: str, id: str) -> Field:
     """`issuer:id`, percent-encoded outside visible ASCII: a space at an end would be trimmed and name somebody else."""
     return b"x-gateway-subject", quote(f"{issuer}:{id}", safe=VISIBLE, errors="strict").encode("ascii")
-
-
-def traceparent(exchange: Exchange) -> str:
-    """W3C Trace Context level 1: version, trace, parent, flags."""
-    return f"00-{exchange.trace_id}-{exchange.span_id}-{'01' if exchange.sampled else '00'}"

@@ -12,11 +12,12 @@ class Owner(asyncio.Future[Any]):
     """Who waits for one upstream answer.
 
     A task that awaits it is woken by the event loop, as for any future. Whoever carries a coroutine himself (`server.run.Run`)
-    sets `wake` instead, and whoever settles the future calls `told` when his own state is in order: then the coroutine goes on
-    within that call, without a turn of the loop in between.
+    sets `wake` instead, which the maker sets to None, and whoever settles the future calls `told` when his own state is in order:
+    then the coroutine goes on within that call, without a turn of the loop in between.
     """
 
-    wake: Callable[[], None] | None = None
+    __slots__ = ("wake",)
+    wake: Callable[[], None] | None
 
     def told(self) -> None:
         """The result or error is set: let the waiter go on now."""

@@ -55,7 +55,7 @@ class Everything:
         await trail.start()
         for made in exchanges:
             telemetry.begin(made, inbound(*HEADERS))
-            telemetry.end(made, 0.01)
+            telemetry.end([(made, 0.01)])
             trail.record([(made, 0.01)])
             extra = {"exchange": made, "authorization": CANARY, "value": Secret(CANARY.encode()), "headers": dict(HEADERS)}
             logging.getLogger("gateway.test").debug("refused: %s", made.detail, extra=extra)
@@ -167,7 +167,7 @@ async def test_an_untrusted_client_cannot_choose_trace_sampling_or_label_cardina
         telemetry.begin(made, inbound((b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")))
         assert not made.sampled
         seen.add(made.trace_id)
-        telemetry.end(made, 0.01)
+        telemetry.end([(made, 0.01)])
     assert len(seen) == 300
     assert "0af7651916cd43dd8448eb211c80319c" not in seen
     assert len(parse(telemetry.metrics.render())["gateway_requests_total"].samples) == 1

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.event import CATALOGUE, LINE, REQUEST, WHO, Events, Stamp
+from gateway.audit.event import CATALOGUE, LINE, REQUEST, WHO, Events
 from gateway.audit.masks import partial_client, partial_subject
 from gateway.audit.model import Mask
+from gateway.audit.times import Stamp
 from gateway.core.decision import Decision
 from gateway.core.reason import Reason
 from gateway.core.secret import Secret

@@ -23,6 +23,13 @@ class Carried:
         self.ends += 1
 
 
+def an_owner() -> Owner:
+    """As a connection makes it."""
+    owner = Owner(loop=asyncio.get_running_loop())
+    owner.wake = None
+    return owner
+
+
 async def test_what_need_not_wait_is_over_when_the_call_returns() -> None:
     seen = []
 
@@ -34,7 +41,7 @@ async def test_what_need_not_wait_is_over_when_the_call_returns() -> None:
 
 
 async def test_an_owner_s_waiter_goes_on_within_told_and_not_before() -> None:
-    owner = Owner(loop=asyncio.get_running_loop())
+    owner = an_owner()
     seen = []
 
     async def request() -> None:
@@ -51,7 +58,7 @@ async def test_an_owner_s_waiter_goes_on_within_told_and_not_before() -> None:
 
 
 async def test_an_owner_s_error_is_raised_where_it_was_awaited() -> None:
-    owner = Owner(loop=asyncio.get_running_loop())
+    owner = an_owner()
     seen: list[object] = []
 
     async def request() -> None:
@@ -74,7 +81,7 @@ async def test_whoever_waits_for_anything_else_becomes_a_task_with_everything_a_
         await asyncio.sleep(0)
         async with asyncio.timeout(5):
             await asyncio.sleep(0.001)
-        owner = Owner(loop=asyncio.get_running_loop())
+        owner = an_owner()
         asyncio.get_running_loop().call_soon(owner.set_result, None)
         await owner  # a future like any other, for a task
         seen.append(asyncio.current_task())
@@ -92,7 +99,7 @@ async def test_whoever_waits_for_anything_else_becomes_a_task_with_everything_a_
 @pytest.mark.parametrize("waits_for", ["owner", "future", "turn"])
 async def test_a_run_that_is_given_up_sees_it_where_it_waits_and_ends_once(waits_for: str, turns: int) -> None:
     loop = asyncio.get_running_loop()
-    owner, future = Owner(loop=loop), loop.create_future()
+    owner, future = an_owner(), loop.create_future()
     seen = []
 
     async def request() -> None:
@@ -116,7 +123,7 @@ async def test_a_run_that_is_given_up_sees_it_where_it_waits_and_ends_once(waits
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_a_bug_is_logged_and_ends_the_run(late: bool, caplog: pytest.LogCaptureFixture) -> None:
-    owner = Owner(loop=asyncio.get_running_loop())
+    owner = an_owner()
 
     async def request() -> None:
         if late:

@@ -51,7 +51,7 @@ async def sent(received: Collector, made: Exchange, *headers: tuple[bytes, bytes
     telemetry.describe(NAMES, lambda _: trusted)
     arrived = inbound(*headers)
     telemetry.begin(made, arrived)
-    telemetry.end(made, 0.01)
+    telemetry.end([(made, 0.01)])
     await telemetry.close()
     return {span.kind: span for span in received.spans}
 
@@ -114,7 +114,7 @@ async def test_unsampled_requests_send_nothing(received: Collector) -> None:
     for _ in range(50):
         made = exchange()
         telemetry.begin(made, inbound(TRACEPARENT))
-        telemetry.end(made, 0.01)
+        telemetry.end([(made, 0.01)])
     await telemetry.close()
     assert received.requests == 0
     assert telemetry.metrics.active == 0
@@ -165,7 +165,7 @@ async def test_metrics_are_pushed_as_they_stand(received: Collector) -> None:
     telemetry.describe(NAMES)
     made = exchange()
     telemetry.begin(made, inbound())
-    telemetry.end(made, 0.01)
+    telemetry.end([(made, 0.01)])
     telemetry.metrics.count("gateway.config.reloads", 3, outcome="applied")
     await until(lambda: len(received.metrics) >= 2)
     await telemetry.close()
@@ -209,7 +209,7 @@ from tests.exchanges import Ticks, exchange, inbound
 telemetry = Telemetry(Settings(), clock=Ticks())
 made = exchange()
 telemetry.begin(made, inbound())
-telemetry.end(made, 0.01)
+telemetry.end([(made, 0.01)])
 telemetry.metrics.render()
 print(sorted(name for name in sys.modules if name.split(".")[0] in {"opentelemetry", "requests", "google"}))
 """
