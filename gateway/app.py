@@ -71,16 +71,18 @@ class GatewayApp:
     def __init__(self, current: Current, listener: str, evidence: Evidence, *, new_id: Callable[[float], str]) -> None:
         self._current = current
         self._listener = listener
-        self._evidence = evidence
+        self._begin = evidence.begin
+        self._end = evidence.end
         self._new_id = new_id
 
     async def serve(self, inbound: Inbound, writer: Writer) -> None:
         """One request; implements core.ports.App."""
         snapshot = self._current.snapshot
         now = time()
-        exchange = Exchange(self._new_id(now), monotonic(), now, snapshot.generation, self._listener, inbound.method, inbound.peer)
+        new_id, begin = self._new_id, self._begin
+        exchange = Exchange(new_id(now), monotonic(), now, snapshot.generation, self._listener, inbound.method, inbound.peer)
         exchange.version = inbound.version
-        self._evidence.begin(exchange, inbound)
+        begin(exchange, inbound)
         try:
             door = snapshot.doors.get(inbound.listener) or another_door(snapshot, inbound)
             response = await handle(inbound, exchange, door)
@@ -95,7 +97,8 @@ class GatewayApp:
             raise
         finally:
             exchange.bytes_in = inbound.body.received
-            self._evidence.end(exchange)
+            end = self._end
+            end(exchange)
 
 
 def another_door(snapshot: Snapshot, inbound: Inbound) -> Door:

@@ -27,7 +27,8 @@ async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     """Answer one request: whatever happens inside, a finished response comes out."""
     finish = door.finish
     try:
-        door.ensure_room()
+        ensure_room = door.ensure_room
+        ensure_room()
         claim: Claim | None = inbound.claim
         if claim is None or claim.door is not door:
             claim = inbound.claim = claimed(door, door.intake.admit(inbound))

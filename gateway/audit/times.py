@@ -16,7 +16,8 @@ class Stamp:
         self._second = -1
         self._prefix = ""
 
-    def __call__(self, time: float) -> str:
+    def text(self, time: float) -> str:
+        """The instant, written out."""
         second = int(time)
         if second != self._second:
             self._prefix = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -82,9 +82,10 @@ class Trail:
     def record(self, ended: Iterable[tuple[Exchange, float]]) -> None:
         """Write down the events of requests, each with its duration in seconds. Never waits."""
         lines: list[bytes] = []
+        make = self._events.request
         try:
             for exchange, duration in ended:
-                lines.append(self._events.request(exchange, duration))
+                lines.append(make(exchange, duration))
         finally:  # a line that cannot be made must not cost those before it
             self._put(lines)
 

@@ -36,7 +36,7 @@ class Tokens:
         self._any = self._by_issuer.pop(WAIVED, None)
         self._configured = configured
         self._grant = grant
-        self._clock = clock
+        self._now = clock.now
         self._limit = max((verifier.limit for verifier in accepted), default=0)
         # BLAKE2b: half the time of SHA-256 on processors without instructions for it. The key makes a dump of memory useless.
         self._digest = hashlib.blake2b(key=os.urandom(32), digest_size=32)
@@ -48,7 +48,8 @@ class Tokens:
         if known is None:
             return None
         principal, until, verifier, revision = known
-        if until > self._clock.now() and verifier.keys.revision == revision:
+        now = self._now
+        if until > now() and verifier.keys.revision == revision:
             return principal
         del memo[self]
         return None
@@ -56,7 +57,7 @@ class Tokens:
     def remembered(self, raw: bytes, memo: dict[object, Any] | None) -> Principal | None:
         """Who presented this very token before, None when that must be found out (again). Noted in the head's memo."""
         known = self._verified.get(self._key(raw)) if len(raw) <= self._limit else None
-        if known is None or known[1] <= self._clock.now() or known[2].keys.revision != known[3]:
+        if known is None or known[1] <= self._now() or known[2].keys.revision != known[3]:
             return None
         if memo is not None and len(memo) < MOST_NOTED:
             memo[self] = known
@@ -78,7 +79,7 @@ class Tokens:
         revision = verifier.keys.revision
         identity = await verifier.verify(token)
         principal = self._grant(identity)
-        until = self._clock.now() + LONGEST
+        until = self._now() + LONGEST
         if identity.expires is not None:
             until = min(until, identity.expires)
         self._verified.put(self._key(raw), (principal, until, verifier, revision))

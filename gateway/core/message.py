@@ -48,11 +48,12 @@ class Body(Protocol):
 class NoBody:
     """The body of a request that has none."""
 
-    __slots__ = ()
-    length: int | None = 0
-    whole: bytes | None = b""
-    limit: int = 0
-    received: int = 0
+    __slots__ = ("length", "limit", "received", "whole")
+
+    def __init__(self) -> None:
+        self.length: int | None = 0
+        self.whole: bytes | None = b""
+        self.limit = self.received = 0
 
     async def read(self, limit: int) -> bytes:
         return b""

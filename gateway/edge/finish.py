@@ -69,8 +69,9 @@ class Finish:
             plan = self._passed.get(shape) or conclude(self._passed, shape, self._plan_passed(shape))
         kept = plan.kept[bool(allowances)]
         response.shape = kept.shape
-        if kept.pick is not None:
-            response.values = kept.pick(response.values)
+        pick = kept.pick
+        if pick is not None:
+            response.values = pick(response.values)
         # Whether the answer belongs to somebody: then no cache may keep it unless the upstream said so itself.
         added = plan.lines[exchange.secure][principal is not None and principal.scheme != ANONYMOUS]
         if allowances and not plan.told:

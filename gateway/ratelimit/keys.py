@@ -24,7 +24,7 @@ def network(client: str) -> str:
     """The /64 of an IPv6 address as 16 hex digits; an IPv4-mapped address counts as the IPv4 one."""
     try:
         packed = socket.inet_pton(socket.AF_INET6, client.partition("%")[0])
-    except OSError:
+    except (OSError, ValueError):
         return bounded(client)
     if packed.startswith(MAPPED):
         return socket.inet_ntop(socket.AF_INET, packed[12:])

@@ -76,17 +76,16 @@ class Answer:
     def _begin(self, response: Response, body: bytes, size: int | None) -> None:
         if self.started:
             raise RuntimeError("an answer starts once")
-        head = self._head(response, size)
+        pieces = self._head(response, size)
         self.started = True
         self.complete = size is not None
-        if self._bare or not body:
-            self._sender.send(head)
-        elif self._chunked:
-            self._sender.send(b"%b%x\r\n%b\r\n" % (head, len(body), body))
-        else:
-            if self._left is not None:
+        if body and not self._bare:
+            if self._chunked:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            elif self._left is not None:
                 self._count(self._left, len(body))
-            self._sender.send(head + body)
+            pieces.append(body)
+        self._sender.send(b"".join(pieces))
 
     async def write(self, chunk: bytes) -> None:
         """One more piece; returns when the client has made room. Raises RuntimeError when it passes the announced length."""
@@ -120,8 +119,8 @@ class Answer:
             self._sender.cut()
             raise RuntimeError("the body is longer than its content-length")
 
-    def _head(self, response: Response, size: int | None) -> bytes:
-        """Status line and fields with the framing this answer gets; `size` is the body's where it is known.
+    def _head(self, response: Response, size: int | None) -> list[bytes]:
+        """The pieces of the head, status line and fields with the framing this answer gets; `size` is the body's where it is known.
 
         Raises ValueError when a field is not one line: nothing may smuggle in another.
         """
@@ -144,7 +143,7 @@ class Answer:
             noted = values, template.passed(values)
             if response.memo is not None and len(response.memo) < MOST_NOTED:
                 response.memo[shape] = noted
-        return b"".join((status, noted[1], ours, response.lines, CRLF))
+        return [status, noted[1], ours, response.lines, CRLF]
 
     def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
         """RFC 9112 6.3: how the client finds the end of the body; sets what `write` and `end` must know."""

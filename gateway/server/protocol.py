@@ -262,7 +262,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline = NEVER
         self._arrival.head = b""
         self._answer = answer = Answer(self._wire, self, inbound, close)
-        self.run = run = Run(self.loop, self._bound.app(inbound, answer), self._ended)
+        app = self._bound.app
+        self.run = run = Run(self.loop, app(inbound, answer), self._ended)
         run.step()
 
     def _ended(self) -> None:

@@ -45,7 +45,8 @@ class Run:
         try:
             awaited = self._coroutine.send(None)
         except StopIteration:
-            self._ended()
+            ended = self._ended
+            ended()
         except Exception:
             log.exception("bug outside the pipeline")
             self._ended()

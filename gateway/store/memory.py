@@ -55,16 +55,18 @@ def make_room(
 class Sliding:
     """`count` in any window, estimated: what the previous window held counts by the share of it still in sight."""
 
-    __slots__ = ("_capacity", "_count", "_states", "_window")
+    __slots__ = ("_capacity", "_count", "_find", "_states", "_window")
 
     def __init__(self, quota: Quota, capacity: int = MAX_KEYS) -> None:
         self._count = quota.count
         self._window = quota.window
         self._capacity = capacity
         self._states: OrderedDict[str, list[int]] = OrderedDict()  # key -> [end of the window, previous count, current count]
+        self._find = self._states.get
 
     def take(self, key: str, now: int) -> Taken:
-        state = self._states.get(key)
+        find = self._find
+        state = find(key)
         if state is None:
             state = self._open(key, now)
         elif now >= state[0]:
@@ -117,16 +119,18 @@ def until(target: int, previous: int, current: int, left: int, window: int) -> i
 class Fixed:
     """`count` in a window that opens with a key's first request."""
 
-    __slots__ = ("_capacity", "_count", "_states", "_window")
+    __slots__ = ("_capacity", "_count", "_find", "_states", "_window")
 
     def __init__(self, quota: Quota, capacity: int = MAX_KEYS) -> None:
         self._count = quota.count
         self._window = quota.window
         self._capacity = capacity
         self._states: OrderedDict[str, list[int]] = OrderedDict()  # key -> [end of the window, count]
+        self._find = self._states.get
 
     def take(self, key: str, now: int) -> Taken:
-        state = self._states.get(key)
+        find = self._find
+        state = find(key)
         if state is None:
             state = self._open(key, now)
         elif now >= state[0]:
@@ -150,16 +154,18 @@ class Fixed:
 class Bucket:
     """`count` at once, one more every `window` microseconds: the generic cell rate algorithm (ITU-T I.371), one number a key."""
 
-    __slots__ = ("_capacity", "_depth", "_interval", "_states")
+    __slots__ = ("_capacity", "_depth", "_find", "_interval", "_states")
 
     def __init__(self, quota: Quota, capacity: int = MAX_KEYS) -> None:
         self._interval = quota.window
         self._depth = quota.count * quota.window
         self._capacity = capacity
         self._states: OrderedDict[str, int] = OrderedDict()  # key -> when the bucket will be full again
+        self._find = self._states.get
 
     def take(self, key: str, now: int) -> Taken:
-        full = self._states.get(key)
+        find = self._find
+        full = find(key)
         if full is None:
             self._make_room(now)
             full = now

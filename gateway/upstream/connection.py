@@ -30,6 +30,12 @@ CALM: Final = 4.0
 class Connection(asyncio.Protocol):
     """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
 
+    __slots__ = (
+        "_alarm", "_bodiless", "_complete", "_drained", "_fault", "_full", "_idle_timeout", "_keep", "_loop", "_names", "_owner",
+        "_parser", "_paused", "_pieces", "_poisoned", "_pool", "_quiet", "_replies", "_reply", "_response_timeout", "_stream",
+        "_transport", "_until_close", "_upload", "_values", "address", "ip", "lane", "seen", "served",
+    )  # fmt: skip
+
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, lane: "Lane", ip: str, address: str) -> None:
         self._pool = pool
         self._loop = loop
@@ -45,13 +51,12 @@ class Connection(asyncio.Protocol):
         self._upload: asyncio.Task[None] | None = None
         self._alarm = Alarm(loop, self._ring)
         self._drained: asyncio.Future[None] | None = None
-        self._full = self._paused = False
         # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
         self._names: list[bytes] = []
         self._values: list[bytes] = []
         self._reply: Response | None = None
         self._pieces: list[bytes] = []
-        self._complete = self._keep = self._until_close = self._poisoned = False
+        self._full = self._paused = self._complete = self._keep = self._until_close = self._poisoned = False
         self._fault: str | None = None
         self._quiet = 0
 
@@ -73,8 +78,7 @@ class Connection(asyncio.Protocol):
         self.seen, self._reply, self._complete = 0, None, False
         owner = self._owner = Owner(loop=self._loop)
         owner.wake, self._bodiless = None, bodiless
-        self._response_timeout = response
-        self._idle_timeout = idle
+        self._response_timeout, self._idle_timeout = response, idle
         self._alarm.within(response)
         if self._transport is None or self._transport.is_closing():
             self.fail(UpstreamUnreachable("the connection was closed before the request went out"))
@@ -211,14 +215,13 @@ class Connection(asyncio.Protocol):
         shape = shape_as_sent(names)
         framing = framing_of(shape)
         self._reply = Response.passed(status, shape, values)
-        self._keep = keep = self._parser.should_keep_alive()
+        keep = self._parser.should_keep_alive()
         version = "1.1" if keep and not framing.persistence else self._parser.get_http_version()
         if not framing.plain or status > 599 or status < 200 or self.seen > HEAD_LIMIT or version not in VERSIONS:
             self._fault = fault_of(status, shape, values, version=version, seen=self.seen)
         bodiless = self._bodiless or status in BODILESS
         self._until_close = not (bodiless or framing.coded or framing.sized)
-        if (framing.coded and bodiless) or (framing.challenged and binds_identity(shape, values)):
-            self._keep = False
+        self._keep = keep and not (framing.coded and bodiless) and not (framing.challenged and binds_identity(shape, values))
         # llhttp cannot be told that the answer to HEAD ends with its head; it gets a successor in `_finish`.
         self._complete = self._bodiless
 
@@ -229,8 +232,7 @@ class Connection(asyncio.Protocol):
             self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        if self._reply is not None:
-            self._complete = True
+        self._complete = self._reply is not None
 
     def _continue(self, size: int, reply: Response) -> None:
         """The head is in, the body is not: hand over what there is."""
@@ -293,10 +295,8 @@ class Connection(asyncio.Protocol):
             self._pool.release(self)
             return
         # What the upstream has not read by its answer it may never read: waiting for that would hold the place forever.
-        if unsent:
-            self.abort()
-        else:
-            self.close()
+        end = self.abort if unsent else self.close
+        end()
 
     def _leave(self) -> None:
         self._stop_upload()

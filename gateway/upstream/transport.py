@@ -10,7 +10,6 @@ from gateway.upstream.answer import ResponseFields
 from gateway.upstream.connection import Connection
 from gateway.upstream.head import render
 from gateway.upstream.model import Timeouts
-from gateway.upstream.owner import Owner
 from gateway.upstream.upload import upload
 
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
@@ -45,12 +44,20 @@ class UpstreamTransport:
         """
         body = outbound.body
         repeatable = (body.length == 0 or body.whole is not None) and outbound.method in IDEMPOTENT
-        connection = self._take(repeatable)
+        take = self._take
+        connection = take(repeatable)
         if connection is None:
             connection = await self._connections.connect(self._connect)
         retries = 0
         while True:
-            owner = self._begin(connection, outbound)
+            try:
+                head = render(outbound, connection.lane.authority if self._host_by_target else None)
+            except InternalError:
+                connection.close()
+                raise
+            owner = connection.begin(head, self._response, self._idle, outbound.head)
+            if body.length != 0 and body.whole is None and not owner.done():
+                connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
             try:
                 response: Response = await owner
             except asyncio.CancelledError:
@@ -69,16 +76,3 @@ class UpstreamTransport:
             retries = 1
             self._connections.count("gateway.upstream.retries")
             connection = await self._connections.connect(self._connect)
-
-    def _begin(self, connection: Connection, outbound: Outbound) -> Owner:
-        """Send the request, or set about it; the future brings the answer's head."""
-        try:
-            head = render(outbound, connection.lane.authority if self._host_by_target else None)
-        except InternalError:
-            connection.close()
-            raise
-        owner = connection.begin(head, self._response, self._idle, outbound.head)
-        body = outbound.body
-        if body.length != 0 and body.whole is None and not owner.done():
-            connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
-        return owner

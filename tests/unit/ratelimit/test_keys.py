@@ -1,7 +1,7 @@
 """Who is counted together, and who never is."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.ratelimit import keys
@@ -90,5 +90,6 @@ def test_no_two_combinations_of_address_and_route_are_equal(one: tuple[str, str]
 
 
 @given(st.text(max_size=50))
+@example(":\x00")
 def test_any_text_as_client_address_gives_a_key(client: str) -> None:
     assert len(address(client)) <= max(keys.MAX_KEY, 50)

@@ -15,7 +15,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[bytes] = []
-        self.aborted = False
+        self.aborted = self.closed = False
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
 
@@ -23,13 +23,16 @@ class Wire(asyncio.Transport):
         return 0
 
     def is_closing(self) -> bool:
-        return self.aborted
+        return self.aborted or self.closed
 
     def write(self, data: Any) -> None:
         self.sent.append(bytes(data))
 
     def abort(self) -> None:
         self.aborted = True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Owner:
