@@ -105,6 +105,41 @@ async def test_a_token_of_a_key_that_was_withdrawn_is_refused_though_it_was_veri
         await gate.authenticate(asking)
 
 
+async def test_who_presented_a_head_is_recalled_with_it_alone_and_no_longer_than_the_token_counts(
+    fetch: ScriptedFetch, clock: FrozenClock, ed_key: EdKey
+) -> None:
+    resources = two_issuers(fetch, clock, ed_key)
+    gate = resources.gate(("jwt.reader",), anonymous=False, grant=grant)
+    other = resources.gate(("jwt.reader", "jwt.other"), anonymous=False, grant=grant)
+    asking = request(bearer(mint(ed_key, claims(aud="read", exp=clock.time + 100))))
+    asking.head.memo = {}
+    assert gate.recalled(asking) is None
+    principal = [await gate.authenticate(asking) for _ in range(3)][-1]
+    assert gate.recalled(asking) is principal
+    assert other.recalled(asking) is None, "what one set of issuers verified says nothing to another"
+    assert gate.recalled(request(*asking.head.headers)) is None, "another head has its own memo"
+    clock.advance(99)
+    assert gate.recalled(asking) is principal
+    clock.advance(1)
+    assert gate.recalled(asking) is None
+    assert gate.recalled(asking) is None
+
+
+async def test_who_presented_a_head_is_asked_again_when_the_keys_have_changed(
+    fetch: ScriptedFetch, clock: FrozenClock, ed_key: EdKey
+) -> None:
+    gate = two_issuers(fetch, clock, ed_key).gate(("jwt.reader",), anonymous=False, grant=grant)
+    asking = request(bearer(mint(ed_key, claims(aud="read"))))
+    asking.head.memo = {}
+    for _ in range(3):
+        await gate.authenticate(asking)
+    assert gate.recalled(asking) is not None
+    newer = EdKey("newer")
+    fetch.answers[JWKS_URL] = answer(jwks(newer))
+    await gate.authenticate(request(bearer(mint(newer, claims(aud="read")))))
+    assert gate.recalled(asking) is None
+
+
 async def test_another_policy_grants_anew(fetch: ScriptedFetch, clock: FrozenClock, ed_key: EdKey) -> None:
     resources = two_issuers(fetch, clock, ed_key)
     first, second = Counting(), Counting()
