@@ -66,7 +66,7 @@ async def measure(port: int, requests: int, connections: int) -> None:
     async def client(count: int) -> None:
         for _ in range(count):
             outbound = Outbound("GET", b"/a", [], NO_BODY, nobody)
-            outbound.authority, outbound.lines = b"upstream.example", LINES
+            outbound.authority, outbound.lines = b"upstream.example", [LINES]
             outbound.secrets = (b"0123456789abcdef0123456789abcdef", b"Bearer 0123456789abcdef0123456789abcdef")
             response = await transport.send(outbound)
             assert len(response.body) == 1024

@@ -1,18 +1,21 @@
 """The street door: one call a request. Opens the exchange, has it answered, delivers the answer, writes the evidence."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from time import monotonic, time
 from typing import Final, Protocol
 
-from gateway.core.errors import GatewayError, Unavailable
+from gateway.core.errors import GatewayError, InternalError, Unavailable
 from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound, Response
 from gateway.core.ports import Writer
 from gateway.core.reason import Reason
-from gateway.pipeline import handle
+from gateway.pipeline import finished, refused, respond
 from gateway.snapshot import Current, Door, Snapshot
+
+log = logging.getLogger(__name__)
 
 CLIENT_GONE: Final = "client-gone"
 
@@ -85,7 +88,14 @@ class GatewayApp:
         begin(exchange, inbound)
         try:
             door = snapshot.doors.get(inbound.listener) or another_door(snapshot, inbound)
-            response = await handle(inbound, exchange, door)
+            try:
+                response = await respond(inbound, exchange, door)
+            except GatewayError as error:
+                response = refused(error, inbound, exchange)
+            except Exception as bug:  # a bug in this house: answered blandly, logged fully
+                log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
+                response = refused(InternalError(type(bug).__name__), inbound, exchange)
+            response = finished(response, inbound, exchange, door)
             if response.stream is not None:
                 await deliver(response, response.stream, exchange, writer)
             else:

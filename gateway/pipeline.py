@@ -10,7 +10,6 @@ from gateway.core.decision import AccessRequest
 from gateway.core.errors import GatewayError, InternalError
 from gateway.core.exchange import Exchange
 from gateway.core.message import NO_BODY, Inbound, Request, Response
-from gateway.edge.finish import Finish
 from gateway.edge.problem import render
 from gateway.snapshot import Door, Route
 
@@ -23,37 +22,22 @@ UNTOLD: Final = re.compile(rb"[?#]")
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
-async def handle(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
-    """Answer one request: whatever happens inside, a finished response comes out."""
-    finish = door.finish
-    try:
-        ensure_room = door.ensure_room
-        ensure_room()
-        claim: Claim | None = inbound.claim
-        if claim is None or claim.door is not door:
-            claim = inbound.claim = claimed(door, door.intake.admit(inbound))
-        else:
-            exchange.memo = claim.memo
-        note_request(exchange, claim.request)
-        finish = claim.route.finish  # from here on even a refusal carries the route's CORS fields
-        exchange.route = claim.route.name
-        response = await respond(claim, exchange)
-    except GatewayError as error:
-        note_error(exchange, error)
-        if not exchange.path:
-            note_target(exchange, inbound)
-        response = render(error, request_id=exchange.id, now=exchange.time)
-    except Exception as bug:  # a bug in this house: answered blandly, logged fully
-        log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
-        blandly = InternalError(type(bug).__name__)
-        note_error(exchange, blandly)
-        response = render(blandly, request_id=exchange.id, now=exchange.time)
-    return finished(response, inbound, exchange, finish)
+def refused(error: GatewayError, inbound: Inbound, exchange: Exchange) -> Response:
+    """The answer where `respond` raised."""
+    note_error(exchange, error)
+    if not exchange.path:
+        note_target(exchange, inbound)
+    return render(error, request_id=exchange.id, now=exchange.time)
 
 
-def finished(response: Response, inbound: Inbound, exchange: Exchange, finish: Finish) -> Response:
-    """The last stage of every answer. Should it break, an answer that says nothing comes out in place of the one it broke on."""
+def finished(response: Response, inbound: Inbound, exchange: Exchange, door: Door) -> Response:
+    """The last stage of every answer. Should it break, an answer that says nothing comes out in place of the one it broke on.
+
+    Once a request has a route, even a refusal carries the route's CORS fields.
+    """
     exchange.status = response.status
+    claim: Claim | None = inbound.claim
+    finish = door.finish if claim is None or claim.door is not door else claim.route.finish
     try:
         return finish.complete(response, inbound, exchange)
     except Exception as bug:
@@ -84,7 +68,22 @@ class Claim:
         self.memo: dict[object, Any] = {}
 
 
-def claimed(door: Door, request: Request) -> Claim:
+def claimed(inbound: Inbound, exchange: Exchange, door: Door) -> Claim:
+    """Admit a request and find its route, unless that was done when it came before."""
+    ensure_room = door.ensure_room
+    ensure_room()
+    claim: Claim | None = inbound.claim
+    if claim is None or claim.door is not door:
+        inbound.claim = None
+        claim = inbound.claim = routed(door, door.intake.admit(inbound))
+    else:
+        exchange.memo = claim.memo
+    note_request(exchange, claim.request)
+    exchange.route = claim.route.name
+    return claim
+
+
+def routed(door: Door, request: Request) -> Claim:
     """Find the route of a request. A preflight is claimed by the method it announces, where that path answers preflights."""
     host, fields = request.head.host, request.head.fields
     if request.method == "OPTIONS" and b"origin" in fields:
@@ -96,11 +95,12 @@ def claimed(door: Door, request: Request) -> Claim:
     return Claim(door, request, *door.table.match(host, request.segments, request.method))
 
 
-async def respond(claim: Claim, exchange: Exchange) -> Response:
-    """Carry an admitted request through the rooms, to its upstream and back.
+async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
+    """Carry a request through the rooms, to its upstream and back. Raises GatewayError where a room refuses it: see `refused`.
 
     What need not wait is not awaited: that costs as much as a stage.
     """
+    claim = claimed(inbound, exchange, door)
     request, route = claim.request, claim.route
     if request.method == "OPTIONS" and (answer := route.cors.preflight(request)) is not None:
         return answer

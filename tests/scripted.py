@@ -266,7 +266,7 @@ def outbound(
 
 def fields_of(outbound: Outbound) -> list[Field]:
     """All header fields of a request to an upstream, those rendered already among them."""
-    split = [line.partition(b": ") for line in outbound.lines.split(b"\r\n")[:-1]]
+    split = [line.partition(b": ") for line in b"".join(outbound.lines).split(b"\r\n")[:-1]]
     host = [(b"host", outbound.authority)] if outbound.authority else []
     return [*host, *outbound.headers, *((name, value) for name, _, value in split)]
 

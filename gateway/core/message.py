@@ -233,7 +233,7 @@ class Outbound:
         self.request = request
         self.authority = b""
         self.start = b""
-        self.lines = b""
+        self.lines: list[bytes] = []
         self.secrets: tuple[bytes, ...] = ()
         self.head = method == "HEAD"
 
@@ -278,7 +278,7 @@ class Response:
         self.close = close
         self.address: str | None = None
         self.retries = 0
-        self.lines = b""
+        self.lines: tuple[bytes, ...] = ()
         self.memo: dict[object, Any] | None = None
 
     @classmethod
@@ -291,5 +291,5 @@ class Response:
     @property
     def headers(self) -> list[Field]:
         """All its fields, put together anew at each reading."""
-        split = [line.partition(b": ") for line in self.lines.split(b"\r\n")[:-1]]
+        split = [line.partition(b": ") for line in b"".join(self.lines).split(b"\r\n")[:-1]]
         return [*zip(self.shape.names, self.values, strict=True), *((name, value) for name, _, value in split)]

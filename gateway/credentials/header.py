@@ -24,7 +24,7 @@ class HeaderInjector:
         value = self._placed.refresh()
         if value is not self._value:
             self._line, self._value = lines([(self._field, value)]), value
-        outbound.lines += self._line
+        outbound.lines.append(self._line)
         outbound.secrets += self._placed.echoes
 
 

@@ -74,12 +74,10 @@ class Finish:
             response.values = pick(response.values)
         # Whether the answer belongs to somebody: then no cache may keep it unless the upstream said so itself.
         added = plan.lines[exchange.secure][principal is not None and principal.scheme != ANONYMOUS]
-        if allowances and not plan.told:
-            added += self._limits.lines(exchange.policies, allowances)
-        if self._cors.answers:
-            added += lines(self._cors.fields(inbound.first(b"origin")))
+        left = self._limits.lines(exchange.policies, allowances) if allowances and not plan.told else b""
+        granted = lines(self._cors.fields(inbound.first(b"origin"))) if self._cors.answers else b""
         # Ids are judged where they are made, or taken from a proxy.
-        response.lines = b"%bx-request-id: %b\r\n" % (added, exchange.id.encode("ascii"))
+        response.lines = added, left, granted, f"x-request-id: {exchange.id}\r\n".encode("ascii")
         return response
 
     def _plan_own(self, shape: Shape) -> Plan:

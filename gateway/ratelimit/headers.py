@@ -48,7 +48,7 @@ class LimitFields:
         self._limits = limits
         self._draft = style in {"draft-11", "both"}
         self._legacy = style in {"legacy", "both"}
-        self._templates: dict[tuple[str, ...], str] = {}  # as many as there are combinations in the configuration
+        self._templates: dict[tuple[str, ...], bytes] = {}  # as many as there are combinations in the configuration
         draft = (b"ratelimit", b"ratelimit-policy") if self._draft else ()
         legacy = (b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset") if self._legacy else ()
         self.names: frozenset[bytes] = frozenset(draft + legacy)
@@ -65,7 +65,7 @@ class LimitFields:
             numbers: list[int] = []
             for remaining, wait in allowances:
                 numbers += remaining, -(-wait // MICRO)
-            rendered = (template % tuple(numbers)).encode("ascii")
+            rendered = template % tuple(numbers)
         return rendered + lines(self._legacy_fields(policies, allowances)) if self._legacy else rendered
 
     def fields(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> list[Field]:
@@ -73,12 +73,12 @@ class LimitFields:
         rendered = [line.partition(b": ") for line in self.lines(policies, allowances).split(b"\r\n")[:-1]]
         return [(name, value) for name, _, value in rendered]
 
-    def _template(self, policies: tuple[str, ...]) -> str:
+    def _template(self, policies: tuple[str, ...]) -> bytes:
         """The lines of these limits, rendered once but for the numbers that change."""
         limits = [(quoted(name).decode("ascii"), self._limits[name]) for name in policies]
         sizes = ", ".join([f"{name};q={limit.quota};w={max(ceil(limit.window), 1)}" for name, limit in limits])
         left = ", ".join([f"{name.replace('%', '%%')};r=%d;t=%d" for name, _ in limits])
-        return f"ratelimit-policy: {sizes.replace('%', '%%')}\r\nratelimit: {left}\r\n"
+        return f"ratelimit-policy: {sizes.replace('%', '%%')}\r\nratelimit: {left}\r\n".encode("ascii")
 
     def _legacy_fields(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> list[Field]:
         name, (remaining, wait) = min(zip(policies, allowances, strict=True), key=lambda each: (each[1][0], -each[1][1]))

@@ -143,7 +143,7 @@ class Answer:
             noted = values, template.passed(values)
             if response.memo is not None and len(response.memo) < MOST_NOTED:
                 response.memo[shape] = noted
-        return [status, noted[1], ours, response.lines, CRLF]
+        return [status, noted[1], ours, *response.lines, CRLF]
 
     def _frame(self, status: int, given: bytes | None, size: int | None) -> bytes:
         """RFC 9112 6.3: how the client finds the end of the body; sets what `write` and `end` must know."""

@@ -277,23 +277,23 @@ class Connection(asyncio.Protocol):
             reply.body = reply.body or b"".join(self._pieces)
             owner.set_result(reply)
         self._pieces.clear()
-        self._hand_back()
-        owner.told()
-
-    def _hand_back(self) -> None:
-        """To the pool where it may serve another exchange; else it ends."""
-        unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
-        if self._poisoned:
-            self._pool.poisoned()
-        elif self._keep and not unsent and self._transport is not None:
+        transport = self._transport
+        if self._keep and transport is not None and not self._poisoned and not transport.get_write_buffer_size():
             self.served += 1
             if self._bodiless:
                 self._parser = httptools.HttpResponseParser(self)
             if self._paused:
                 self._paused = False
-                self._transport.resume_reading()
+                transport.resume_reading()
             self._pool.release(self)
-            return
+        else:
+            self._end(unsent=transport is not None and transport.get_write_buffer_size() > 0)
+        owner.told()
+
+    def _end(self, *, unsent: bool) -> None:
+        """The connection may not serve another exchange."""
+        if self._poisoned:
+            self._pool.poisoned()
         # What the upstream has not read by its answer it may never read: waiting for that would hold the place forever.
         end = self.abort if unsent else self.close
         end()

@@ -89,7 +89,7 @@ class RequestFields:
         if self._internal and exchange.trace_id:
             # W3C Trace Context level 1: version, trace, parent, flags.
             said += f"traceparent: 00-{exchange.trace_id}-{exchange.span_id}-{'01' if exchange.sampled else '00'}\r\n"
-        made.lines = told.lines + said.encode("ascii")
+        made.lines = [told.lines, said.encode("ascii")]
         return made
 
     def _told(self, request: Request, principal: Principal) -> "Told":

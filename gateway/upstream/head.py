@@ -33,7 +33,7 @@ def render(outbound: Outbound, authority: bytes | None = None) -> bytes:
         framing = b"transfer-encoding: chunked\r\n" if body.length is None else b"content-length: %d\r\n" % body.length
     else:
         framing = b"content-length: %d\r\n" % len(whole) if whole or outbound.method in ANTICIPATE_BODY else b""
-    return b"".join((start, outbound.lines, more, framing, CRLF, whole or b""))
+    return b"".join((start, *outbound.lines, more, framing, CRLF, whole or b""))
 
 
 def start_lines(method: str, target: bytes, authority: bytes) -> bytes:

@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.app import GatewayApp
 from gateway.core.decision import AccessRequest, Decision, Permit
 from gateway.core.errors import (
     BadRequest,
@@ -29,9 +31,9 @@ from gateway.edge import model
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.pipeline import finished, handle
+from gateway.pipeline import finished
 from gateway.routing import Entry, Table, parse
-from gateway.snapshot import Door, Route, Service
+from gateway.snapshot import Current, Door, Route, Service, Snapshot
 from tests.fakes import HeldBody, a_principal, a_request
 from tests.house import house
 
@@ -167,12 +169,44 @@ def door_of(rooms: Rooms) -> Door:
     return Door("main", anything, table, plain, rooms.ensure_room)
 
 
+class Watching:
+    """Evidence of one request."""
+
+    exchange: Exchange
+
+    def begin(self, exchange: Exchange, inbound: Inbound) -> None:
+        self.exchange = exchange
+
+    def end(self, exchange: Exchange) -> None:
+        assert exchange is self.exchange
+
+
+class Client:
+    """The connection of one client, who gets one answer."""
+
+    response: Response
+
+    def whole(self, response: Response) -> bool:
+        self.response = response
+        return True
+
+    async def start(self, response: Response, body: bytes, more: bool) -> None:
+        self.response = response
+
+    async def write(self, chunk: bytes) -> None: ...
+    async def drained(self) -> None: ...
+    def end(self) -> None: ...
+    def abort(self) -> None: ...
+
+
 async def ask(
     rooms: Rooms, method: str = "GET", target: bytes = b"/things/7", headers: list[Field] | None = None
 ) -> tuple[Response, Exchange]:
     inbound = Inbound(method=method, target=target, version="1.1", headers=headers or [], peer="192.0.2.1", listener="main")
-    exchange = Exchange(ID, 0.0, 1_800_000_000.0, "gen", "main", method, "192.0.2.1")
-    return await handle(inbound, exchange, door_of(rooms)), exchange
+    watching, client = Watching(), Client()
+    current = Current(Snapshot("gen", {"main": door_of(rooms)}, ()))
+    await GatewayApp(current, "main", watching, new_id=lambda _: ID).serve(inbound, client)
+    return client.response, watching.exchange
 
 
 def field_of(response: Response, name: bytes) -> bytes | None:
@@ -320,7 +354,7 @@ async def test_refusals_carry_the_cors_fields_of_their_route(stage: str) -> None
 async def test_every_refusal_carries_the_request_id_and_the_security_headers(stage: str) -> None:
     response, _ = await ask(Rooms({stage: ERRORS[stage]()}))
     assert field_of(response, b"x-request-id") == ID.encode()
-    assert b"x-content-type-options: nosniff\r\n" in response.lines
+    assert b"x-content-type-options: nosniff\r\n" in b"".join(response.lines)
 
 
 async def test_unmatched_requests_of_a_whole_gateway_are_limited(tmp_path: Path) -> None:
@@ -345,7 +379,7 @@ async def test_a_bug_in_the_last_stage_becomes_a_bland_500_and_ends_the_upstream
     exchange.policies, exchange.allowances = ("a",), ((0, 1_000_000),)
     inbound = Inbound(method="GET", target=b"/", version="1.1", headers=[], peer="192.0.2.1", listener="main")
     broken = Finish(cors=Cors(None), headers=SecurityHeaders({}), limits=BrokenLimitFields())
-    answer = finished(response, inbound, exchange, broken)
+    answer = finished(response, inbound, exchange, replace(door_of(Rooms()), finish=broken))
     assert (answer.status, answer.close, abandoned) == (500, True, [True])
     assert (exchange.status, exchange.reason) == (500, Reason.INTERNAL)
     assert ID.encode() in answer.body

@@ -89,6 +89,6 @@ async def test_row_44_what_a_client_sent_never_becomes_a_page() -> None:
     finished = finish.complete(response, inbound=inbound, exchange=Exchange("r", 0, 0, "g", "main", "POST", ""))
     headers = dict(finished.headers)
     assert headers[b"content-type"] == b"application/problem+json"
-    assert b"x-content-type-options: nosniff\r\n" in finished.lines
-    assert b"content-security-policy: default-src 'self'" in finished.lines
+    assert b"x-content-type-options: nosniff\r\n" in b"".join(finished.lines)
+    assert b"content-security-policy: default-src 'self'" in b"".join(finished.lines)
     assert json.loads(response.body)["errors"] == [{"pointer": "/<script>alert(1)<~1script>", "keyword": "type"}]
