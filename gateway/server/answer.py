@@ -1,5 +1,6 @@
 """One answer on its way out: the head rendered, the body framed, written as fast as the client reads (RFC 9112 6, 7)."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -34,7 +35,16 @@ class Sender(Protocol):
         """The Date field, rendered, at most a second or two old."""
         ...
 
-    def send(self, data: bytes) -> None: ...
+    @property
+    def send(self) -> Callable[[bytes], None]:
+        """Writes at once, silently nothing when the client is gone."""
+        ...
+
+    @property
+    def send_soon(self) -> Callable[[bytes], None]:
+        """Writes with what others have to write at this turn of the event loop."""
+        ...
+
     async def drained(self) -> None: ...
     def cut(self) -> None: ...
 
@@ -85,7 +95,8 @@ class Answer:
             elif self._left is not None:
                 self._count(self._left, len(body))
             pieces.append(body)
-        self._sender.send(b"".join(pieces))
+        send = self._sender.send_soon if self.complete else self._sender.send
+        send(b"".join(pieces))
 
     async def write(self, chunk: bytes) -> None:
         """One more piece; returns when the client has made room. Raises RuntimeError when it passes the announced length."""

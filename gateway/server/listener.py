@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from gateway.config.values import Network
 from gateway.core.addresses import normalise
 from gateway.core.message import Inbound
+from gateway.core.outbox import outbox_of
 from gateway.core.ports import App, Metrics, Writer
 from gateway.edge.model import ListenerLimits
 from gateway.server.run import Run
@@ -101,7 +102,7 @@ async def no_app(inbound: Inbound, writer: Writer) -> None:  # noqa: ARG001  the
 class Bound:
     """A listener in service: its present settings and its live connections. Settings are replaced whole by a reload."""
 
-    __slots__ = ("_empty", "app", "connections", "date", "draining", "listener", "metrics")
+    __slots__ = ("_empty", "app", "connections", "date", "draining", "listener", "metrics", "outbox")
 
     def __init__(self, listener: Listener, metrics: Metrics) -> None:
         self.app: App = no_app
@@ -109,6 +110,7 @@ class Bound:
         self.adopt(listener)
         self.metrics = metrics
         self.connections: set[Connection] = set()
+        self.outbox = outbox_of(asyncio.get_running_loop())
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False

@@ -37,8 +37,8 @@ class GatewayProtocol(HttpToolsProtocol):
     """
 
     # With more than thirty attributes in its dictionary, uvicorn's and ours, an instance is slow to read.
-    __slots__ = ("_answer", "_arrival", "_behind", "_bound", "_crowded", "_deadline", "_limits", "_origin", "_peer",
-                 "_phase", "_ready", "_repeat", "_retiring", "_waiting", "_wire", "run")  # fmt: skip
+    __slots__ = ("_answer", "_arrival", "_behind", "_bound", "_crowded", "_deadline", "_limits", "_origin",
+                 "_peer", "_phase", "_ready", "_repeat", "_retiring", "_waiting", "_wire", "run")  # fmt: skip
 
     def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, peer: str, crowded: bool) -> None:
         super().__init__(config, state, {}, asyncio.get_running_loop())
@@ -53,8 +53,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._phase = HEAD
         self._deadline = NEVER
         self._waiting = b""
-        self._behind = False  # whether bytes are held that come behind the request
-        self._retiring = False
+        self._behind = self._retiring = False  # whether bytes are held that come behind the request; whether it ends soon
         self.run: Run | None = None  # the request in flight
         self._ready: tuple[Inbound, bool] | None = None
         self._answer: Answer | None = None
@@ -263,11 +262,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self._arrival.head = b""
         self._answer = answer = Answer(self._wire, self, inbound, close)
         app = self._bound.app
+        self._bound.outbox.busy += 1
         self.run = run = Run(self.loop, app(inbound, answer), self._ended)
         run.step()
 
     def _ended(self) -> None:
         """The app is done with its request; the client may still be sending it."""
+        self._bound.outbox.busy -= 1
         self.run = None
         if self.transport.is_closing():
             return
@@ -367,6 +368,5 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def reusable(self) -> bool:
         """A body that is still on its way is worth waiting for only when little of it is left."""
-        if self._phase == OVER or self._retiring:
-            return False
-        return self._phase != BODY or self._arrival.is_nearly_done()
+        ends = self._phase == OVER or self._retiring
+        return not ends and (self._phase != BODY or self._arrival.is_nearly_done())

@@ -6,6 +6,7 @@ from typing import Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from gateway.core.outbox import Outlet
 from gateway.server.listener import Bound
 
 NEVER: Final = math.inf
@@ -22,11 +23,27 @@ class Wire:
     `is_full` tells that whoever writes should wait for `drained`, `is_paused` that nothing is read.
     """
 
-    __slots__ = ("_backlog", "_bound", "_discarded", "_flow", "_patience", "_stall", "_transport", "is_full", "is_paused")
+    __slots__ = (
+        "_backlog",
+        "_bound",
+        "_discarded",
+        "_flow",
+        "_outlet",
+        "_patience",
+        "_stall",
+        "_transport",
+        "is_full",
+        "is_paused",
+        "send",
+        "send_soon",
+    )
 
     def __init__(self, transport: asyncio.Transport, bound: Bound) -> None:
         self._transport = transport
         self._bound = bound
+        self._outlet = Outlet(transport, bound.outbox)
+        self.send = self._outlet.send
+        self.send_soon = self._outlet.send_soon
         self._flow = FlowControl(transport)
         self._patience = bound.listener.limits.body_idle
         self._stall = NEVER
@@ -45,17 +62,13 @@ class Wire:
         """Whether the transport takes no more."""
         return self._transport.is_closing()
 
-    def send(self, data: bytes) -> None:
-        """Hand bytes to the transport; silently nothing when the client is gone."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
     async def drained(self) -> None:
         """Wait until the client has read enough of what was sent."""
         await self._flow.drain()
 
     def cut(self) -> None:
         """End now, unsent bytes and all: the client sees that something is missing."""
+        self._outlet.flush()
         self._transport.abort()
 
     def pause(self) -> None:
@@ -84,6 +97,7 @@ class Wire:
 
     def close(self, now: float) -> None:
         """End when everything is sent."""
+        self._outlet.flush()
         self._watch(now, self._patience if self._transport.get_write_buffer_size() else LINGER)
         self._transport.close()
 
@@ -96,6 +110,7 @@ class Wire:
             self.close(now)
             return
         self.resume()
+        self._outlet.flush()
         self._transport.write_eof()
         self._watch(now, self._patience if self._transport.get_write_buffer_size() else LINGER)
 

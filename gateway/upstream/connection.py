@@ -11,6 +11,7 @@ import httptools
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.message import Response
+from gateway.core.outbox import Outlet, outbox_of
 from gateway.core.reason import Reason
 from gateway.core.shape import shape_as_sent
 from gateway.upstream.alarm import Alarm
@@ -31,9 +32,9 @@ class Connection(asyncio.Protocol):
     """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
 
     __slots__ = (
-        "_alarm", "_bodiless", "_complete", "_drained", "_fault", "_full", "_idle_timeout", "_keep", "_loop", "_names", "_owner",
-        "_parser", "_paused", "_pieces", "_poisoned", "_pool", "_quiet", "_replies", "_reply", "_response_timeout", "_stream",
-        "_transport", "_until_close", "_upload", "_values", "address", "ip", "lane", "seen", "served",
+        "_alarm", "_bodiless", "_complete", "_drained", "_fault", "_full", "_idle_timeout", "_keep", "_loop", "_names", "_outlet",
+        "_owner", "_parser", "_paused", "_pieces", "_poisoned", "_pool", "_quiet", "_replies", "_reply", "_response_timeout",
+        "_stream", "_transport", "_until_close", "_upload", "_values", "address", "ip", "lane", "seen", "served",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, lane: "Lane", ip: str, address: str) -> None:
@@ -83,7 +84,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             self.fail(UpstreamUnreachable("the connection was closed before the request went out"))
         else:
-            self._transport.write(head)
+            self._outlet.send_soon(head)
         return owner
 
     def carry(self, upload: "asyncio.Task[None]") -> None:
@@ -96,7 +97,7 @@ class Connection(asyncio.Protocol):
         """Send more of the request's body; waits while the upstream reads slowly, as long as it may take to answer."""
         if self._transport is None or self._transport.is_closing():
             raise UpstreamUnreachable("the connection was closed while the request's body went out")
-        self._transport.write(data)
+        self._outlet.send(data)
         if self._full:
             self._alarm.within(self._response_timeout)
             self._drained = self._loop.create_future()
@@ -118,10 +119,6 @@ class Connection(asyncio.Protocol):
         """End the connection when what was written is out."""
         if self._transport is not None:
             self._transport.close()
-
-    def rest(self) -> None:
-        """Wait for the next request, not forever."""
-        self._alarm.within(KEPT)
 
     def resume(self) -> None:
         """The reader has caught up."""
@@ -147,6 +144,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH)
+        self._outlet = Outlet(self._transport, outbox_of(self._loop))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -168,10 +166,10 @@ class Connection(asyncio.Protocol):
         self._wake_writer()
 
     def data_received(self, data: bytes) -> None:
-        if self._owner is None:
-            # Bytes nobody asked for would be taken for the next request's answer (response queue poisoning).
+        if self._owner is None or self._outlet.waiting:
+            # Bytes nobody asked for, or not yet, would be taken for the next request's answer (response queue poisoning).
             self._pool.poisoned()
-            self.abort()
+            self.fail(UpstreamUnreachable("the upstream answered before it was asked"))
             return
         if not (self.seen or self._bodiless) and (reply := self._replies.again(data)) is not None:
             self.seen, self._keep, self._reply = len(data), True, reply
@@ -285,6 +283,7 @@ class Connection(asyncio.Protocol):
             if self._paused:
                 self._paused = False
                 transport.resume_reading()
+            self._alarm.within(KEPT)
             self._pool.release(self)
         else:
             self._end(unsent=transport is not None and transport.get_write_buffer_size() > 0)
@@ -301,6 +300,7 @@ class Connection(asyncio.Protocol):
     def _leave(self) -> None:
         self._stop_upload()
         self._owner = self._stream = None
+        self._outlet.waiting = b""
 
     def _stop_upload(self) -> None:
         """An answer before the end of the request: stop sending, and never use the connection again (RFC 9112 9.3)."""

@@ -112,7 +112,6 @@ class Upstream:
             if not waiter.done():
                 waiter.set_result(connection)
                 return
-        connection.rest()
         lane.idle.append(connection)
 
     def gone(self, connection: Connection) -> None:
