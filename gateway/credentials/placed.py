@@ -12,10 +12,11 @@ Form = Callable[[bytes], bytes]
 class Placed:
     """`secret` in the form an injector needs, with every spelling under which an upstream might echo it."""
 
-    __slots__ = ("_form", "_secret", "_source", "echoes", "value")
+    __slots__ = ("_current", "_form", "_name", "_secret", "echoes", "value")
 
     def __init__(self, source: SecretSource, form: Form) -> None:
-        self._source = source
+        self._current = source.current
+        self._name = source.name
         self._form = form
         self._secret: Secret | None = None
         self.value = b""
@@ -23,13 +24,14 @@ class Placed:
 
     def refresh(self) -> bytes:
         """The wire form now. Raises DependencyDown when there is no usable secret."""
-        secret = self._source.current()
+        current = self._current
+        secret = current()
         if secret is not self._secret:
             raw = secret.reveal()
             try:
                 self.value = self._form(raw)
             except ValueError as error:
-                raise DependencyDown(f"{self._source.name}: {error}") from error
+                raise DependencyDown(f"{self._name}: {error}") from error
             self.echoes = (raw, self.value) if self.value != raw else (raw,)
             self._secret = secret
         return self.value

@@ -69,9 +69,10 @@ class Telemetry:
     def end(self, ended: Iterable[tuple[Exchange, float]]) -> None:
         """Of each the last byte is out, or the client is gone, so many seconds after the request's head arrived."""
         metrics = self.metrics
+        observe = metrics.observe_request
         for exchange, duration in ended:
             metrics.active -= 1
-            metrics.observe_request(exchange, duration)
+            observe(exchange, duration)
             if exchange.sampled:
                 self._tracer.end(exchange, duration)
 
