@@ -5,7 +5,8 @@
 Core 0 runs the proxy under test, core 1 the load (wrk) and the upstream (nginx serving 1 KB). The gateway does everything at
 once: JWT (RS256, cached after first use), a policy with a condition, two limits in memory, bearer injection, audit to a file,
 metrics, traces sampled at 1 %. nginx does nothing but forward over kept-alive connections. Loopback only; it stops by itself.
-Rounds are interleaved; the figure to quote is the median of the per-round ratios.
+All clients ask for the same thing again and again, which both proxies like; --varied shows what that is worth. Rounds are
+interleaved; the figure to quote is the median of the per-round ratios.
 """
 
 import argparse
@@ -113,11 +114,19 @@ def nginx(root: Path, name: str, server: str) -> list[str]:
     return ["nginx", "-e", str(root / f"{name}.err"), "-p", str(root), "-c", str(root / f"{name}.conf")]
 
 
-def load(port: int, token: str, seconds: float, connections: int) -> dict[str, float]:
-    """One wrk run: requests a second and the latency distribution."""
+VARIED = """
+local number = 0
+function request() number = number + 1; return wrk.format("GET", "/api/v1/items/" .. number) end
+"""
+
+
+def load(port: int, token: str, seconds: float, connections: int, script_file: Path | None = None) -> dict[str, float]:
+    """One wrk run: requests a second and the latency distribution. With `script_file` each request is what the script says."""
     script = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {token}"]
     for header in ("User-Agent: bench/1", "Accept: application/json", "Accept-Encoding: gzip", "X-Client: bench"):
         script += ["-H", header]
+    if script_file is not None:
+        script += ["-s", str(script_file)]
     out = subprocess.run(
         ["taskset", "-c", "1", *script, f"http://127.0.0.1:{port}/api/v1/items/17"], capture_output=True, text=True, check=True
     ).stdout
@@ -183,12 +192,16 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
             "gateway": stack.enter_context(running(gateway, 0, ports["port"], env=environment, cwd=root)),
         }
         at = {"nginx": ports["proxy"], "gateway": ports["port"]}
+        script_file = None
+        if options.varied:
+            script_file = root / "varied.lua"
+            script_file.write_text(VARIED)
         for name in rows:
-            load(at[name], token, 1, options.connections)
+            load(at[name], token, 1, options.connections, script_file)
         for _ in range(options.rounds):
             for name, results in rows.items():
                 before = cpu_seconds(pids[name])
-                result = load(at[name], token, options.seconds, options.connections)
+                result = load(at[name], token, options.seconds, options.connections, script_file)
                 result["cpu_us"] = (cpu_seconds(pids[name]) - before) / (result["rps"] * options.seconds) * 1e6
                 results.append(result)
         rss = resident_mb(pids["gateway"])
@@ -202,6 +215,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--varied", action="store_true", help="each request for another item, not all for the same")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     for tool in ("nginx", "wrk", "taskset"):
