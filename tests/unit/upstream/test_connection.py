@@ -4,6 +4,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+from gateway.core.errors import UpstreamUnreachable
+from gateway.core.outbox import outbox_of
 from gateway.upstream.connection import Connection
 from gateway.upstream.repeated import Replies
 from tests.scripted import OK
@@ -63,3 +65,34 @@ async def test_one_who_gives_up_late_does_not_end_somebody_elses_exchange() -> N
     connection.disown(second)
     assert (after_first, wire.aborted) == (False, True)
     connection.connection_lost(None)
+
+
+async def test_an_answer_that_comes_before_its_request_is_out_reaches_nobody() -> None:
+    """While a request waits for the end of the turn, what arrives cannot be its answer: response queue poisoning, seen for sure."""
+    pool, wire = Owner(), Wire()
+    loop = asyncio.get_running_loop()
+    connection = Connection(pool, loop, cast("Any", SimpleNamespace(replies=Replies())), "127.0.0.1", "127.0.0.1:1")
+    connection.connection_made(wire)
+    outbox_of(loop).busy = 2
+    try:
+        owner = connection.begin(b"asked", bodiless=False, response=30, idle=30)
+        connection.data_received(OK)
+        await asyncio.sleep(0)
+    finally:
+        outbox_of(loop).busy = 0
+    assert isinstance(owner.exception(), UpstreamUnreachable)
+    assert (wire.sent, wire.aborted, pool.released, connection.seen) == ([], True, [], 0)
+
+
+async def test_who_gives_up_before_his_request_is_out_has_asked_nothing() -> None:
+    pool, wire = Owner(), Wire()
+    loop = asyncio.get_running_loop()
+    connection = Connection(pool, loop, cast("Any", SimpleNamespace(replies=Replies())), "127.0.0.1", "127.0.0.1:1")
+    connection.connection_made(wire)
+    outbox_of(loop).busy = 2
+    try:
+        connection.disown(connection.begin(b"asked", bodiless=False, response=30, idle=30))
+        await asyncio.sleep(0)
+    finally:
+        outbox_of(loop).busy = 0
+    assert (wire.sent, wire.aborted) == ([], True)
