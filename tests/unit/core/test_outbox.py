@@ -1,6 +1,7 @@
 """Writes of one turn: together, in order, each once, and never for longer than the turn."""
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -14,15 +15,15 @@ class Loop:
     """Remembers what is to be called at the next turn."""
 
     def __init__(self) -> None:
-        self.soon: list[object] = []
+        self.soon: list[Callable[[], None]] = []
 
-    def call_soon(self, callback: object) -> None:
+    def call_soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
 
     def turn(self) -> None:
         soon, self.soon = self.soon, []
         for callback in soon:
-            callback()  # type: ignore[operator]
+            callback()
 
 
 class Pipe:

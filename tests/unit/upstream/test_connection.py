@@ -42,13 +42,15 @@ class Owner:
 
     def __init__(self) -> None:
         self.released: list[Connection] = []
+        self.poisonings = 0
 
     def release(self, connection: Connection) -> None:
         self.released.append(connection)
 
     def gone(self, connection: Connection) -> None: ...
 
-    def poisoned(self) -> None: ...
+    def poisoned(self) -> None:
+        self.poisonings += 1
 
 
 async def test_one_who_gives_up_late_does_not_end_somebody_elses_exchange() -> None:
