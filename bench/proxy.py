@@ -120,15 +120,15 @@ function request() number = number + 1; return wrk.format("GET", "/api/v1/items/
 """
 
 
-def load(port: int, token: str, seconds: float, connections: int, script_file: Path | None = None) -> dict[str, float]:
-    """One wrk run: requests a second and the latency distribution. With `script_file` each request is what the script says."""
-    script = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {token}"]
+def load(port: int, token: str, seconds: float, connections: int, script: Path | None = None) -> dict[str, float]:
+    """One wrk run: requests a second and the latency distribution. With `script` each request is what the script says."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {token}"]
     for header in ("User-Agent: bench/1", "Accept: application/json", "Accept-Encoding: gzip", "X-Client: bench"):
-        script += ["-H", header]
-    if script_file is not None:
-        script += ["-s", str(script_file)]
+        command += ["-H", header]
+    if script is not None:
+        command += ["-s", str(script)]
     out = subprocess.run(
-        ["taskset", "-c", "1", *script, f"http://127.0.0.1:{port}/api/v1/items/17"], capture_output=True, text=True, check=True
+        ["taskset", "-c", "1", *command, f"http://127.0.0.1:{port}/api/v1/items/17"], capture_output=True, text=True, check=True
     ).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(f"the run was not clean:\n{out}")
@@ -192,16 +192,16 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
             "gateway": stack.enter_context(running(gateway, 0, ports["port"], env=environment, cwd=root)),
         }
         at = {"nginx": ports["proxy"], "gateway": ports["port"]}
-        script_file = None
+        script = None
         if options.varied:
-            script_file = root / "varied.lua"
-            script_file.write_text(VARIED)
+            script = root / "varied.lua"
+            script.write_text(VARIED)
         for name in rows:
-            load(at[name], token, 1, options.connections, script_file)
+            load(at[name], token, 1, options.connections, script)
         for _ in range(options.rounds):
             for name, results in rows.items():
                 before = cpu_seconds(pids[name])
-                result = load(at[name], token, options.seconds, options.connections, script_file)
+                result = load(at[name], token, options.seconds, options.connections, script)
                 result["cpu_us"] = (cpu_seconds(pids[name]) - before) / (result["rps"] * options.seconds) * 1e6
                 results.append(result)
         rss = resident_mb(pids["gateway"])

@@ -112,7 +112,7 @@ class GatewayApp:
 
 
 def another_door(snapshot: Snapshot, inbound: Inbound) -> Door:
-    """Where a reload took a request's listener away while its head arrived, another one refuses it."""
+    """Where a reload took a request's listener away while its head arrived, another one refuses it, and the connection ends."""
     inbound.fault = inbound.fault or Unavailable("the listener is gone", reason=Reason.DRAINING, close=True)
     return next(iter(snapshot.doors.values()))
 

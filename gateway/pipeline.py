@@ -1,4 +1,4 @@
-"""THE order. A request is carried through the rooms here, and nowhere else is an order of stages to be found."""
+"""THE order. A request is carried through the rooms here: `respond`, where it raises `refused`, and always `finished`."""
 
 import logging
 import re
@@ -37,7 +37,7 @@ def finished(response: Response, inbound: Inbound, exchange: Exchange, door: Doo
     """
     exchange.status = response.status
     claim: Claim | None = inbound.claim
-    finish = door.finish if claim is None or claim.door is not door else claim.route.finish
+    finish = door.finish if claim is None else claim.route.finish
     try:
         return finish.complete(response, inbound, exchange)
     except Exception as bug:
@@ -70,14 +70,15 @@ class Claim:
 
 def claimed(inbound: Inbound, exchange: Exchange, door: Door) -> Claim:
     """Admit a request and find its route, unless that was done when it came before."""
+    claim: Claim | None = inbound.claim
+    inbound.claim = None  # what is refused here has no route, whatever came before
     ensure_room = door.ensure_room
     ensure_room()
-    claim: Claim | None = inbound.claim
     if claim is None or claim.door is not door:
-        inbound.claim = None
-        claim = inbound.claim = routed(door, door.intake.admit(inbound))
+        claim = routed(door, door.intake.admit(inbound))
     else:
         exchange.memo = claim.memo
+    inbound.claim = claim
     note_request(exchange, claim.request)
     exchange.route = claim.route.name
     return claim

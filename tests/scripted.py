@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Self
 
+from gateway.core import message
 from gateway.core.exchange import Exchange
 from gateway.core.message import NO_BODY, Body, Field, Head, Outbound, Request, Response
 from gateway.core.ports import Transport
@@ -266,9 +267,8 @@ def outbound(
 
 def fields_of(outbound: Outbound) -> list[Field]:
     """All header fields of a request to an upstream, those rendered already among them."""
-    split = [line.partition(b": ") for line in b"".join(outbound.lines).split(b"\r\n")[:-1]]
     host = [(b"host", outbound.authority)] if outbound.authority else []
-    return [*host, *outbound.headers, *((name, value) for name, _, value in split)]
+    return [*host, *outbound.headers, *message.fields_of(b"".join(outbound.lines))]
 
 
 def principal(issuer: str = "corp", id: str = "alice") -> Principal:

@@ -11,7 +11,7 @@ import orjson
 
 from gateway.audit.masks import Masks
 from gateway.audit.model import Mask
-from gateway.audit.times import THOUSANDTHS, Stamp, milliseconds
+from gateway.audit.times import Stamp, milliseconds
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.secret import Secret
@@ -138,12 +138,11 @@ class Events:
                 if memo is not None:
                     memo[self] = noted
             _, what, end = noted
-            micro, waited = int(duration * 1e6), "null" if upstream is None else milliseconds(int(upstream * 1e6))
             line = (
                 f'{{"ts":"{self._stamp.text(exchange.time)}","event":"request","request_id":"{exchange.id}",'
                 f'"trace_id":"{exchange.trace_id}",{what},"bytes_in":{exchange.bytes_in},'
-                f'"bytes_out":{exchange.bytes_out},"duration_ms":{micro // 1000}{THOUSANDTHS[micro % 1000]},'
-                f'"upstream_ms":{waited},{end}}}\n'
+                f'"bytes_out":{exchange.bytes_out},"duration_ms":{milliseconds(int(duration * 1e6))},'
+                f'"upstream_ms":{"null" if upstream is None else milliseconds(int(upstream * 1e6))},{end}}}\n'
             ).encode()
         except (TypeError, ValueError):
             return self.in_full(exchange, duration)

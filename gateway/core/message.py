@@ -28,6 +28,12 @@ def is_lines(rendered: bytes, count: int) -> bool:
     return rendered.count(b"\n") == count and rendered.count(b"\r") == count and rendered.find(b"\0") < 0
 
 
+def fields_of(rendered: bytes) -> list[Field]:
+    """What `lines` made, as fields again."""
+    split = [line.partition(b": ") for line in rendered.split(b"\r\n")[:-1]]
+    return [(name, value) for name, _, value in split]
+
+
 class Body(Protocol):
     """A request body that has not been read yet.
 
@@ -79,7 +85,7 @@ class Inbound:
     our own listener verified; `fault` what the server's parser or timers found wrong, to be answered instead of served.
     `memo`, where the header fields are to the byte those of the connection's last request, is what stages concluded from them
     alone, each under itself as key and MOST_NOTED in all; it ends with the connection, or when the fields change. A request that
-    came before on its connection, to the byte, is the same Inbound again; `claim` is what the pipeline made of it then.
+    came before on its connection, to the byte, is the same Inbound again: nobody changes it. `claim` is the pipeline's.
     """
 
     __slots__ = (
@@ -291,5 +297,4 @@ class Response:
     @property
     def headers(self) -> list[Field]:
         """All its fields, put together anew at each reading."""
-        split = [line.partition(b": ") for line in b"".join(self.lines).split(b"\r\n")[:-1]]
-        return [*zip(self.shape.names, self.values, strict=True), *((name, value) for name, _, value in split)]
+        return [*zip(self.shape.names, self.values, strict=True), *fields_of(b"".join(self.lines))]

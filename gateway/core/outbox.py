@@ -7,7 +7,7 @@ while it slept; written together, the first wakes it and the others find it awak
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 TOGETHER: Final = 32
 """Writes after which they go out before the turn ends, so that the other end has something to do meanwhile."""
@@ -22,13 +22,19 @@ class Transport(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
+class Loop(Protocol):
+    """Of asyncio's event loop, what an outbox needs."""
+
+    def call_soon(self, callback: Callable[[], None], /) -> object: ...
+
+
 class Outbox:
     """The writes of one event loop's turn. `busy` is how many requests are in flight; whoever begins and ends them counts."""
 
-    __slots__ = ("_call_soon", "_scheduled", "_waiting", "busy")
+    __slots__ = ("__weakref__", "_loop", "_scheduled", "_waiting", "busy")
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
-        self._call_soon = call_soon
+    def __init__(self, loop: Loop) -> None:
+        self._loop = ref(loop)  # which is what outboxes are kept by
         self._scheduled = False
         self._waiting: deque[Outlet] = deque()
         self.busy = 0
@@ -38,10 +44,15 @@ class Outbox:
         waiting = self._waiting
         waiting.append(outlet)
         if not self._scheduled:
-            self._scheduled = True
-            self._call_soon(self._turn)
+            self._schedule()
         if len(waiting) >= TOGETHER:
             self._flush()
+
+    def _schedule(self) -> None:
+        loop = self._loop()
+        if loop is not None:
+            self._scheduled = True
+            loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._scheduled = False
@@ -54,23 +65,22 @@ class Outbox:
                 waiting.popleft().flush()
         finally:
             if waiting and not self._scheduled:  # one that fails must not keep the others
-                self._scheduled = True
-                self._call_soon(self._turn)
+                self._schedule()
 
 
 class Outlet:
     """One connection's way out. `waiting` is what was to be sent and is not written yet; the order is always kept."""
 
-    __slots__ = ("_transport", "outbox", "waiting")
+    __slots__ = ("_outbox", "_transport", "waiting")
 
     def __init__(self, transport: Transport, outbox: Outbox) -> None:
         self._transport = transport
-        self.outbox = outbox
+        self._outbox = outbox
         self.waiting = b""
 
     def send_soon(self, data: bytes) -> None:
         """Write with what others have to write at this turn."""
-        outbox = self.outbox
+        outbox = self._outbox
         if outbox.busy < 2 or self.waiting or len(data) > LARGE:
             self.send(data)
         else:
@@ -98,5 +108,5 @@ def outbox_of(loop: Any) -> Outbox:
     """The outbox of an event loop."""
     found = OUTBOXES.get(loop)
     if found is None:
-        found = OUTBOXES[loop] = Outbox(loop.call_soon)
+        found = OUTBOXES[loop] = Outbox(loop)
     return found

@@ -5,13 +5,11 @@ from math import ceil
 from typing import Final, Literal, Protocol
 
 from gateway.core.exchange import Allowance
-from gateway.core.message import Field, lines
+from gateway.core.message import Field, fields_of, lines
 
 Style = Literal["draft-11", "legacy", "both", "none"]
 
 MICRO: Final = 1_000_000
-MAX_INTEGER: Final = 999_999_999_999_999
-"""RFC 9651 3.3.1: the largest Integer of a structured field."""
 
 
 def quoted(text: str) -> bytes:
@@ -23,7 +21,7 @@ def quoted(text: str) -> bytes:
 
 def seconds(wait: int) -> int:
     """Microseconds as whole seconds, rounded up: whoever waits that long does not come too early. As `t` is and Retry-After."""
-    return min(-(-wait // MICRO), MAX_INTEGER)
+    return -(-wait // MICRO)
 
 
 class Counted(Protocol):
@@ -64,14 +62,13 @@ class LimitFields:
                 template = self._templates[policies] = self._template(policies)
             numbers: list[int] = []
             for remaining, wait in allowances:
-                numbers += remaining, -(-wait // MICRO)
+                numbers += remaining, -(-wait // MICRO)  # seconds(wait)
             rendered = template % tuple(numbers)
         return rendered + lines(self._legacy_fields(policies, allowances)) if self._legacy else rendered
 
     def fields(self, policies: tuple[str, ...], allowances: tuple[Allowance, ...]) -> list[Field]:
         """The same as fields."""
-        rendered = [line.partition(b": ") for line in self.lines(policies, allowances).split(b"\r\n")[:-1]]
-        return [(name, value) for name, _, value in rendered]
+        return fields_of(self.lines(policies, allowances))
 
     def _template(self, policies: tuple[str, ...]) -> bytes:
         """The lines of these limits, rendered once but for the numbers that change."""

@@ -14,17 +14,14 @@ from gateway.core.message import Field, Request
 from gateway.core.ports import Clock, Limits, Metrics
 from gateway.core.principal import Principal
 from gateway.ratelimit import keys
-from gateway.ratelimit.headers import LimitFields, seconds
+from gateway.ratelimit.headers import MICRO, LimitFields, seconds
 from gateway.ratelimit.model import RateLimits, Rule
 from gateway.store import memory
 from gateway.store.memory import Counter, Paced, tighter
 from gateway.store.quota import REFUSED, Quota, SharedCounters, Taken
 
-MICRO: Final = 1_000_000
-STORE_FAILURES: Final = "gateway.ratelimit.store_failures"
-
-
 NOTHING: Final[Spent] = ((), ())
+STORE_FAILURES: Final = "gateway.ratelimit.store_failures"
 
 
 class NoLimits:
@@ -138,7 +135,9 @@ class LocalLimits:
         if len(limits.bounds) == 1:
             _, take, key = limits.bounds[0]
             left = take(key(request, principal), now)
-            return settle(limits, (left,), self._fields) if left[0] == REFUSED else (limits.policies, (left,))
+            if left[0] == REFUSED:
+                raise refusal(limits.policies, (left,), self._fields)
+            return limits.policies, (left,)
         taken: list[Taken] = []
         for _, take, key in limits.bounds:
             left = take(key(request, principal), now)

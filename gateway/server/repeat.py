@@ -19,15 +19,15 @@ LINE_END: Final = b" HTTP/1.1\r\n"
 
 
 class Repeat:
-    """One request without a body, as llhttp read it. `headers` is the same list for every request like it: nobody changes it."""
+    """One request without a body, as llhttp read it. Its fields are one list for all requests like it: nobody changes it."""
 
-    __slots__ = ("_came", "_end", "_limits", "_longest", "_start", "headers", "memo", "method")
+    __slots__ = ("_came", "_end", "_headers", "_limits", "_longest", "_memo", "_method", "_start")
 
     def __init__(self, head: bytes, method: str, headers: list[Field], limits: ListenerLimits) -> None:
         """`head` is the whole head, that is from the method to the empty line, of an HTTP/1.1 request within `limits`."""
-        self.method = method
-        self.headers = headers
-        self.memo: dict[object, Any] = {}
+        self._method = method
+        self._headers = headers
+        self._memo: dict[object, Any] = {}
         self._came: dict[bytes, Inbound] = {}
         self._limits = limits
         self._start = method.encode("ascii") + b" /"
@@ -49,5 +49,5 @@ class Repeat:
         if inbound is None and PLAIN_TARGET.fullmatch(target):
             if len(came) >= MOST_TARGETS:
                 came.clear()
-            inbound = came[target] = origin.inbound(self.method, target, "1.1", self.headers, NO_BODY, None, self.memo)
+            inbound = came[target] = origin.inbound(self._method, target, "1.1", self._headers, NO_BODY, None, self._memo)
         return inbound

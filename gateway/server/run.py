@@ -45,8 +45,7 @@ class Run:
         try:
             awaited = self._coroutine.send(None)
         except StopIteration:
-            ended = self._ended
-            ended()
+            self._ended()
         except Exception:
             log.exception("bug outside the pipeline")
             self._ended()

@@ -67,7 +67,7 @@ class Wire:
         await self._flow.drain()
 
     def cut(self) -> None:
-        """End now, unsent bytes and all: the client sees that something is missing."""
+        """End now, unsent bytes and all: the client sees that something is missing. What waits for its turn counts as sent."""
         self._outlet.flush()
         self._transport.abort()
 

@@ -47,7 +47,7 @@ class Registry:
     def observe_request(self, exchange: Exchange, duration: float) -> None:
         """Count a finished request. `duration` in seconds."""
         started, seconds, status = exchange.upstream_started, exchange.upstream_seconds, exchange.upstream_status
-        called = started is not None or was_called(exchange)
+        called = started is not None or was_called(exchange)  # mostly no call is needed to know
         memo, policies = exchange.memo, exchange.policies
         outcome = (exchange.status, exchange.reason, status, called, exchange.principal, exchange.decision, policies)
         noted: Noted | None = None if memo is None else memo.get(self)

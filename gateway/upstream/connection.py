@@ -276,7 +276,8 @@ class Connection(asyncio.Protocol):
             owner.set_result(reply)
         self._pieces.clear()
         transport = self._transport
-        if self._keep and transport is not None and not self._poisoned and not transport.get_write_buffer_size():
+        unsent = transport is not None and transport.get_write_buffer_size() > 0
+        if self._keep and transport is not None and not (self._poisoned or unsent):
             self.served += 1
             if self._bodiless:
                 self._parser = httptools.HttpResponseParser(self)
@@ -286,16 +287,11 @@ class Connection(asyncio.Protocol):
             self._alarm.within(KEPT)
             self._pool.release(self)
         else:
-            self._end(unsent=transport is not None and transport.get_write_buffer_size() > 0)
+            if self._poisoned:
+                self._pool.poisoned()
+            # What the upstream has not read by its answer it may never read: waiting for that would hold the place forever.
+            (self.abort if unsent else self.close)()
         owner.told()
-
-    def _end(self, *, unsent: bool) -> None:
-        """The connection may not serve another exchange."""
-        if self._poisoned:
-            self._pool.poisoned()
-        # What the upstream has not read by its answer it may never read: waiting for that would hold the place forever.
-        end = self.abort if unsent else self.close
-        end()
 
     def _leave(self) -> None:
         self._stop_upload()
@@ -328,5 +324,7 @@ class Connection(asyncio.Protocol):
     def _ring(self) -> None:
         if self._owner is None:
             self.close()
+        elif self._reply is not None:
+            self.fail(UpstreamTimeout("the upstream took too long to go on"))
         else:
-            self.fail(UpstreamTimeout(f"the upstream took too long to {'answer' if self._reply is None else 'go on'}"))
+            self.fail(UpstreamTimeout("the upstream took too long to answer"))

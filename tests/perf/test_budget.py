@@ -25,6 +25,8 @@ CALLS = {"repeated": 80, "varied": 112}
 event loop's own (none with uvloop, which serves) left out. Repeated: each request and each answer's head as the one before, as of
 whoever polls. Varied: each request for something else, each answer with fields of its own."""
 REQUESTS = 64
+FIRST = 8
+"""Requests that are not counted: what is concluded once is concluded then."""
 ANSWER = b'HTTP/1.1 200 OK\r\nServer: x\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
 POLICY = """
 apiVersion: gateway/v1
@@ -107,7 +109,7 @@ async def test_the_straight_path_keeps_its_budget_of_calls(tmp_path: Path, kind:
 async def count(address: tuple[str, int], token: str, *, varied: bool) -> Counter[str]:
     """Calls by function while a client on another thread sends its requests."""
     fields = f"Host: gw.test\r\nUser-Agent: t\r\nAccept: */*\r\nAuthorization: Bearer {token}\r\n\r\n"
-    things = range(8 + REQUESTS) if varied else [17] * (8 + REQUESTS)
+    things = range(FIRST + REQUESTS) if varied else [17] * (FIRST + REQUESTS)
     requests = [f"GET /api/v1/things/{thing} HTTP/1.1\r\n{fields}".encode() for thing in things]
     counted: Counter[str] = Counter()
 
@@ -116,10 +118,10 @@ async def count(address: tuple[str, int], token: str, *, varied: bool) -> Counte
             counted[f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}"] += 1
 
     with socket.create_connection(address) as connection:
-        await asyncio.to_thread(ask, connection, requests[:8])
+        await asyncio.to_thread(ask, connection, requests[:FIRST])
         sys.setprofile(profile)
         try:
-            await asyncio.to_thread(ask, connection, requests[8:])
+            await asyncio.to_thread(ask, connection, requests[FIRST:])
         finally:
             sys.setprofile(None)
     return counted

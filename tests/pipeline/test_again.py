@@ -50,7 +50,7 @@ def constant(event: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("target", "status"),
-    [("/things/a?x=1", 200), ("/public/a", 200), ("/things/%41;b", 400), ("/nowhere", 404), ("/admin/../x", 400), ("*", 400)],
+    [("/things/a?x=1", 200), ("/public/a", 200), ("/things/%41;b", 400), ("/nowhere", 404), ("/admin/../x", 400)],
 )
 @pytest.mark.parametrize("presented", ["good", "bad", None])
 async def test_it_is_answered_and_written_down_as_it_was_before(
@@ -63,8 +63,6 @@ async def test_it_is_answered_and_written_down_as_it_was_before(
         for _ in range(4):
             replies.append(await client.ask(data))
             assert (await client.ask(between)).status == 200
-            if replies[-1].get("connection") == "close":
-                break
         expected = 401 if target.startswith("/things/") and presented != "good" and status == 200 else status
         assert {reply.status for reply in replies} == {expected}
         assert all(lasting(reply) == lasting(replies[0]) for reply in replies)
@@ -99,3 +97,18 @@ async def test_each_of_them_is_counted(tmp_path: Path) -> None:
         assert [event["status"] for event in await gateway.requests()] == [200, 200, 200, 429, 429]
         metrics = gateway.process.telemetry.metrics.render().decode()
         assert 'gateway_ratelimit_decisions_total{policy="few",outcome="allowed"} 3' in metrics
+
+
+async def test_one_that_the_trail_has_no_room_for_is_refused_as_if_it_had_not_come_before(tmp_path: Path) -> None:
+    route = {"name": "open.public", "match": {"path": "/public/**"}, "upstream": "plain", "anonymous": True, "cors": "app"}
+    origins = {"app": {"origins": ["https://app.example"]}}
+    async with house(tmp_path, cors=origins, routes=[route]) as gateway, line(gateway) as client:
+        data = request_bytes("/public/a", headers={"Origin": "https://app.example"})
+        assert [(await client.ask(data)).status for _ in range(2)] == [200, 200]
+        gateway.process.trail._full = True
+        again, new = await client.ask(data), await gateway.raw(data)
+        assert again.status == 503
+        assert again.json()["type"].endswith("audit-full")
+        assert lasting(again) == lasting(new)
+        gateway.process.trail._full = False
+        assert (await client.ask(data)).status == 200

@@ -1,10 +1,13 @@
 """Writes of one turn: together, in order, each once, and never for longer than the turn."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import cast
+from weakref import ref
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +52,7 @@ class Office:
 
     def __init__(self, outlets: int = 3, busy: int = 2) -> None:
         self.loop, self.log = Loop(), cast("list[tuple[int, bytes]]", [])
-        self.outbox = Outbox(self.loop.call_soon)
+        self.outbox = Outbox(self.loop)
         self.outbox.busy = busy
         self.pipes = [Pipe(self.log, number) for number in range(outlets)]
         self.outlets = [Outlet(pipe, self.outbox) for pipe in self.pipes]
@@ -131,3 +134,13 @@ async def test_a_loop_has_one_outbox() -> None:
     loop = asyncio.get_running_loop()
     assert outbox_of(loop) is outbox_of(loop)
     assert outbox_of(loop).busy == 0
+
+
+def test_an_outbox_ends_with_its_loop() -> None:
+    for make in (asyncio.new_event_loop, uvloop.new_event_loop):
+        loop = make()
+        outbox = ref(outbox_of(loop))
+        loop.close()
+        del loop
+        gc.collect()
+        assert outbox() is None
