@@ -152,7 +152,9 @@ class Answer:
         noted = None if response.memo is None else response.memo.get(shape)
         if noted is None or noted[0] != values:
             noted = values, template.passed(values)
-            if response.memo is not None and len(response.memo) < MOST_NOTED:
+            if response.memo is not None:
+                if len(response.memo) >= MOST_NOTED:
+                    response.memo.clear()
                 response.memo[shape] = noted
         return [status, noted[1], ours, *response.lines, CRLF]
 

@@ -48,8 +48,6 @@ class GatewayProtocol(HttpToolsProtocol):
         self._peer = peer
         self._crowded = crowded
         self._limits = bound.listener.limits
-        self._origin: Origin
-        self._wire: Wire
         self._phase = HEAD
         self._deadline = NEVER
         self._waiting = b""
@@ -132,6 +130,9 @@ class GatewayProtocol(HttpToolsProtocol):
                 self._drop(len(data))
                 return
         self._start()
+
+    def eof_received(self) -> None:
+        self._wire.flush()  # the transport closes next, and what waits is an answer
 
     def pause_writing(self) -> None:
         self._wire.full(self.loop.time())
@@ -328,12 +329,11 @@ class GatewayProtocol(HttpToolsProtocol):
         end(self.loop.time())
 
     def _drop(self, size: int) -> None:
-        if self._wire.discard(size):
-            return
-        if self.run is None:
-            self._wire.close(self.loop.time())
-        else:
-            self._wire.pause()
+        if not self._wire.discard(size):
+            if self.run is None:
+                self._wire.close(self.loop.time())
+            else:
+                self._wire.pause()
 
     def _expired(self, now: float) -> None:
         self._deadline = NEVER

@@ -15,6 +15,8 @@ from gateway.server.origin import Origin
 PLAIN_TARGET: Final = re.compile(rb"/[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*")
 MOST_TARGETS: Final = 8
 """Requests a connection remembers."""
+LONGEST_TARGET: Final = 256
+"""Bytes of a target that is remembered: what becomes of it takes many times as much."""
 LINE_END: Final = b" HTTP/1.1\r\n"
 
 
@@ -47,7 +49,9 @@ class Repeat:
         came = self._came
         inbound = came.get(target)
         if inbound is None and PLAIN_TARGET.fullmatch(target):
-            if len(came) >= MOST_TARGETS:
-                came.clear()
-            inbound = came[target] = origin.inbound(self._method, target, "1.1", self._headers, NO_BODY, None, self._memo)
+            inbound = origin.inbound(self._method, target, "1.1", self._headers, NO_BODY, None, self._memo)
+            if len(target) <= LONGEST_TARGET:
+                if len(came) >= MOST_TARGETS:
+                    came.clear()
+                came[target] = inbound
         return inbound

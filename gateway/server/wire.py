@@ -32,6 +32,7 @@ class Wire:
         "_patience",
         "_stall",
         "_transport",
+        "flush",
         "is_full",
         "is_paused",
         "send",
@@ -42,6 +43,7 @@ class Wire:
         self._transport = transport
         self._bound = bound
         self._outlet = Outlet(transport, bound.outbox)
+        self.flush = self._outlet.flush
         self.send = self._outlet.send
         self.send_soon = self._outlet.send_soon
         self._flow = FlowControl(transport)

@@ -17,8 +17,9 @@ REWRITTEN: Final = frozenset({b"domain", b"secure", b"httponly", b"samesite"})
 MASK: Final = b"REDACTED"
 FRAMING: Final = b"content-length"
 
-Noted = tuple[tuple[bytes, ...], Shape, Values]
-"""What is left of a head, where these secrets must not be found in it."""
+Noted = tuple[int, Shape, Values]
+"""What is left of a head, where the secrets of this hash must not be found in it. Python's hash of bytes is keyed (PEP 456); the
+secrets themselves would live on here after they were withdrawn."""
 
 
 class ResponseFields:
@@ -43,7 +44,8 @@ class ResponseFields:
         """Leave the response with the fields that are for the client."""
         memo = response.memo
         noted: Noted | None = None if memo is None else memo.get(self)
-        if noted is not None and noted[0] == outbound.secrets:
+        secrets = hash(outbound.secrets)
+        if noted is not None and noted[0] == secrets:
             _, response.shape, response.values = noted
             return
         shape, values = response.shape, response.values
@@ -57,8 +59,10 @@ class ResponseFields:
         if outbound.secrets:
             values = scrubbed(shape, values, outbound.secrets)
         response.shape, response.values = shape, values
-        if memo is not None and len(memo) < MOST_NOTED:
-            memo[self] = outbound.secrets, shape, values
+        if memo is not None:
+            if len(memo) >= MOST_NOTED:
+                memo.clear()
+            memo[self] = secrets, shape, values
 
     def _filtered(self, status: int, fields: list[Field], outbound: Outbound) -> list[Field]:
         named = connection_options(fields)

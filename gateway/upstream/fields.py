@@ -78,9 +78,9 @@ class RequestFields:
             if memo is not None and len(memo) < MOST_NOTED:
                 memo[self] = told
         if told.request is not request:
-            told.target = self._target(request)
-            told.start = start_lines(request.method, told.target, told.authority)
-            told.request = request
+            target = self._target(request)
+            told.start = start_lines(request.method, target, told.authority)
+            told.target, told.request = target, request
         made = Outbound(request.method, told.target, [*told.cookies], request.body, request)
         made.authority = told.authority
         made.start = told.start

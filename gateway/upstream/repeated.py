@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gateway.core.message import Response
 from gateway.core.shape import MOST, Shape, Values, remember
+from gateway.upstream.head import BODILESS
 
 BLANK_LINE: Final = b"\r\n\r\n"
 LONGEST: Final = 2048
@@ -66,6 +67,8 @@ class Replies:
         """Keep the head of an answer that llhttp found whole and without fault in `data`, and nothing behind it."""
         end = data.find(BLANK_LINE) + 4
         names = reply.shape.names
+        if reply.status in BODILESS:
+            return  # a length says nothing here, and llhttp skips empty lines where it expects the next answer
         if self._resting or end > LONGEST or b"content-length" not in reply.shape.present or b"set-cookie" in reply.shape.present:
             return
         length = reply.values[names.index(b"content-length")]

@@ -37,6 +37,7 @@ LINES = [
     b"Etag: 1",
 ]
 STARTS = [
+    b"HTTP/1.1 304 Not Modified",
     b"HTTP/1.1 200 OK",
     b"HTTP/1.0 200 OK",
     b"HTTP/1.1 204 No Content",
@@ -115,8 +116,9 @@ async def test_llhttp_is_not_asked_twice() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: " + b"x" * LONGEST + b"\r\n\r\nok",
         b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n\r\n\r\n",
     ],
-    ids=["cookie", "last answer", "bound to the connection", "chunked", "long", "bodiless"],
+    ids=["cookie", "last answer", "bound to the connection", "chunked", "long", "bodiless", "bodiless, with empty lines behind"],
 )
 async def test_heads_that_are_not_kept(answer: bytes) -> None:
     replies = Replies()
@@ -157,3 +159,14 @@ def test_a_secret_is_scrubbed_from_a_head_that_was_harmless_with_another_secret(
             asked.secrets = secrets
             fields.complete(response, asked)
             assert response.headers == [(b"x-echo", told)]
+
+
+def test_a_note_does_not_keep_the_secret_it_was_made_for() -> None:
+    fields = ResponseFields(
+        [parse_target("https://up.example")], drop_cookies=True, reserved_cookies=frozenset(), preserve_host=False
+    )
+    response, asked = Response.passed(200, *split([(b"etag", b"1")])), outbound()
+    response.memo, asked.secrets = {}, (b"canary-secret",)
+    fields.complete(response, asked)
+    assert response.memo
+    assert "canary-secret" not in repr(response.memo)

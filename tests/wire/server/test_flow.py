@@ -2,14 +2,20 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from gateway.core.errors import GatewayError
 from gateway.core.message import Inbound, Response
 from gateway.core.ports import Writer
+from gateway.server.tls import ServerTls
+from tests.pki import Pki
 from tests.rawhttp import FOLLOWER, Echo, limits, scripted, serving
+from tests.wire.server.test_tls import client_context
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PIECE = b"x" * 65536
@@ -193,3 +199,49 @@ async def test_many_connections_each_get_their_own_answers() -> None:
                 assert (await client.answer()).body == b"POST /%d %d\n" % (number, turn)
 
         await asyncio.gather(*(talk(number) for number in range(50)))
+
+
+def last_words(port: int, context: ssl.SSLContext) -> bytes:
+    """Send a request and close_notify in one segment; what comes back."""
+    received, to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(received, to_send, server_hostname="localhost")
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        while True:
+            with suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                break
+            connection.sendall(to_send.read())
+            received.write(connection.recv(65536))
+        connection.sendall(to_send.read())
+        tls.write(b"GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with suppress(ssl.SSLWantReadError):
+            tls.unwrap()
+        connection.sendall(to_send.read())
+        with suppress(ConnectionError):
+            while data := connection.recv(65536):
+                received.write(data)
+        with suppress(ssl.SSLError):
+            while data := tls.read(65536):
+                answer += data
+    return answer
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_who_asks_and_leaves_in_one_breath_is_answered(tmp_path: Path, others: int) -> None:
+    """While others are served too, the answer waits for the end of the turn; the connection ends before that."""
+    release = asyncio.Event()
+
+    async def answer(inbound: Inbound, writer: Writer) -> None:
+        if inbound.target == b"/slow":
+            await release.wait()
+        writer.whole(Response(200, [], b"hello"))
+
+    pki = Pki(tmp_path)
+    async with serving(scripted(answer), tls=ServerTls(pki.model())) as gate:
+        for _ in range(others):
+            other = await gate.connect(ssl=client_context(pki), server_hostname="localhost")
+            await other.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await asyncio.sleep(0.05)
+        assert b"hello" in await asyncio.to_thread(last_words, gate.port, client_context(pki))
+        release.set()

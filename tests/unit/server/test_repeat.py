@@ -1,0 +1,50 @@
+"""What a connection remembers of its requests is little."""
+
+from typing import Any, cast
+
+from gateway.core.message import Inbound
+from gateway.server.origin import Origin
+from gateway.server.repeat import LONGEST_TARGET, MOST_TARGETS, Repeat
+from tests.rawhttp import limits
+
+END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Peer:
+    """Makes requests as Origin does."""
+
+    def inbound(self, method: str, target: bytes, version: str, headers: Any, *more: Any) -> Inbound:
+        return Inbound(method, target, version, headers, "192.0.2.1", "main")
+
+
+def repeat() -> tuple[Repeat, Any]:
+    bounds = limits()
+    made = Repeat(b"GET /" + END, "GET", [(b"host", b"a")], bounds)
+
+    def ask(target: bytes) -> Inbound | None:
+        return made.inbound(b"GET " + target + END, bounds, cast("Origin", Peer()))
+
+    return made, ask
+
+
+def test_the_same_request_is_the_same_object_and_another_is_not() -> None:
+    _, ask = repeat()
+    assert ask(b"/a") is ask(b"/a")
+    assert ask(b"/b") is not ask(b"/a")
+    assert ask(b"/b").target == b"/b"
+
+
+def test_few_requests_are_remembered_and_only_short_ones() -> None:
+    """What is made of a target takes many times as much, and nobody has said yet who is asking."""
+    made, ask = repeat()
+    long = b"/" + b"a/" * (LONGEST_TARGET // 2)
+    assert ask(long) is not ask(long)
+    assert made._came == {}
+    for number in range(3 * MOST_TARGETS):
+        assert ask(b"/%d" % number).target == b"/%d" % number
+        assert len(made._came) <= MOST_TARGETS
+
+
+def test_what_llhttp_would_read_otherwise_is_left_to_it() -> None:
+    _, ask = repeat()
+    assert [ask(target) for target in (b"/a b", b"/a\x7f", b"/\xff", b"/a#b", b'/"')] == [None] * 5
