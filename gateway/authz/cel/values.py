@@ -4,6 +4,7 @@ import re
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -70,18 +71,26 @@ class Network:
     def contains(self, address: str) -> bool:
         """Whether the address lies in the network; never for the other family. Raises EvaluationError for what is no address."""
         try:
-            packed = socket.inet_pton(IPV6 if ":" in address else IPV4, address)
+            octets = packed(address)
         except (OSError, ValueError, TypeError) as error:
             raise EvaluationError("not an IP address") from error
-        if len(packed) == 16 and packed.startswith(MAPPED):
-            packed = packed[12:]
-        return len(packed) == len(self._first) and self._first <= packed <= self._last
+        return self._first <= octets <= self._last and len(octets) == len(self._first)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and (self._first, self._last) == (other._first, other._last)
 
     def __hash__(self) -> int:
         return hash((self._first, self._last))
+
+
+@lru_cache(maxsize=1024)
+def packed(address: str) -> bytes:
+    """The octets of an address, of an IPv4-mapped one those of the IPv4 address inside. Raises OSError, ValueError, TypeError.
+
+    Remembered, since all rules of a request ask about the same few addresses.
+    """
+    octets = socket.inet_pton(IPV6 if ":" in address else IPV4, address)
+    return octets[12:] if octets.startswith(MAPPED) else octets
 
 
 def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
