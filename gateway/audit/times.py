@@ -26,5 +26,5 @@ class Stamp:
 
 
 def milliseconds(micro: int) -> str:
-    """Microseconds as JSON writes their thousandth part: a fraction of integers costs a tenth of a float's shortest form."""
+    """Microseconds as JSON writes their thousandth part, without a float, whose shortest form has to be searched for."""
     return f"{micro // 1000}{THOUSANDTHS[micro % 1000]}"

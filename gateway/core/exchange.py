@@ -18,11 +18,10 @@ class Exchange:
     `started` is monotonic seconds, `time` Unix seconds. `status` is None when the client left before an answer.
     `trace_id` is 32 hex digits or "", `span_id` 16: the span an upstream sees as its parent; `sampled` whether spans are
     recorded; `span` is telemetry's own. `policies` are the limits it counted against, by name, `allowances` what is left of them.
-    `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from
-    then to the upstream's headers, `upstream_target` is what was asked for, before a credential was added. `detail` explains
-    a refusal to the audit trail. `source` tells who made the status: "gateway" or "upstream". `error` is set when the exchange
-    broke after the answer began. `memo`, where this very request came before by this way in, is what observers concluded from it
-    then, each under itself as key.
+    `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from then to the upstream's headers,
+    `upstream_target` is what was asked for, before a credential was added. `detail` explains a refusal to the audit trail.
+    `source` tells who made the status: "gateway" or "upstream". `error` is set when the exchange broke after the answer began.
+    `memo`, where this very request came before by this way in, is what observers concluded from it then, each under itself.
     """
 
     __slots__ = (

@@ -1,6 +1,8 @@
 """Who may end a connection: only the exchange that runs on it now."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -53,11 +55,26 @@ class Owner:
         self.poisonings += 1
 
 
-async def test_one_who_gives_up_late_does_not_end_somebody_elses_exchange() -> None:
-    pool, wire = Owner(), Wire()
-    lane = cast("Any", SimpleNamespace(replies=Replies()))
+def connected(pool: Owner, wire: Wire, replies: Replies) -> Connection:
+    """A connection of a target that answered with `replies` before."""
+    lane = cast("Any", SimpleNamespace(replies=replies))
     connection = Connection(pool, asyncio.get_running_loop(), lane, "127.0.0.1", "127.0.0.1:1")
     connection.connection_made(wire)
+    return connection
+
+
+@contextmanager
+def crowded() -> Iterator[None]:
+    """Other requests are in flight, so that writes wait for the end of the turn."""
+    outbox = outbox_of(asyncio.get_running_loop())
+    outbox.busy = 2
+    yield
+    outbox.busy = 0
+
+
+async def test_one_who_gives_up_late_does_not_end_somebody_elses_exchange() -> None:
+    pool, wire = Owner(), Wire()
+    connection = connected(pool, wire, Replies())
     first = connection.begin(b"one", bodiless=False, response=30, idle=30)
     connection.data_received(OK)
     assert (first.result().body, pool.released) == (b"ok", [connection])
@@ -72,29 +89,19 @@ async def test_one_who_gives_up_late_does_not_end_somebody_elses_exchange() -> N
 async def test_an_answer_that_comes_before_its_request_is_out_reaches_nobody() -> None:
     """While a request waits for the end of the turn, what arrives cannot be its answer: response queue poisoning, seen for sure."""
     pool, wire = Owner(), Wire()
-    loop = asyncio.get_running_loop()
-    connection = Connection(pool, loop, cast("Any", SimpleNamespace(replies=Replies())), "127.0.0.1", "127.0.0.1:1")
-    connection.connection_made(wire)
-    outbox_of(loop).busy = 2
-    try:
+    connection = connected(pool, wire, Replies())
+    with crowded():
         owner = connection.begin(b"asked", bodiless=False, response=30, idle=30)
         connection.data_received(OK)
         await asyncio.sleep(0)
-    finally:
-        outbox_of(loop).busy = 0
     assert isinstance(owner.exception(), UpstreamUnreachable)
     assert (wire.sent, wire.aborted, pool.released, connection.seen) == ([], True, [], 0)
 
 
 async def test_who_gives_up_before_his_request_is_out_has_asked_nothing() -> None:
     pool, wire = Owner(), Wire()
-    loop = asyncio.get_running_loop()
-    connection = Connection(pool, loop, cast("Any", SimpleNamespace(replies=Replies())), "127.0.0.1", "127.0.0.1:1")
-    connection.connection_made(wire)
-    outbox_of(loop).busy = 2
-    try:
+    connection = connected(pool, wire, Replies())
+    with crowded():
         connection.disown(connection.begin(b"asked", bodiless=False, response=30, idle=30))
         await asyncio.sleep(0)
-    finally:
-        outbox_of(loop).busy = 0
     assert (wire.sent, wire.aborted) == ([], True)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -13,11 +12,10 @@ from gateway.core.errors import GatewayError
 from gateway.core.message import Field, Response
 from gateway.core.shape import MOST, split
 from gateway.upstream.answer import ResponseFields
-from gateway.upstream.connection import Connection
 from gateway.upstream.repeated import LONGEST, MISSES, REST, Replies
 from gateway.upstream.target import parse_target
 from tests.scripted import outbound
-from tests.unit.upstream.test_connection import Owner, Wire
+from tests.unit.upstream.test_connection import Owner, Wire, connected
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nEtag: 1\r\n\r\nok"
 LINES = [
@@ -63,9 +61,7 @@ class Heard:
 
     def of(self, pieces: Sequence[bytes], *, bodiless: bool = False) -> tuple[object, ...]:
         pool, wire = Owner(), Wire()
-        lane = cast("Any", SimpleNamespace(replies=self._replies))
-        connection = Connection(pool, asyncio.get_running_loop(), lane, "127.0.0.1", "127.0.0.1:1")
-        connection.connection_made(wire)
+        connection = connected(pool, wire, self._replies)
         owner = connection.begin(b"asked", 30, 30, bodiless)
         for piece in pieces:
             if not wire.is_closing():
