@@ -110,7 +110,7 @@ define apt
 endef
 
 $(DONE)/apt-test:
-	$(call apt,redis-server)
+	$(call apt,redis-server haproxy)
 
 $(DONE)/apt-bench:
 	$(call apt,nginx wrk)

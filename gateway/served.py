@@ -49,6 +49,7 @@ class Served:
             tls=tls,
             allow_from=peers(listen, tls is not None or name.endswith(REDIRECT)),
             deny_from=listen.deny_from,
+            proxies=None if listen.proxy_protocol is None else listen.proxy_protocol.from_,
         )
 
     def _admin(self, loaded: Loaded, settings: Settings) -> Listener:
@@ -72,8 +73,11 @@ def place(settings: Settings, listener: str) -> tuple[str, ...]:
 
 
 def peers(listen: Listen, protected: bool) -> Sequence[Network] | None:
-    """Who may connect. To plaintext beyond this machine only the proxies it trusts may (CONTRACT 2, `tls`)."""
-    if protected or parse_address(listen.address).is_local:
+    """Who is let in. Plaintext beyond this machine is for the proxies it trusts only (CONTRACT 2, `tls`).
+
+    Where load balancers speak first nobody else may connect, and who is let in are their clients.
+    """
+    if protected or listen.proxy_protocol is not None or parse_address(listen.address).is_local:
         return listen.allow_from
     if listen.allow_from is None:
         return listen.trusted_proxies

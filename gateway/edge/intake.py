@@ -40,11 +40,12 @@ class Intake:
     def __init__(self, name: str, listen: Listen) -> None:
         self._name = name
         self._trusted = peer.Networks(listen.trusted_proxies)
-        self._trusting = bool(listen.trusted_proxies) or listen.address.startswith("unix:")
+        # Behind a load balancer that only passes bytes on, what comes over a unix socket are strangers' words.
+        self._unix = listen.address.startswith("unix:") and listen.proxy_protocol is None
+        self._trusting = bool(listen.trusted_proxies) or self._unix
         self._client_by = CLIENT_BY.get(listen.client_address)
         self._family = FAMILY.get(listen.client_address, frozenset())
         self._certificate_by = CERTIFICATE_BY.get(listen.client_certificate)
-        self._unix = listen.address.startswith("unix:")
         self._body_limit = listen.limits.body
         self._binds_name = listen.tls is not None and listen.tls.client_auth != "none"
         self._hosts = (

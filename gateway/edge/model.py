@@ -18,6 +18,12 @@ class Tls(Model):
     client_crl: FilePath | None = None
 
 
+class ProxyProtocol(Model):
+    """Load balancers that say in a PROXY header, before anything else, for whom they connect. Nobody else may connect."""
+
+    from_: Annotated[list[Network], Field(alias="from")] = []
+
+
 class ListenerLimits(Model):
     """Bounds on what one client may send."""
 
@@ -46,6 +52,7 @@ class Listen(Model):
     deny_from: list[Network] = []
     tls: Tls | None = None
     redirect_http: str | None = None
+    proxy_protocol: ProxyProtocol | None = None
     trusted_proxies: list[Network] = []
     client_address: Literal["none", "x-forwarded-for", "forwarded"] = "none"
     client_certificate: Literal["none", "client-cert", "xfcc"] = "none"

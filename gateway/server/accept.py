@@ -9,6 +9,7 @@ from typing import Final
 from gateway.core.ports import Metrics
 from gateway.server.connect import connector
 from gateway.server.listener import Bound, Connection, Listener, peer_of
+from gateway.server.proxied import ProxyHeaderError, conveyed
 from gateway.server.sockets import bound_address, close, listen
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,12 @@ class Acceptor:
         tls = listener.tls
         trust = None if tls is None else tls.trust
         try:
+            if listener.proxies is not None:
+                peer = await conveyed(self._loop, sock, listener.limits.header_timeout) or peer
+                # Lists that a reload changed meanwhile have not judged whoever sent this header.
+                if not (listener.serves(peer) and self.bound.listener.trusts_like(listener)):
+                    self._refuse(sock, "address")
+                    return
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: self._connect(peer, crowded),
                 sock,
@@ -139,6 +146,8 @@ class Acceptor:
         except asyncio.CancelledError:
             sock.close()
             raise
+        except ProxyHeaderError:
+            self._refuse(sock, "proxy-header")
         except OSError as error:
             sock.close()
             self.bound.metrics.count("gateway.tls.handshakes.failed", 1, listener=listener.name, reason=reason_of(error))

@@ -43,6 +43,7 @@ class Listener:
     """One address and what is served there. `app` is the data path, or an ASGI application for operators.
 
     `address` is `host:port`, `[::1]:port` or `unix:/path`. `allow_from` None admits everybody that `deny_from` does not name.
+    `proxies`, where it is not None, are the only peers: each begins with a PROXY header, and whom it names the lists judge.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Listener:
     tls: ServerTls | None = None
     allow_from: Sequence[Network] | None = None
     deny_from: Sequence[Network] = ()
+    proxies: Sequence[Network] | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -60,17 +62,21 @@ class Listener:
 
     def admits(self, peer: str) -> bool:
         """Whether a peer may connect, before it has said anything. A unix socket's file mode is its list."""
-        if peer == LOCAL or (self.allow_from is None and not self.deny_from):
+        if self.proxies is None:
+            return self.serves(peer)
+        return peer == LOCAL or is_in(ipaddress.ip_address(peer), self.proxies)
+
+    def serves(self, client: str) -> bool:
+        """Whether the lists let a client in: the peer, or whom a load balancer connects for."""
+        if client == LOCAL or (self.allow_from is None and not self.deny_from):
             return True
-        address = ipaddress.ip_address(peer)
-        if any(address in network for network in self.deny_from):
-            return False
-        return self.allow_from is None or any(address in network for network in self.allow_from)
+        address = ipaddress.ip_address(client)
+        return not is_in(address, self.deny_from) and (self.allow_from is None or is_in(address, self.allow_from))
 
     def trusts_like(self, other: "Listener") -> bool:
         """Whether both let the same peers in, so that a connection made to one may go on under the other."""
-        mine = (self.allow_from, self.deny_from, self.tls and self.tls.trust)
-        return mine == (other.allow_from, other.deny_from, other.tls and other.tls.trust)
+        mine = (self.allow_from, self.deny_from, self.proxies, self.tls and self.tls.trust)
+        return mine == (other.allow_from, other.deny_from, other.proxies, other.tls and other.tls.trust)
 
 
 class Connection(Protocol):
@@ -146,6 +152,11 @@ class Bound:
         """Every connection ends when its request in flight is answered."""
         for connection in list(self.connections):
             connection.shutdown()
+
+
+def is_in(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: Sequence[Network]) -> bool:
+    """Whether one of the networks holds an address."""
+    return any(address in network for network in networks)
 
 
 def peer_of(address: Any) -> str:

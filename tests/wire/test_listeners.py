@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from gateway.cli.check import unusable
-from tests.house import ROLES, UPSTREAM_TOKEN, House, config, house
+from tests.house import ROLES, UPSTREAM_TOKEN, House, config, house, request_bytes
 from tests.pki import Pki
 
 MTLS_ROLES = ROLES.replace("bindings: [", "bindings: [{role: member, subjects: ['mtls:client.example']}, ")
@@ -197,3 +197,19 @@ async def test_a_handshake_held_open_over_a_revocation_leads_nowhere(tmp_path: P
             await asyncio.wait_for(reader.read(), 10)
         writer.close()
         assert gateway.upstream.seen == []
+
+
+async def test_plaintext_beyond_this_machine_is_for_the_clients_of_a_load_balancer(tmp_path: Path) -> None:
+    listen = {
+        "address": "0.0.0.0:0",
+        "proxy_protocol": {"from": ["127.0.0.0/8"]},
+        "deny_from": ["192.0.2.0/24"],
+        "hosts": ["gw.test"],
+    }
+    async with house(tmp_path, listen=listen) as home:
+        named, denied = (f"PROXY TCP4 {client} 203.0.113.1 1 80\r\n".encode() for client in ("198.51.100.7", "192.0.2.1"))
+        assert (await home.raw(named + request_bytes("/public/a"))).status == 200
+        for header in (denied, b""):
+            with pytest.raises(ConnectionError):
+                await home.raw(header + request_bytes("/public/a"))
+        assert [event["client"] for event in await home.requests()] == ["198.51.100.7"]

@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.config.address import Address, parse_address
 from gateway.config.document import Steps
+from gateway.config.values import Network
 from gateway.core.errors import Problem
 from gateway.edge.model import Listen
 from gateway.settings.model import ONLY_LISTENER, Admin
@@ -46,15 +47,17 @@ def _listener(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
         yield draft.error((*path, "address"), str(error))
         return
     yield from _reach(draft, path, listen, address)
+    yield from _balancers(draft, path, listen, address)
     yield from _proxies(draft, path, listen, address)
 
 
 def _reach(draft: Draft, path: Steps, listen: Listen, address: Address) -> Iterator[Problem]:
-    if not address.is_local and listen.tls is None and not listen.trusted_proxies:
+    named = listen.trusted_proxies or listen.proxy_protocol is not None
+    if not address.is_local and listen.tls is None and not named:
         yield draft.error(
             (*path, "address"),
             "plaintext on an address that is not loopback",
-            "add `tls`, or name the proxy in front in `trusted_proxies`",
+            "add `tls`, or name the proxy in front in `trusted_proxies` or `proxy_protocol`",
         )
     if not address.is_local and listen.hosts == "any":
         yield draft.warning((*path, "address"), "any Host is accepted off loopback", "list the names in `hosts`")
@@ -64,13 +67,27 @@ def _reach(draft: Draft, path: Steps, listen: Listen, address: Address) -> Itera
         yield draft.error((*path, "redirect_http"), "a redirect to https needs `tls`")
 
 
-def _proxies(draft: Draft, path: Steps, listen: Listen, address: Address) -> Iterator[Problem]:
-    trusted = bool(listen.trusted_proxies) or address.is_unix
-    for number, network in enumerate(listen.trusted_proxies):
+def _balancers(draft: Draft, path: Steps, listen: Listen, address: Address) -> Iterator[Problem]:
+    if listen.proxy_protocol is None:
+        return
+    at = (*path, "proxy_protocol", "from")
+    if not (listen.proxy_protocol.from_ or address.is_unix):
+        yield draft.error(at, "nobody may connect: no load balancer is named", "name its own addresses")
+    yield from _networks(draft, at, listen.proxy_protocol.from_)
+
+
+def _networks(draft: Draft, path: Steps, networks: list[Network]) -> Iterator[Problem]:
+    for number, network in enumerate(networks):
         if network.prefixlen == 0:
-            yield draft.error((*path, "trusted_proxies", number), "trusts everybody", "name the proxy's own addresses")
+            yield draft.error((*path, number), "trusts everybody", "name the proxy's own addresses")
         elif network.prefixlen < WIDE[network.version]:
-            yield draft.warning((*path, "trusted_proxies", number), "trusts a very wide network")
+            yield draft.warning((*path, number), "trusts a very wide network")
+
+
+def _proxies(draft: Draft, path: Steps, listen: Listen, address: Address) -> Iterator[Problem]:
+    on_unix = address.is_unix and listen.proxy_protocol is None
+    trusted = bool(listen.trusted_proxies) or on_unix
+    yield from _networks(draft, (*path, "trusted_proxies"), listen.trusted_proxies)
     if listen.client_address != "none" and not trusted:
         yield draft.error((*path, "client_address"), "is believed from nobody: `trusted_proxies` is empty")
     if listen.trusted_proxies and listen.client_address == "none":
@@ -80,7 +97,7 @@ def _proxies(draft: Draft, path: Steps, listen: Listen, address: Address) -> Ite
     if not trusted:
         yield draft.error((*path, "client_certificate"), "is believed from nobody: `trusted_proxies` is empty")
     mutual = listen.tls is not None and listen.tls.client_auth == "require"
-    if not mutual and not address.is_unix:
+    if not mutual and not on_unix:
         hint = "set `tls.client_auth: require`, or listen on a unix socket"
         yield draft.error((*path, "client_certificate"), "needs a proxy that proves who it is", hint)
 

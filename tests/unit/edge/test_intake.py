@@ -261,3 +261,14 @@ def test_with_client_certificates_host_must_be_the_name_the_connection_was_made_
     tls = {"certificate": "a", "key": {"file": "b"}, "client_ca": "c", "client_auth": "require"}
     assert admit(inbound(server_name="API.example.com"), tls=tls).head.host == "api.example.com"
     assert refused(inbound(server_name="other.example.com"), tls=tls).status == 421
+
+
+def test_behind_a_load_balancer_a_unix_socket_is_nobodys_word() -> None:
+    """Who may open the file may say for whom he connects; what that client says in HTTP is a stranger's."""
+    said = [(b"x-forwarded-for", b"192.0.2.1")]
+    keys = {"address": "unix:/x", "client_address": "x-forwarded-for", "trusted_proxies": ["203.0.113.1"]}
+    proxied: dict[str, Any] = {"proxy_protocol": {}} | keys
+    assert admit(inbound(peer="", headers=said), **keys).head.client == "192.0.2.1"
+    assert admit(inbound(peer="", headers=said), **proxied).head.client == ""
+    assert admit(inbound(peer="198.51.100.9", headers=said), **proxied).head.client == "198.51.100.9"
+    assert admit(inbound(peer="203.0.113.1", headers=said), **proxied).head.client == "192.0.2.1"

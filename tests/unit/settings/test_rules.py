@@ -109,6 +109,29 @@ BROKEN: dict[str, tuple[Any, str]] = {
         listener(trusted_proxies=["::/16"], client_address="forwarded"),
         "warning: listen.trusted_proxies[0]: trusts a very wide network",
     ),
+    "no load balancer": (listener(proxy_protocol={}), "listen.proxy_protocol.from: nobody may connect: no load balancer is named"),
+    "everybody is a load balancer": (
+        listener(proxy_protocol={"from": ["::/0"]}),
+        "listen.proxy_protocol.from[0]: trusts everybody",
+    ),
+    "a wide network of load balancers": (
+        listener(proxy_protocol={"from": ["10.0.0.0/7"]}),
+        "warning: listen.proxy_protocol.from[0]: trusts a very wide network",
+    ),
+    "address believed behind a load balancer on a unix socket": (
+        listener(address="unix:/x", client_address="forwarded", proxy_protocol={}),
+        "listen.client_address: is believed from nobody",
+    ),
+    "certificate believed behind a load balancer on a unix socket": (
+        listener(
+            address="unix:/x",
+            client_address="forwarded",
+            client_certificate="xfcc",
+            proxy_protocol={},
+            trusted_proxies=["10.0.0.1"],
+        ),
+        "listen.client_certificate: needs a proxy that proves who it is",
+    ),
     "address believed from nobody": (listener(client_address="forwarded"), "listen.client_address: is believed from nobody"),
     "proxy that says nothing": (
         listener(trusted_proxies=["10.0.0.1"]),
@@ -348,6 +371,8 @@ FINE: dict[str, Any] = {
     "plaintext behind a proxy": listener(
         address="0.0.0.0:80", hosts=["a"], trusted_proxies=["10.0.0.1"], client_address="forwarded"
     ),
+    "plaintext behind a load balancer": listener(address="0.0.0.0:80", hosts=["a"], proxy_protocol={"from": ["10.0.0.1"]}),
+    "load balancers on a unix socket": listener(address="unix:/x", proxy_protocol={}),
     "TLS off loopback": listener(address="[::]:443", hosts=["*.a.example", "192.0.2.1", "[2001:db8::1]"], tls=TLS),
     "redirect": listener(tls=TLS, redirect_http="127.0.0.1:81"),
     "header believed on a unix socket": listener(address="unix:/x", client_address="x-forwarded-for", client_certificate="xfcc"),
