@@ -13,6 +13,8 @@ DONE := .make
 JOBS ?= auto
 IMAGE ?= latchgate:dev
 UV_VERSION := 0.13.9
+RIVALS := $(patsubst %,$(DONE)/bench/%.done,envoy mitmproxy proxy-py node)
+LONG_RIVALS := $(patsubst %,$(DONE)/bench/%.done,contextforge litellm)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
 # Read by the tests: where the tools live that cannot share our environment.
@@ -20,7 +22,7 @@ export SSLYZE := $(CURDIR)/$(DONE)/sslyze/bin/sslyze
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(DONE)/dev  ## create .venv with everything a developer needs
@@ -48,8 +50,16 @@ arch: $(DONE)/dev  ## import-linter: storeys and lives-in contracts
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(DONE)/apt-bench $(DONE)/dev  ## throughput and memory beside nginx (takes minutes, never gates)
-	$(BIN)/python bench/proxy.py
+bench: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS)  ## the gateway beside other proxies, written to docs (15 minutes, never gates)
+	$(BIN)/python -m bench --write docs/explanation/performance.md
+
+.PHONY: bench-quick
+bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS)  ## the same in three minutes, coarser, printed only
+	$(BIN)/python -m bench --quick
+
+.PHONY: bench-long
+bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS) $(LONG_RIVALS)  ## the same with ContextForge and LiteLLM, which take long to install
+	$(BIN)/python -m bench --long --write docs/explanation/performance.md
 
 .PHONY: image
 image:  ## build the container image
@@ -62,7 +72,8 @@ docs: $(DONE)/dev  ## regenerate the reference pages that come from code
 .PHONY: lock
 lock: $(DONE)/uv/bin/uv  ## resolve all requirements anew and write the lock files
 	UV=$(CURDIR)/$< ./requirements/lock.sh
-	cd tests/external/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
+	for folder in tests/external/node bench/node; do \
+		(cd $$folder && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund); done
 
 .PHONY: clean
 clean:  ## remove everything that can be made again
@@ -113,4 +124,18 @@ $(DONE)/apt-test:
 	$(call apt,redis-server haproxy)
 
 $(DONE)/apt-bench:
-	$(call apt,nginx wrk)
+	$(call apt,nginx wrk redis-server gcc $(if $(wildcard /usr/include/stdio.h),,libc6-dev))
+
+# The rivals of `make bench`, each in an environment of its own. One that cannot be installed is left out of the tables.
+
+$(DONE)/apt-rivals:
+	-$(call apt,haproxy caddy)
+
+$(DONE)/bench/node.done: bench/node/package.json bench/node/package-lock.json
+	@rm -rf $(DONE)/bench/node && mkdir -p $(DONE)/bench/node && cp $^ $(DONE)/bench/node
+	@if (cd $(DONE)/bench/node && npm ci --ignore-scripts --no-audit --no-fund); then touch $@; else echo 'http-proxy is left out' >&2; fi
+
+$(DONE)/bench/%.done: requirements/rivals/%.txt
+	@rm -rf $(DONE)/bench/$* && mkdir -p $(DONE)/bench && $(PYTHON) -m venv $(DONE)/bench/$*
+	@if $(DONE)/bench/$*/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r $<; \
+	then touch $@; else rm -rf $(DONE)/bench/$*; echo '$* is left out' >&2; fi

@@ -13,3 +13,7 @@ compile requirements/build.in --constraint requirements/runtime.txt --output-fil
 compile pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt --output-file requirements/dev.txt --upgrade
 # sslyze holds cryptography below what the gateway needs, so it lives in an environment of its own.
 compile requirements/sslyze.in --output-file requirements/sslyze.txt --upgrade
+# The rivals of `make bench`: programs of their own, never imported.
+for rival in requirements/rivals/*.in; do
+    compile "$rival" --output-file "${rival%.in}.txt" --upgrade
+done

@@ -86,7 +86,10 @@ def test_scripts_are_executable_and_nothing_else_is() -> None:
     assert executable == scripts
 
 
-@pytest.mark.parametrize("name", ["build", "dev", "runtime", "sslyze"])
+RIVALS = [f"rivals/{file.stem}" for file in sorted((ROOT / "requirements" / "rivals").glob("*.txt"))]
+
+
+@pytest.mark.parametrize("name", ["build", "dev", "runtime", "sslyze", *RIVALS])
 def test_lock_files_pin_every_requirement_by_version_and_hash(name: str) -> None:
     content = text(Path(f"requirements/{name}.txt")).replace("\\\n", " ")
     entries = [line for line in content.splitlines() if line.strip()]
@@ -103,8 +106,9 @@ def test_the_development_lock_has_the_same_versions_as_the_runtime_lock() -> Non
     assert versions("runtime") <= versions("dev")
 
 
-def test_the_node_lock_has_hashes_and_no_addresses() -> None:
-    packages = json.loads(text(Path("tests/external/node/package-lock.json")))["packages"]
+@pytest.mark.parametrize("folder", ["tests/external/node", "bench/node"])
+def test_the_node_locks_have_hashes_and_no_addresses(folder: str) -> None:
+    packages = json.loads(text(Path(folder, "package-lock.json")))["packages"]
     installed = {name: package for name, package in packages.items() if name}
     assert installed
     assert all("integrity" in package and "resolved" not in package for package in installed.values())

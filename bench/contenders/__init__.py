@@ -1,0 +1,16 @@
+"""The proxies that are compared, one file each. A rival that is not installed or does not start is said to be so and left out."""
+
+from bench.contenders.caddy import CADDY
+from bench.contenders.contender import Contender
+from bench.contenders.direct import DIRECT
+from bench.contenders.envoy import ENVOY
+from bench.contenders.gateway import GATEWAY
+from bench.contenders.haproxy import HAPROXY
+from bench.contenders.mitmproxy import MITMPROXY
+from bench.contenders.nginx import NGINX
+from bench.contenders.node_http_proxy import NODE_HTTP_PROXY
+from bench.contenders.proxy_py import PROXY_PY
+
+CONTENDERS: tuple[Contender, ...] = (DIRECT, NGINX, HAPROXY, ENVOY, CADDY, NODE_HTTP_PROXY, PROXY_PY, MITMPROXY, GATEWAY)
+
+__all__ = ["CADDY", "CONTENDERS", "DIRECT", "ENVOY", "GATEWAY", "HAPROXY", "MITMPROXY", "NGINX", "NODE_HTTP_PROXY", "PROXY_PY"]
