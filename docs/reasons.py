@@ -79,7 +79,10 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "The upstream's answer is not HTTP/1.1.",
         "Look at the upstream; operators find the detail in the audit event.",
     ),
-    Reason.UPSTREAM_OVERLOADED: ("All connections to the upstream are taken.", "Try again later; operators raise `connections`."),
+    Reason.UPSTREAM_OVERLOADED: (
+        "All connections to the upstream are taken, its circuit is open, or none of its addresses is healthy.",
+        "Try again after `Retry-After` seconds; operators look at `/readyz?verbose` and may raise `connections`.",
+    ),
     Reason.DEPENDENCY_DOWN: (
         "Something the request needs cannot be had: an issuer's keys, a limit store set to fail closed, an upstream credential.",
         "Try again later; operators look at `/readyz?verbose`.",

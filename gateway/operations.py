@@ -17,6 +17,8 @@ from gateway.settings import Loaded, Settings
 from gateway.settings.rules.upstreams import TELLING
 from gateway.snapshot import Current
 from gateway.telemetry import logs
+from gateway.telemetry.instruments import UPSTREAMS
+from gateway.telemetry.series import Family, Labels
 from gateway.telemetry.telemetry import Telemetry
 
 MASK: Final = "***"
@@ -98,3 +100,12 @@ def masked(described: dict[str, Any]) -> dict[str, Any]:
         fixed = upstream["headers"]["set"]
         upstream["headers"]["set"] = {name: MASK if TELLING.search(name) else value for name, value in fixed.items()}
     return described
+
+
+def upstream_levels(resources: Resources) -> list[Family]:
+    """The gauges of all upstreams, as of now. May be called from any thread."""
+    points: dict[str, list[tuple[Labels, float]]] = {instrument.name: [] for instrument in UPSTREAMS}
+    for name, upstream in resources.upstreams:
+        for metric, value, labels in upstream.levels():
+            points[metric].append((tuple(sorted({"upstream": name, **labels}.items())), value))
+    return [Family(instrument, tuple(points[instrument.name])) for instrument in UPSTREAMS if points[instrument.name]]

@@ -20,7 +20,7 @@ from gateway.core.ports import App
 from gateway.edge.model import Drain
 from gateway.evidence import Evidence
 from gateway.fetch import HttpFetch
-from gateway.operations import Operating
+from gateway.operations import Operating, upstream_levels
 from gateway.reload import Reload, fingerprint, watch
 from gateway.resources import USER_AGENT, Resources, SystemClock
 from gateway.served import Served
@@ -103,6 +103,7 @@ class Process:
         self.trail = Trail(settings.audit, clock=clock, metrics=metrics)
         self._fetch = HttpFetch(user_agent=USER_AGENT)
         self.resources = Resources(clock=clock, metrics=metrics, fetch=self._fetch, ensure_room=self.trail.ensure_room)
+        metrics.watch(lambda: upstream_levels(self.resources))
         self._evidence = Evidence(self.telemetry, self.trail)
         self._ids = RequestIds()
         self.reload = Reload(self._attempt, metrics, self._refused)

@@ -130,6 +130,8 @@ class Resources:
             await authentication.start()
         for _, store in self._stores:
             store.start()
+        for _, upstream in self.upstreams:
+            upstream.start()
         await end(retired)
 
     async def abandon(self) -> None:

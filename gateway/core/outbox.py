@@ -95,9 +95,10 @@ class Outlet:
             self._transport.write(data)
 
     def flush(self) -> None:
-        """Write what waits."""
-        data, self.waiting = self.waiting, b""
+        """Write what waits. Where the other end is gone it stays: whoever asks learns that it never left."""
+        data = self.waiting
         if data and not self._transport.is_closing():
+            self.waiting = b""
             self._transport.write(data)
 
 

@@ -103,6 +103,10 @@ COUNTED: Final = (
     Instrument("gateway.upstream.connect_failures", "counter", "{failure}", "Failed connections to an upstream.", ("upstream",)),
     Instrument("gateway.upstream.poisoned", "counter", "{connection}", "Idle upstream connections that spoke.", ("upstream",)),
     Instrument("gateway.upstream.retries", "counter", "{retry}", "Requests sent to an upstream again.", ("upstream",)),
+    Instrument("gateway.upstream.retries_refused", "counter", "{retry}", "Requests not sent again: no budget.", ("upstream",)),
+    Instrument("gateway.upstream.ejections", "counter", "{ejection}", "Addresses of an upstream passed over.", ("upstream",)),
+    Instrument("gateway.upstream.circuit_changes", "counter", "{change}", "Circuits opened and closed.", ("upstream", "to")),
+    Instrument("gateway.upstream.health_checks", "counter", "{check}", "Health checks of addresses.", ("upstream", "outcome")),
     Instrument("gateway.connections.refused", "counter", "{connection}", "Connections refused.", ("listener", "reason")),
     Instrument("gateway.tls.handshakes.failed", "counter", "{handshake}", "Failed TLS handshakes.", ("listener", "reason")),
     Instrument("gateway.tls.reloads", "counter", "{reload}", "Certificates picked up while running.", ("listener", "outcome")),
@@ -117,6 +121,14 @@ COUNTED: Final = (
     Instrument("gateway.config.last_success", "gauge", "", "1 if the last reload was taken over, 0 if it was refused."),
 )
 """What rooms count and set by name."""
+
+UPSTREAMS: Final = (
+    Instrument("gateway.upstream.connections", "gauge", "{connection}", "Connections to an upstream.", ("upstream", "state")),
+    Instrument("gateway.upstream.waiting", "gauge", "{request}", "Requests that wait for a connection.", ("upstream",)),
+    Instrument("gateway.upstream.addresses", "gauge", "{address}", "Addresses of an upstream's targets.", ("upstream", "state")),
+    Instrument("gateway.upstream.circuit_open", "gauge", "", "1 while a circuit breaker refuses requests.", ("upstream",)),
+)
+"""What upstreams are asked for when somebody looks."""
 
 PROCESS: Final = (
     Instrument("process.cpu", "counter", "s", "Processor time used, user and system."),
@@ -136,6 +148,7 @@ INSTRUMENTS: Final = (
     VALIDATION,
     RATE_LIMITS,
     *COUNTED,
+    *UPSTREAMS,
     *PROCESS,
     BUILD,
 )

@@ -5,7 +5,7 @@ so that no byte of one answer can become part of another.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
@@ -15,49 +15,46 @@ from gateway.core.outbox import Outlet, outbox_of
 from gateway.core.reason import Reason
 from gateway.core.shape import shape_as_sent
 from gateway.upstream.alarm import Alarm
+from gateway.upstream.endpoint import CALM, KEPT, Endpoint
 from gateway.upstream.head import BODILESS, HEAD_LIMIT, VERSIONS, binds_identity, fault_of, framing_of
 from gateway.upstream.owner import Owner, Pool
-from gateway.upstream.stream import HIGH, BodyStream
+from gateway.upstream.stream import HIGH, BodyStream, Flow
 
 if TYPE_CHECKING:
     from gateway.upstream.lane import Lane
-
-KEPT: Final = 60.0
-"""Seconds an idle connection is kept."""
-CALM: Final = 4.0
-"""Seconds for which an idle connection is trusted with a request that may not be sent twice: servers commonly close after 5."""
 
 
 class Connection(asyncio.Protocol):
     """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
 
     __slots__ = (
-        "_alarm", "_bodiless", "_complete", "_drained", "_fault", "_full", "_idle_timeout", "_keep", "_loop", "_names", "_outlet",
+        "_alarm", "_bodiless", "_complete", "_fault", "_flow", "_idle_timeout", "_keep", "_loop", "_names", "_outlet",
         "_owner", "_parser", "_paused", "_pieces", "_poisoned", "_pool", "_quiet", "_replies", "_reply", "_response_timeout",
-        "_stream", "_transport", "_until_close", "_upload", "_values", "address", "ip", "lane", "seen", "served",
+        "_stream", "_transport", "_until_close", "_upload", "_values", "address", "endpoint", "lane", "seen", "served", "unsent",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, lane: "Lane", ip: str, address: str) -> None:
+    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, lane: "Lane", endpoint: Endpoint, address: str) -> None:
         self._pool = pool
         self._loop = loop
         self.lane = lane
         self._replies = lane.replies
-        self.ip = ip
+        self.endpoint = endpoint
         self.address = address
         self.served = self.seen = 0
+        self.unsent = False
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._owner: Owner | None = None
         self._stream: BodyStream | None = None
         self._upload: asyncio.Task[None] | None = None
         self._alarm = Alarm(loop, self._ring)
-        self._drained: asyncio.Future[None] | None = None
+        self._flow = Flow()
         # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
         self._names: list[bytes] = []
         self._values: list[bytes] = []
         self._reply: Response | None = None
         self._pieces: list[bytes] = []
-        self._full = self._paused = self._complete = self._keep = self._until_close = self._poisoned = False
+        self._paused = self._complete = self._keep = self._until_close = self._poisoned = False
         self._fault: str | None = None
         self._quiet = 0
 
@@ -71,6 +68,10 @@ class Connection(asyncio.Protocol):
         """Whether the next request may go out here."""
         return self._transport is not None and self._owner is None and not self._transport.is_closing()
 
+    def patience(self) -> float:
+        """Seconds the upstream has for what comes next."""
+        return self._response_timeout if self._reply is None else self._idle_timeout
+
     def begin(self, head: bytes, response: float, idle: float, bodiless: bool = False) -> Owner:
         """Send a request's head (and body, where it is whole); the future brings the answer or its error.
 
@@ -82,6 +83,7 @@ class Connection(asyncio.Protocol):
         self._response_timeout, self._idle_timeout = response, idle
         self._alarm.within(response)
         if self._transport is None or self._transport.is_closing():
+            self._outlet.waiting = head
             self.fail(UpstreamUnreachable("the connection was closed before the request went out"))
         else:
             self._outlet.send_soon(head)
@@ -98,10 +100,9 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise UpstreamUnreachable("the connection was closed while the request's body went out")
         self._outlet.send(data)
-        if self._full:
+        if self._flow.full:
             self._alarm.within(self._response_timeout)
-            self._drained = self._loop.create_future()
-            await self._drained
+            await self._flow.resumed(self._loop)
             self._alarm.never()
 
     def disown(self, owner: Owner) -> None:
@@ -130,7 +131,10 @@ class Connection(asyncio.Protocol):
     def fail(self, error: Exception) -> None:
         """End exchange and connection with an error."""
         owner, stream = self._owner, self._stream
+        self.unsent = bool(self._outlet.waiting)
         self._leave()
+        if owner is not None:
+            self._pool.failed(self, error)
         if stream is not None:
             stream.fail(error)
         elif owner is not None and not owner.done():
@@ -149,7 +153,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._alarm.cancel()
-        self._wake_writer()
+        self._flow.wake()
         self._pool.gone(self)
         if self._owner is not None:
             if self._reply is not None and self._until_close and exc is None:
@@ -159,11 +163,10 @@ class Connection(asyncio.Protocol):
                 self.fail(UpstreamUnreachable("the upstream closed the connection before its answer was complete"))
 
     def pause_writing(self) -> None:
-        self._full = True
+        self._flow.full = True
 
     def resume_writing(self) -> None:
-        self._full = False
-        self._wake_writer()
+        self._flow.wake()
 
     def data_received(self, data: bytes) -> None:
         if self._owner is None or self._outlet.waiting:
@@ -275,6 +278,8 @@ class Connection(asyncio.Protocol):
             reply.body = reply.body or b"".join(self._pieces)
             owner.set_result(reply)
         self._pieces.clear()
+        if self.lane.doubted and reply is not None:
+            self._pool.answered(self, reply.status)
         transport = self._transport
         unsent = transport is not None and transport.get_write_buffer_size() > 0
         if self._keep and transport is not None and not (self._poisoned or unsent):
@@ -285,6 +290,7 @@ class Connection(asyncio.Protocol):
                 self._paused = False
                 transport.resume_reading()
             self._alarm.within(KEPT)
+            self.endpoint.kept_until = self._alarm.deadline
             self._pool.release(self)
         else:
             if self._poisoned:
@@ -317,14 +323,8 @@ class Connection(asyncio.Protocol):
         else:
             self._alarm.within(self._response_timeout)
 
-    def _wake_writer(self) -> None:
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-
     def _ring(self) -> None:
         if self._owner is None:
             self.close()
-        elif self._reply is not None:
-            self.fail(UpstreamTimeout("the upstream took too long to go on"))
         else:
-            self.fail(UpstreamTimeout("the upstream took too long to answer"))
+            self.fail(UpstreamTimeout(f"the upstream took too long to {'answer' if self._reply is None else 'go on'}"))

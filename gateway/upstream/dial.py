@@ -1,68 +1,89 @@
 """Open a connection to one of an upstream's targets, at an address that was vetted."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.connection import Connection
+from gateway.upstream.endpoint import UNKNOWN, Endpoint
 from gateway.upstream.lane import Lane
 from gateway.upstream.owner import Pool
 from gateway.upstream.tls import ClientTls
 
+Failed = Callable[[Endpoint, str], None]
+"""Told of each address where no connection could be made, and why."""
 
-async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float) -> Connection:
+
+async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float, failed: Failed) -> Connection:
     """A connection to the first target that takes one, within `seconds` for all of it.
 
-    Nothing of the request has been sent yet, so trying the next target is safe for any method.
-    Raises UpstreamUnreachable or UpstreamTimeout.
+    Nothing of the request has been sent yet, so trying the next target is safe for any method. As long as there are more to try,
+    one gets half of what time is left. Raises UpstreamUnreachable or UpstreamTimeout.
     """
     await asyncio.sleep(0)  # asyncio.timeout needs a task, see server/run.py
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    end = asyncio.get_running_loop().time() + seconds
     error: UpstreamUnreachable | UpstreamTimeout = UpstreamUnreachable("no target")
-    for position, lane in enumerate(lanes):
+    for left, lane in zip(range(len(lanes) - 1, -1, -1), lanes, strict=True):
+        until = share_of(end, left)
         try:
-            async with asyncio.timeout((end - loop.time()) / (len(lanes) - position)) as bound:
-                connection = await _reach(lane, pool, tls, bound)
+            async with asyncio.timeout_at(until):
+                await lane.addresses.current()
+            return await _reach(lane, pool, tls, until, failed)
         except (UpstreamUnreachable, UpstreamTimeout) as failure:
             error = failure
         except TimeoutError:
-            error = UpstreamTimeout(f"no connection to {lane.target.origin} in time")
-        else:
-            lane.recovered()
-            return connection
-        lane.failed()
+            error = UpstreamTimeout(f"no address of {lane.target.host} in time")
+        if (unknown := lane.endpoints.get(UNKNOWN)) is not None:
+            failed(unknown, error.detail)
     raise error
 
 
-async def _reach(lane: Lane, pool: Pool, tls: ClientTls, bound: asyncio.Timeout) -> Connection:
-    """A connection to the first address of a target that takes one; each has an equal share of what time is left."""
-    loop = asyncio.get_running_loop()
-    found = await lane.addresses.current()
-    end = bound.when() or loop.time()
+def share_of(end: float, left: int) -> float:
+    """Until when one may be tried while there are `left` more."""
+    now = asyncio.get_running_loop().time()
+    return end if not left else now + (end - now) / 2
+
+
+async def _reach(lane: Lane, pool: Pool, tls: ClientTls, end: float, failed: Failed) -> Connection:
+    """A connection to the first address of a target that takes one, until `end` (loop time)."""
+    candidates = lane.candidates()
     problems: list[str] = []
     kind: type[UpstreamUnreachable | UpstreamTimeout] = UpstreamUnreachable
-    for position, ip in enumerate(found):
+    for left, endpoint in zip(range(len(candidates) - 1, -1, -1), candidates, strict=True):
         try:
-            async with asyncio.timeout((end - loop.time()) / (len(found) - position)):
-                return await _connect(lane, ip, pool, tls)
+            async with asyncio.timeout_at(share_of(end, left)):
+                return await connect(lane, endpoint, pool, tls)
         except TimeoutError:
-            kind = UpstreamTimeout
-            problems.append(f"{ip}: timed out")
+            kind, problem = UpstreamTimeout, "timed out"
         except OSError as error:
-            kind = UpstreamUnreachable
-            problems.append(f"{ip}: {error}")
+            kind, problem = UpstreamUnreachable, str(error)
+        failed(endpoint, f"no connection: {problem}")
+        problems.append(f"{endpoint.ip}: {problem}")
     raise kind(f"no connection to {lane.target.origin}: {'; '.join(problems)}")
 
 
-async def _connect(lane: Lane, ip: str, pool: Pool, tls: ClientTls) -> Connection:
+async def connect(lane: Lane, endpoint: Endpoint, pool: Pool, tls: ClientTls) -> Connection:
+    """A connection to one address, counted there until `pool` hears that it is gone. Raises OSError."""
     loop = asyncio.get_running_loop()
-    target = lane.target
+    target, ip = lane.target, endpoint.ip
     shown = f"[{ip}]:{target.port}" if ":" in ip else f"{ip}:{target.port}"
-    connection = Connection(pool, loop, lane, ip, shown)
-    # The address is numeric: nothing is resolved here. The name counts for SNI and for the certificate.
-    if target.secure:
-        await loop.create_connection(lambda: connection, ip, target.port, ssl=tls.context(), server_hostname=target.host)
-    else:
-        await loop.create_connection(lambda: connection, ip, target.port)
+    connection = Connection(pool, loop, lane, endpoint, shown)
+    lane.open += 1
+    endpoint.open += 1
+    made = False
+    try:
+        # The address is numeric: nothing is resolved here. The name counts for SNI and for the certificate.
+        context = tls.context() if target.secure else None
+        name = target.host if target.secure else None
+        await loop.create_connection(lambda: connection, ip, target.port, ssl=context, server_hostname=name)
+        made = True
+    finally:
+        if not made:
+            uncount(connection)
     return connection
+
+
+def uncount(connection: Connection) -> None:
+    """It is there no longer."""
+    connection.lane.open -= 1
+    connection.endpoint.open -= 1

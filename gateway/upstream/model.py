@@ -1,10 +1,14 @@
 """The configuration of upstreams (CONTRACT 2, `upstreams:`)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from gateway.config.values import Duration, FilePath, FileSecret, Model, Name, Token
+
+PATH: Final = r"^/[!-\"$-~]*$"
+HOST: Final = r"^[A-Za-z0-9._\[\]:-]+$"
+STATUSES: Final = r"^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"
 
 
 class Timeouts(Model):
@@ -38,6 +42,45 @@ class UpstreamHeaders(Model):
     remove: list[Token] = []
 
 
+class HealthCheck(Model):
+    """Ask each address of each target regularly, on a connection of its own and without any credential.
+
+    `path` is the whole path, not one below the target's; `host` replaces the target's authority in Host.
+    """
+
+    path: Annotated[str, Field(pattern=PATH, max_length=1024)]
+    host: Annotated[str, Field(pattern=HOST, max_length=255)] | None = None
+    interval: Annotated[Duration, Field(ge=0.1)] = 10.0
+    timeout: Annotated[Duration, Field(ge=0.01)] = 2.0
+    unhealthy_threshold: Annotated[int, Field(ge=1, le=100)] = 3
+    healthy_threshold: Annotated[int, Field(ge=1, le=100)] = 2
+    expected_statuses: Annotated[list[Annotated[str, Field(pattern=STATUSES)]], Field(min_length=1)] = ["200-299"]
+
+
+class OutlierDetection(Model):
+    """When an address that fails is passed over, while there are others."""
+
+    consecutive_failures: Annotated[int, Field(ge=1, le=1000)] = 5
+    base_ejection_time: Annotated[Duration, Field(ge=0.1)] = 5.0
+    max_ejection_time: Annotated[Duration, Field(ge=0.1)] = 60.0
+    max_ejection_percent: Annotated[int, Field(ge=0, le=99)] = 50
+
+
+class CircuitBreaker(Model):
+    """When an upstream that fails as a whole is left alone: requests are refused at once."""
+
+    consecutive_failures: Annotated[int, Field(ge=1, le=1000)] = 10
+    base_open_time: Annotated[Duration, Field(ge=0.1)] = 5.0
+    max_open_time: Annotated[Duration, Field(ge=0.1)] = 60.0
+
+
+class RetryBudget(Model):
+    """How many requests may be sent a second time: a share of those answered, and a few more where there are few."""
+
+    budget_percent: Annotated[int, Field(ge=0, le=20)] = 20
+    min_retries_per_second: Annotated[int, Field(ge=0, le=100)] = 1
+
+
 class Upstream(Model):
     """A named service behind us: exactly one of `url` and `targets`."""
 
@@ -46,6 +89,14 @@ class Upstream(Model):
     credential: Name | None = None
     timeouts: Timeouts = Timeouts()
     connections: Annotated[int, Field(ge=1, le=10000)] = 100
+    max_pending_requests: Annotated[int, Field(ge=0, le=100000)] | None = None
+    retry_budget: RetryBudget = RetryBudget()
+    health_check: HealthCheck | None = None
+    outlier_detection: OutlierDetection = OutlierDetection()
+    slow_start: Duration = 10.0
+    panic_threshold: Annotated[int, Field(ge=0, le=100)] = 1
+    circuit_breaker: CircuitBreaker | None = None
+    failure_statuses: list[Annotated[int, Field(ge=500, le=599)]] = []
     preserve_host: bool = False
     tls: UpstreamTls = UpstreamTls()
     headers: UpstreamHeaders = UpstreamHeaders()

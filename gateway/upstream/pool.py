@@ -1,23 +1,26 @@
-"""An upstream's connections: reused, bounded, waited for in a bounded queue."""
+"""An upstream's connections: reused, bounded, waited for in a bounded queue, kept only where the upstream does well."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
-from gateway.core.errors import UpstreamOverloaded
+from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.ports import Metrics, Transport
 from gateway.upstream.answer import ResponseFields
+from gateway.upstream.check import HealthChecks
+from gateway.upstream.circuit import overloaded
 from gateway.upstream.connection import Connection
-from gateway.upstream.dial import dial
+from gateway.upstream.dial import dial, uncount
+from gateway.upstream.judge import Judge
 from gateway.upstream.lane import Lane
 from gateway.upstream.model import RouteTimeouts, Timeouts
 from gateway.upstream.model import Upstream as UpstreamModel
-from gateway.upstream.target import Resolve, parse_targets, resolve_by_system
+from gateway.upstream.target import FRESH, Resolve, is_literal, parse_targets, resolve_by_system
 from gateway.upstream.tls import ClientTls
 from gateway.upstream.transport import UpstreamTransport
-
-MOST_TARGETS_TRIED: Final = 3
+from gateway.upstream.waiting import Given, Queue
 
 
 class Upstream:
@@ -26,20 +29,30 @@ class Upstream:
     Built without an event loop; used from one.
     """
 
-    def __init__(self, name: str, model: UpstreamModel, *, metrics: Metrics, resolve: Resolve = resolve_by_system) -> None:
+    def __init__(
+        self, name: str, model: UpstreamModel, *, metrics: Metrics, resolve: Resolve = resolve_by_system, fresh: float = FRESH
+    ) -> None:
         self.name = name
         self._model = model
         self._metrics = metrics
         self._targets = parse_targets(model)
-        self._lanes = [Lane(target, model, resolve) for target in self._targets]
+        self._lanes = [Lane(target, model, resolve, fresh) for target in self._targets]
+        self._judge = Judge(name, model, self._lanes, count=self._count, refuse=self._refuse)
+        self._rotation = self._judge.rotation
+        for lane in self._lanes:
+            lane.addresses.moved = partial(self._rotation.moved, lane)
         self._tls = ClientTls(model.tls)
+        self._fresh = fresh
         self._limit = model.connections
-        self._turn = 0
         self._connections: set[Connection] = set()
         self._reserved = 0
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
-        self._closing = False
-        self.take: Callable[[bool], Connection | None] = self._lanes[0].take if len(self._lanes) == 1 else self._take_by_turns
+        self._queue = Queue(model.connections if model.max_pending_requests is None else model.max_pending_requests, self._return)
+        self._waiting = self._queue.waiting
+        self._answered = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.answered = self._judge.answered
+        self.failed = self._judge.failed
+        self.take: Callable[[bool], Connection | None] = self._lanes[0].take if len(self._lanes) == 1 else self._take_chosen
         """An idle connection, without waiting. A request that may not be sent again gets only one used just now."""
 
     def transport(
@@ -56,13 +69,22 @@ class Upstream:
         fields = ResponseFields(self._targets, drop_cookies=drop_cookies, reserved_cookies=reserved_cookies, preserve_host=preserve)
         return UpstreamTransport(self, bounds, fields, host_by_target=len(self._lanes) > 1 and not preserve)
 
+    def start(self) -> None:
+        """It is live: what happens beside requests begins, unless it has."""
+        if self._tasks:
+            return
+        if self._model.health_check is not None:
+            checks = HealthChecks(self._model.health_check, self._lanes, self._tls, self._judge.checked)
+            self._tasks.append(asyncio.create_task(checks.run()))
+        if any(not is_literal(target.host) for target in self._targets):
+            self._tasks.append(asyncio.create_task(self._refresh()))
+
     async def close(self) -> None:
         """Idle connections end now, busy ones with their exchange. Requests still under way find new connections."""
-        self._closing = True
-        for lane in self._lanes:
-            idle, lane.idle = lane.idle, []
-            for connection in idle:
-                connection.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._rotation.close()
 
     def status(self) -> dict[str, Any]:
         """For the operators' port."""
@@ -70,69 +92,95 @@ class Upstream:
             "targets": [lane.status() for lane in self._lanes],
             "connections": len(self._connections),
             "limit": self._limit,
-            "waiting": sum(not waiter.done() for waiter in self._waiting),
+            "waiting": len(self._queue),
+            **self._judge.status(),
         }
+
+    def levels(self) -> Iterator[tuple[str, float, dict[str, str]]]:
+        """Gauges for whoever looks: metric, value, labels."""
+        idle = sum(len(lane.idle) for lane in self._lanes)
+        yield "gateway.upstream.connections", len(self._connections) - idle, {"state": "busy"}
+        yield "gateway.upstream.connections", idle, {"state": "idle"}
+        yield "gateway.upstream.waiting", len(self._queue), {}
+        yield from self._judge.levels()
 
     # For the transports
 
-    def _take_by_turns(self, repeatable: bool) -> Connection | None:
-        self._turn = (self._turn + 1) % len(self._lanes)
-        return self._ordered()[0].take(repeatable)
+    def _take_chosen(self, repeatable: bool) -> Connection | None:
+        chosen = self._rotation.choose()
+        connection = chosen.take(repeatable)
+        if connection is None and self._is_full():
+            for lane in self._rotation.lanes:
+                if (connection := lane.take(repeatable)) is not None:
+                    break
+        return connection
 
-    async def connect(self, seconds: float) -> Connection:
-        """A new connection, or when all are taken the first one handed back.
+    async def connect(self, seconds: float, avoid: Lane | None = None) -> Connection:
+        """A new connection, not to `avoid` where there are others, or when all are taken the first one handed back.
 
-        Raises UpstreamOverloaded when too many wait already, or none came in `seconds`; UpstreamUnreachable, UpstreamTimeout.
+        Raises UpstreamOverloaded when the circuit is open, when too many wait already, or when none came in `seconds`;
+        UpstreamUnreachable, UpstreamTimeout.
         """
-        while len(self._connections) + self._reserved >= self._limit:
+        self._judge.admit()
+        while self._is_full():
             self._evict()
-            handed = await self._handed(seconds)
+            handed = await self._queue.wait(seconds)
             if handed is None:
                 break
             if handed.is_usable():
                 return handed
         else:
             self._reserved += 1
-        return await self._dialled(seconds)
+        return await self._dialled(seconds, avoid)
 
-    def count(self, name: str, **labels: str) -> None:
-        """Count something that happened beside the straight path."""
-        self._metrics.count(name, upstream=self.name, **labels)
+    def may_retry(self, *, unsent: bool) -> bool:
+        """Whether a request that failed may be sent once more; `unsent` says that nothing of it left."""
+        return self._judge.may_retry(self._answered, unsent=unsent)
 
     # For the connections
 
     def release(self, connection: Connection) -> None:
         """An exchange ended well: the connection may serve another."""
-        lane = connection.lane
-        if self._closing or connection.ip not in lane.addresses.known:
+        self._answered += 1
+        if connection.endpoint.resting:
             connection.close()
-            return
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return
-        lane.idle.append(connection)
+        elif not (self._waiting and self._queue.give(connection)):
+            connection.lane.idle.append(connection)
 
     def gone(self, connection: Connection) -> None:
         """A connection was lost: its place is free."""
         if connection not in self._connections:
             return
         self._connections.remove(connection)
+        uncount(connection)
         if connection in connection.lane.idle:
             connection.lane.idle.remove(connection)
         self._offer_place()
 
     def poisoned(self) -> None:
         """An upstream sent what nobody had asked for."""
-        self.count("gateway.upstream.poisoned")
+        self._count("gateway.upstream.poisoned")
 
     # Inside
 
-    def _ordered(self) -> list[Lane]:
-        """The targets in the order to try them: round robin, those that failed just now last."""
-        turned = self._lanes[self._turn :] + self._lanes[: self._turn]
-        return sorted(turned, key=Lane.is_ejected)[:MOST_TARGETS_TRIED]
+    def _is_full(self) -> bool:
+        return len(self._connections) + self._reserved >= self._limit
+
+    def _count(self, name: str, **labels: str) -> None:
+        """Count something that happened beside the straight path."""
+        self._metrics.count(name, upstream=self.name, **labels)
+
+    def _refuse(self) -> None:
+        self._queue.refuse(lambda: overloaded("the circuit is open"))
+
+    async def _refresh(self) -> None:
+        """Ask for the addresses of names while they are in use: requests on kept connections never do."""
+        while True:
+            await asyncio.sleep(self._fresh / 2)
+            for lane in self._lanes:
+                if lane.open:
+                    with suppress(UpstreamUnreachable):
+                        await lane.addresses.current()
 
     def _evict(self) -> None:
         """Give up an idle connection that could not be used, stale or of another target: its place is needed."""
@@ -141,56 +189,33 @@ class Upstream:
                 lane.idle.pop(0).abort()
                 return
 
-    async def _handed(self, seconds: float) -> Connection | None:
-        """A connection handed back, or None: a place to open one, reserved for the one who waited."""
-        if len(self._waiting) >= self._limit:
-            raise UpstreamOverloaded("too many requests wait for a connection")
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Connection | None] = loop.create_future()
-        alarm = loop.call_later(seconds, _give_up, waiter)
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._return(waiter.result())
-            raise
-        finally:
-            alarm.cancel()
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-
-    def _return(self, connection: Connection | None) -> None:
+    def _return(self, given: Given) -> None:
         """What was handed to somebody who left meanwhile goes to the next."""
-        if connection is None:
+        if given is None:
             self._reserved -= 1
             self._offer_place()
-        elif connection.is_usable():
-            self.release(connection)
+        elif given.is_usable():
+            self.release(given)
 
     def _offer_place(self) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                self._reserved += 1
-                waiter.set_result(None)
-                return
+        if self._waiting and self._queue.give(None):
+            self._reserved += 1
 
-    async def _dialled(self, seconds: float) -> Connection:
+    async def _dialled(self, seconds: float, avoid: Lane | None) -> Connection:
         """Turn a reserved place into a connection."""
         connection = None
         try:
-            connection = await dial(self._ordered(), self, self._tls, seconds)
+            connection = await dial(self._rotation.order(avoid), self, self._tls, seconds, self._judge.unreached)
+        except (UpstreamUnreachable, UpstreamTimeout):
+            self._count("gateway.upstream.connect_failures")
+            self._judge.unreachable()
+            raise
         finally:
             self._reserved -= 1
             if connection is not None and connection.is_usable():
                 self._connections.add(connection)
             else:
-                self.count("gateway.upstream.connect_failures")
+                if connection is not None:
+                    uncount(connection)
                 self._offer_place()
         return connection
-
-
-def _give_up(waiter: "asyncio.Future[Connection | None]") -> None:
-    if not waiter.done():
-        waiter.set_exception(UpstreamOverloaded("no connection came free in time"))

@@ -9,6 +9,27 @@ HIGH: Final = 256 * 1024
 """Bytes held before the upstream is asked to wait."""
 
 
+class Flow:
+    """Whether the other end takes more: `full` while it does not."""
+
+    __slots__ = ("_waiter", "full")
+
+    def __init__(self) -> None:
+        self.full = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def resumed(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until it does."""
+        self._waiter = loop.create_future()
+        await self._waiter
+
+    def wake(self) -> None:
+        """It takes more, or nothing ever again."""
+        self.full = False
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
 class Source(Protocol):
     """The connection a body comes from, as far as the body needs to know it."""
 

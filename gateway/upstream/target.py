@@ -140,15 +140,20 @@ async def resolve_by_system(host: str, port: int) -> list[str]:
 class Addresses:
     """The vetted addresses of one target: asked for once, refreshed in the background, kept while the resolver fails."""
 
-    def __init__(self, target: Target, *, private: bool, literal: bool, resolve: Resolve, time: Callable[[], float]) -> None:
+    def __init__(
+        self, target: Target, *, private: bool, literal: bool, resolve: Resolve, time: Callable[[], float], fresh: float = FRESH
+    ) -> None:
         self._target = target
         self._private = private
         self._resolve = resolve
         self._time = time
+        self._fresh = fresh
         self._asked = 0.0
         self._answered = 0.0
         self._asking: asyncio.Task[tuple[str, ...]] | None = None
         self.known: tuple[str, ...] = ()
+        self.moved: Callable[[], None] = _nobody
+        """Called when `known` has become another."""
         if is_literal(target.host):
             addresses.vet(target.host, private=private, literal=literal)
             self.known = (addresses.normalise(target.host),)
@@ -158,7 +163,7 @@ class Addresses:
         """At least one address that may be dialled. Raises UpstreamUnreachable."""
         now = self._time()
         if self.known and now - self._answered < STALE:
-            if now - self._asked >= FRESH and self._asking is None:
+            if now - self._asked >= self._fresh and self._asking is None:
                 self._asking = self._ask(now)
             return self.known
         # Shielded: one request's cancellation must not take the answer from the others that wait for it.
@@ -185,8 +190,10 @@ class Addresses:
         vetted = tuple(addresses.normalise(address) for address in found if self._may_be_dialled(address))[:MOST_ADDRESSES]
         if not vetted:
             raise UpstreamUnreachable(f"{self._target.host} resolves to no address that may be dialled")
-        self.known = vetted
         self._answered = self._time()
+        if vetted != self.known:
+            self.known = vetted
+            self.moved()
         return vetted
 
     def _may_be_dialled(self, address: str) -> bool:
@@ -196,3 +203,7 @@ class Addresses:
             log.warning("upstream address refused", extra={"host": self._target.host, "error": str(error)})
             return False
         return True
+
+
+def _nobody() -> None:
+    """Told when nobody asked to be."""

@@ -9,6 +9,7 @@ from gateway.core.message import Outbound, Response
 from gateway.upstream.answer import ResponseFields
 from gateway.upstream.connection import Connection
 from gateway.upstream.head import render
+from gateway.upstream.lane import Lane
 from gateway.upstream.model import Timeouts
 from gateway.upstream.upload import upload
 
@@ -21,8 +22,8 @@ class Connections(Protocol):
 
     @property
     def take(self) -> Callable[[bool], Connection | None]: ...
-    async def connect(self, seconds: float) -> Connection: ...
-    def count(self, name: str, **labels: str) -> None: ...
+    async def connect(self, seconds: float, avoid: Lane | None = None) -> Connection: ...
+    def may_retry(self, *, unsent: bool) -> bool: ...
 
 
 class UpstreamTransport:
@@ -62,11 +63,15 @@ class UpstreamTransport:
                 response: Response = await owner
             except asyncio.CancelledError:
                 connection.disown(owner)
+                if owner.done() and not owner.cancelled():
+                    owner.exception()  # told to nobody any more
                 raise
             except UpstreamUnreachable:
-                # RFC 9110 9.2.2: a kept connection may have been closed while the request was on its way. Once, and only if
-                # nothing of an answer came and doing it twice is the same as once.
-                if retries or not (repeatable and connection.served and not connection.seen):
+                # Once, and only what never left, or (RFC 9110 9.2.2) if nothing of an answer came and twice is the same as once.
+                unsent = connection.unsent and (body.length == 0 or body.whole is not None)
+                if retries or not (unsent or (repeatable and not connection.seen)):
+                    raise
+                if not self._connections.may_retry(unsent=unsent):
                     raise
             else:
                 self._fields.complete(response, outbound)
@@ -74,5 +79,4 @@ class UpstreamTransport:
                 response.retries = retries
                 return response
             retries = 1
-            self._connections.count("gateway.upstream.retries")
-            connection = await self._connections.connect(self._connect)
+            connection = await self._connections.connect(self._connect, connection.lane)

@@ -28,6 +28,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/server/run.py": 1,
     "gateway/store/redis.py": 1,
     "gateway/telemetry/otlp.py": 1,
+    "gateway/upstream/check.py": 1,
 }
 """file -> handlers that catch everything (ARCHITECTURE 6): the corridor, the reload loop, background loops, and clean-up that re-raises."""
 

@@ -8,7 +8,9 @@ from typing import Any, cast
 
 from gateway.core.errors import UpstreamUnreachable
 from gateway.core.outbox import outbox_of
+from gateway.upstream.accrual import Accrual
 from gateway.upstream.connection import Connection
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.repeated import Replies
 from tests.scripted import OK
 
@@ -51,14 +53,18 @@ class Owner:
 
     def gone(self, connection: Connection) -> None: ...
 
+    def answered(self, connection: Connection, status: int) -> None: ...
+
+    def failed(self, connection: Connection, error: Exception) -> None: ...
+
     def poisoned(self) -> None:
         self.poisonings += 1
 
 
 def connected(pool: Owner, wire: Wire, replies: Replies) -> Connection:
     """A connection of a target that answered with `replies` before."""
-    lane = cast("Any", SimpleNamespace(replies=replies))
-    connection = Connection(pool, asyncio.get_running_loop(), lane, "127.0.0.1", "127.0.0.1:1")
+    lane = cast("Any", SimpleNamespace(replies=replies, doubted=False))
+    connection = Connection(pool, asyncio.get_running_loop(), lane, Endpoint("127.0.0.1", Accrual(1, 1, 1)), "127.0.0.1:1")
     connection.connection_made(wire)
     return connection
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.errors import InternalError, UpstreamOverloaded, UpstreamTimeout, UpstreamUnreachable
-from gateway.upstream.connection import CALM, KEPT
+from gateway.upstream.endpoint import CALM, KEPT
 from gateway.upstream.model import RouteTimeouts
 from tests.scripted import BOUND, CLOSE, OK, READ, Counted, Pieces, Scripted, Whole, body_of, outbound, transport, upstream
 
@@ -127,10 +127,17 @@ async def test_a_request_is_not_repeated_when_an_answer_had_begun() -> None:
         assert server.opened == 1
 
 
-async def test_a_fresh_connection_that_fails_is_not_retried() -> None:
+async def test_what_may_be_done_twice_is_sent_again_when_a_new_connection_ends_without_an_answer() -> None:
     async with Scripted([READ, CLOSE], [READ, OK]) as server:
+        assert (await transport(server.port).send(outbound())).retries == 1
+        assert server.opened == 2
+
+
+async def test_without_a_budget_nothing_is_sent_again() -> None:
+    async with Scripted([READ, CLOSE], [READ, OK]) as server:
+        way = transport(server.port, retry_budget={"budget_percent": 0, "min_retries_per_second": 0})
         with pytest.raises(UpstreamUnreachable):
-            await transport(server.port).send(outbound())
+            await way.send(outbound())
         assert server.opened == 1
 
 
@@ -361,13 +368,14 @@ async def test_places_are_not_lost_whoever_leaves_when() -> None:
         assert (service._reserved, len(service._connections)) == (0, 0)
 
 
-async def test_an_idle_connection_of_another_target_makes_room() -> None:
-    async with Scripted([READ, OK] * 4) as one, Scripted([READ, OK] * 4) as two:
-        service = upstream(targets=[f"http://127.0.0.1:{one.port}", f"http://127.0.0.1:{two.port}"], connections=1)
+async def test_an_idle_connection_that_may_not_be_used_makes_room() -> None:
+    async with Scripted([READ, OK] * 2) as server:
+        service = upstream(server.port, connections=1)
         way = service.transport(RouteTimeouts(), drop_cookies=True)
-        for _ in range(4):
-            assert (await way.send(outbound())).body == b"ok"
-        assert (one.opened, two.opened) == (2, 2)
+        await way.send(outbound())
+        service._lanes[0].idle[0]._alarm.within(KEPT - CALM - 1)  # as if it had rested since
+        assert (await way.send(outbound("POST"))).body == b"ok"
+        assert server.opened == 2
         await service.close()
 
 

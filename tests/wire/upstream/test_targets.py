@@ -92,31 +92,6 @@ async def test_a_replaced_authority_file_counts_for_the_next_connection(authorit
         await service.close()
 
 
-async def test_targets_take_turns() -> None:
-    async with Scripted(LOOPED) as one, Scripted(LOOPED) as two:
-        service = upstream(targets=[f"http://127.0.0.1:{one.port}", f"http://127.0.0.1:{two.port}"])
-        way = service.transport(RouteTimeouts(), drop_cookies=True)
-        for _ in range(6):
-            await way.send(outbound())
-        assert (len(one.seen), len(two.seen), one.opened, two.opened) == (3, 3, 1, 1)
-        # Each is called by its own name.
-        assert one.seen[0].all(b"host") == [b"127.0.0.1:%d" % one.port]
-        assert two.seen[0].all(b"host") == [b"127.0.0.1:%d" % two.port]
-        await service.close()
-
-
-async def test_a_target_that_is_down_is_passed_over() -> None:
-    async with Scripted(LOOPED) as gone:
-        pass
-    async with Scripted(LOOPED) as alive:
-        service = upstream(targets=[f"http://127.0.0.1:{gone.port}", f"http://127.0.0.1:{alive.port}"])
-        way = service.transport(RouteTimeouts(), drop_cookies=True)
-        for _ in range(4):
-            assert (await way.send(outbound("POST"))).body == b"ok"
-        assert [target["ejected"] for target in service.status()["targets"]] == [True, False]
-        await service.close()
-
-
 async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     async def both(host: str, port: int) -> list[str]:
         return ["::1", "127.0.0.1"]
