@@ -19,7 +19,8 @@ from typing import Any
 
 import uvloop
 
-from gateway.process import Process, Source
+from gateway.process import Process
+from gateway.source import Source
 
 HEAD = """version: 1
 listen: {address: "127.0.0.1:0"}

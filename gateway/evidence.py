@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Final
 
-from gateway.audit.trail import Trail
+from gateway.audit.record import Record
 from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound
+from gateway.core.outbox import outbox_of
 from gateway.telemetry.telemetry import Telemetry
 
 GATHERED: Final = 0.01
@@ -16,26 +18,34 @@ MOST_GATHERED: Final = 64
 
 
 class Evidence:
-    """What is written down about every exchange: a moment after its end and many at once, which costs half as much."""
+    """What is written down about every exchange: a moment after its end and many at once, which costs half as much.
 
-    def __init__(self, telemetry: Telemetry, trail: Trail) -> None:
+    `first`: before its answer leaves, with those of the same turn of the event loop, so that this process may die at any time.
+    """
+
+    def __init__(self, telemetry: Telemetry, trail: Record, *, first: bool = False) -> None:
         self._telemetry = telemetry
         self._trail = trail
         self._ended: list[tuple[Exchange, float]] = []
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        self._soon: Callable[[Callable[[], None]], object] = loop.call_soon if first else partial(loop.call_later, GATHERED)
+        if first:
+            outbox_of(loop).hold(self.write)
         self.begin: Callable[[Exchange, Inbound], None] = telemetry.begin
 
     def end(self, exchange: Exchange) -> None:
         """Note the end now, write it down within `GATHERED` seconds."""
         ended = self._ended
         if not ended:
-            self._loop.call_later(GATHERED, self.write)
+            self._soon(self.write)
         ended.append((exchange, monotonic() - exchange.started))
         if len(ended) >= MOST_GATHERED:
             self.write()
 
     def write(self) -> None:
         """Write down everything noted so far."""
+        if not self._ended:
+            return
         ended, self._ended = self._ended, []
         self._trail.record(ended)
         self._telemetry.end(ended)

@@ -1,12 +1,13 @@
 """What operators see of the running gateway, and the little they may change. Implements `admin.app.Operations`."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from gateway import __version__
 from gateway.admin.access import Access
-from gateway.admin.app import build
-from gateway.audit.trail import Trail
+from gateway.admin.app import Operations, build
+from gateway.audit.record import Record
 from gateway.config.address import parse_address
 from gateway.core.ports import SecretSource
 from gateway.reload import Reload
@@ -32,7 +33,7 @@ class Running(Protocol):
     server: Server
     reload: Reload
     resources: Resources
-    trail: Trail
+    trail: Record
     telemetry: Telemetry
     logs: logs.Logs | None
 
@@ -45,15 +46,17 @@ class Operating:
 
     def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
         """The admin listener's application under a configuration."""
-        address = parse_address(settings.admin.address)
-        access = Access(hosts=settings.admin.hosts, token=token, local=address.is_unix)
-        return build(self, access, prometheus=settings.telemetry.metrics.prometheus)
+        return application(self, settings, token)
 
     def ready(self) -> bool:
         """Configuration live and listeners bound, not draining (CONTRACT 1)."""
         return self._running.server.ready
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
+        return self.standing()
+
+    def standing(self) -> dict[str, Any]:
+        """What /readyz?verbose tells, as of now."""
         running = self._running
         refused = running.reload.last_error
         return {
@@ -65,16 +68,19 @@ class Operating:
             **running.resources.status(),
         }
 
-    def metrics(self) -> bytes:
-        return self._running.telemetry.metrics.render()
+    async def metrics(self) -> bytes:
+        return await asyncio.to_thread(self._running.telemetry.metrics.render)
 
     def describe(self) -> Mapping[str, Any]:
         """The resolved configuration. It holds references to secrets, never their values."""
-        settings = self._running.loaded.settings
-        return masked(settings.model_dump(mode="json", by_alias=True)) if settings is not None else {}
+        return described(self._running.loaded)
 
-    def routes(self) -> list[Mapping[str, Any]]:
+    async def routes(self) -> list[Mapping[str, Any]]:
         """Every route as it is served."""
+        return self.table()
+
+    def table(self) -> list[Mapping[str, Any]]:
+        """The routes, as of now."""
         return [
             {
                 "name": route.name,
@@ -92,6 +98,19 @@ class Operating:
     def set_level(self, level: str) -> None:
         if self._running.logs is not None:
             self._running.logs.set_level(level)
+
+
+def application(operations: Operations, settings: Settings, token: SecretSource | None) -> AsgiApp:
+    """The admin listener's application over whoever knows what operators ask."""
+    address = parse_address(settings.admin.address)
+    access = Access(hosts=settings.admin.hosts, token=token, local=address.is_unix)
+    return build(operations, access, prometheus=settings.telemetry.metrics.prometheus)
+
+
+def described(loaded: Loaded) -> Mapping[str, Any]:
+    """A configuration as it was resolved."""
+    settings = loaded.settings
+    return masked(settings.model_dump(mode="json", by_alias=True)) if settings is not None else {}
 
 
 def masked(described: dict[str, Any]) -> dict[str, Any]:

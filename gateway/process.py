@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gateway import __version__, memory
+from gateway import memory
 from gateway.app import GatewayApp, RequestIds
+from gateway.audit.record import Record
+from gateway.audit.relay import Relay
 from gateway.audit.trail import Trail
 from gateway.build import build
-from gateway.config.apart import read_apart
 from gateway.core.errors import ConfigError
 from gateway.core.message import Inbound
 from gateway.core.ports import App
+from gateway.core.secret import Secret
 from gateway.edge.model import Drain
 from gateway.evidence import Evidence
 from gateway.fetch import HttpFetch
@@ -25,43 +26,51 @@ from gateway.reload import Reload, fingerprint, watch
 from gateway.resources import USER_AGENT, Resources, SystemClock
 from gateway.served import Served
 from gateway.server.lifecycle import Server, run_until_signal
-from gateway.server.sockets import ListenError
-from gateway.settings import Loaded, Settings, load
+from gateway.server.listener import Listener
+from gateway.server.sockets import ListenError, Sockets
+from gateway.settings import Loaded, Settings
 from gateway.snapshot import Current, Snapshot
+from gateway.source import Handed, Source
+from gateway.standing import Fixed, bounds, names_of, pieces, started, stopped, usable, warn
 from gateway.telemetry import logs
-from gateway.telemetry.names import Names
 from gateway.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
 SECRETS_EVERY: Final = 2.0
 """Seconds between looks at secret files."""
-FIXED: Final = ("audit", "telemetry")
-"""Sections whose threads and files live as long as the process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where the configuration comes from: files, later ones over earlier ones, variable files, the environment."""
+class Place:
+    """What a process gets that is one of several: its number, sockets that are bound, pipes to the audit trail and the log.
 
-    paths: Sequence[Path]
-    env_files: Sequence[Path] = ()
-    environ: Mapping[str, str] | None = None
+    Operators, signals, reloads and the trail's file are then somebody else's.
+    """
 
-    def load(self) -> Loaded:
-        """In this process: for the start."""
-        return load(self.paths, self.env_files, environ=self.environ)
+    number: int
+    sockets: Sockets
+    audit: int
+    log: int
+    mask_key: Secret
 
-    def load_apart(self) -> Loaded:
-        """With the parsing in a process of its own, so that requests do not wait for it: for reloads."""
-        return load(self.paths, self.env_files, environ=self.environ, read=read_apart)
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that is built and not live yet. `seen` says what its files held."""
+
+    loaded: Loaded
+    snapshot: Snapshot
+    listeners: Sequence[Listener]
+    seen: str
 
 
 class Process:
     """A gateway from start to end. Used inside one event loop."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source | Handed, place: Place | None = None) -> None:
         self._source = source
+        self._place = place
         self._tasks: list[asyncio.Task[Any]] = []
         self.logs: logs.Logs | None = None
         self.loaded: Loaded
@@ -79,9 +88,9 @@ class Process:
         settings = usable(loaded)
         self._alone = alone
         if alone:
-            self.logs = logs.configure(settings.log)
-        for problem in loaded.problems:
-            log.warning("configuration", extra={"problem": str(problem)})
+            self.logs = self._logs(settings)
+        if self._place is None:
+            warn(loaded)
         self._furnish(settings, loaded)
         try:
             await self._open(loaded)
@@ -91,23 +100,34 @@ class Process:
         if alone:
             memory.settle()
 
+    def _logs(self, settings: Settings) -> logs.Logs:
+        place = self._place
+        if place is None:
+            return logs.configure(settings.log)
+        return logs.configure(settings.log, descriptor=place.log, mark={"worker": place.number})
+
     def _furnish(self, settings: Settings, loaded: Loaded) -> None:
         """What lives as long as the process."""
-        self._fixed = {section: getattr(settings, section) for section in FIXED}
+        self._fixed = Fixed(settings)
         clock = SystemClock()
-        self.telemetry = Telemetry(settings.telemetry, clock=clock)
+        place = self._place
+        self.telemetry = Telemetry(settings.telemetry, clock=clock, pushes=place is None)
         metrics = self.telemetry.metrics
         loaded.secrets.metrics = metrics
         if (lines := self.logs) is not None:
             metrics.observe("gateway.log.dropped", lambda: lines.dropped)
-        self.trail = Trail(settings.audit, clock=clock, metrics=metrics)
+        self.trail: Record = (
+            Trail(settings.audit, clock=clock, metrics=metrics)
+            if place is None
+            else Relay(settings.audit, place.audit, clock=clock, metrics=metrics, mask_key=place.mask_key)
+        )
         self._fetch = HttpFetch(user_agent=USER_AGENT)
         self.resources = Resources(clock=clock, metrics=metrics, fetch=self._fetch, ensure_room=self.trail.ensure_room)
         metrics.watch(lambda: upstream_levels(self.resources))
-        self._evidence = Evidence(self.telemetry, self.trail)
+        self._evidence = Evidence(self.telemetry, self.trail, first=place is not None)
         self._ids = RequestIds()
         self.reload = Reload(self._attempt, metrics, self._refused)
-        self._served = Served(self._app_of, Operating(self))
+        self._served = Served(self._app_of, Operating(self) if place is None else None)
 
     def _app_of(self, listener: str) -> App:
         return GatewayApp(self.current, listener, self._evidence, new_id=self._ids.next).serve
@@ -116,7 +136,8 @@ class Process:
         snapshot = build(loaded, self.resources)
         self.current = Current(snapshot)
         await self.trail.start()
-        self.server = Server(self._served.listeners(loaded), metrics=self.telemetry.metrics)
+        sockets = None if self._place is None else self._place.sockets
+        self.server = Server(self._served.listeners(loaded), metrics=self.telemetry.metrics, sockets=sockets)
         try:
             await self.server.start()
         except ListenError as error:
@@ -125,13 +146,8 @@ class Process:
         self.telemetry.metrics.gauge("gateway.config.last_success", 1)
         self._tasks.append(asyncio.create_task(self._refresh_secrets()))
         log.info("serving", extra={"listeners": self.server.addresses, "generation": snapshot.generation})
-        self.trail.event(
-            "gateway.started",
-            version=__version__,
-            generation=snapshot.generation,
-            listeners=self.server.addresses,
-            pid=os.getpid(),
-        )
+        if self._place is None:
+            started(self.trail, snapshot.generation, self.server.addresses)
 
     # Reload
 
@@ -142,30 +158,44 @@ class Process:
 
     async def _renew(self) -> str:
         loaded = await asyncio.to_thread(self._source.load_apart)
-        settings = usable(loaded)
+        previous = self.current.snapshot.generation
+        await self.adopt(await self.prepare(loaded))
+        generation = self.current.snapshot.generation
+        self.trail.event("config.changed", generation=generation, previous=previous)
+        return generation
+
+    async def prepare(self, loaded: Loaded) -> Prepared:
+        """Build what `adopt` makes live or `resources.abandon` throws away. Raises ConfigError, and then nothing is left of it."""
+        usable(loaded)
         seen = await asyncio.to_thread(fingerprint, loaded.files)
         loaded.secrets.adopt(self.loaded.secrets)
-        previous, old = self.current.snapshot.generation, pieces(self.loaded, self.current.snapshot)
         try:
             snapshot = await asyncio.to_thread(build, loaded, self.resources)
-            self._apply(loaded, snapshot)
+            return Prepared(loaded, snapshot, self._served.listeners(loaded), seen)
         except BaseException:
             await self.resources.abandon()
             raise
-        await self._adopt(loaded, seen)
-        if self.logs is not None:
-            self.logs.adopt(settings.log)
-        self.trail.event("config.changed", generation=snapshot.generation, previous=previous)
-        await asyncio.to_thread(memory.release, old)
-        return snapshot.generation
 
-    def _apply(self, loaded: Loaded, snapshot: Snapshot) -> None:
+    async def adopt(self, prepared: Prepared) -> None:
+        """Make it live. Raises ConfigError, with everything as it was, for an address that cannot be listened on."""
+        old = pieces(self.loaded, self.current.snapshot)
+        try:
+            self._apply(prepared)
+        except BaseException:
+            await self.resources.abandon()
+            raise
+        await self._adopt(prepared.loaded, prepared.seen)
+        if self.logs is not None:
+            self.logs.adopt(usable(prepared.loaded).log)
+        await asyncio.to_thread(memory.release, old)
+
+    def _apply(self, prepared: Prepared) -> None:
         """Listeners and snapshot change together: nothing is awaited in between."""
         try:
-            self.server.apply(self._served.listeners(loaded))
+            self.server.apply(prepared.listeners)
         except ListenError as error:
-            raise ConfigError([loaded.problem(("listen",), str(error))]) from error
-        self.current.snapshot = snapshot
+            raise ConfigError([prepared.loaded.problem(("listen",), str(error))]) from error
+        self.current.snapshot = prepared.snapshot
 
     async def _adopt(self, loaded: Loaded, seen: str) -> None:
         """The configuration is live, read from files that held what `seen` says: resources follow it."""
@@ -174,9 +204,8 @@ class Process:
         settings = usable(loaded)
         trusting = any(listen.trusted_proxies or listen.address.startswith("unix:") for listen in settings.served().values())
         self.telemetry.describe(names_of(settings), self._trusts if trusting else None)
-        for section in self._fixed:
-            if getattr(settings, section) != self._fixed[section]:
-                log.warning("a changed section counts from the next start", extra={"section": section})
+        if self._place is None:
+            self._fixed.compare(settings)
         await self.resources.commit()
 
     def _trusts(self, inbound: Inbound) -> bool:
@@ -226,9 +255,7 @@ class Process:
         await self.reload()
 
     def _drain(self) -> Drain:
-        """The longest of the listeners' bounds."""
-        drains = [listen.drain for listen in usable(self.loaded).served().values()]
-        return Drain.model_construct(delay=max(d.delay for d in drains), timeout=max(d.timeout for d in drains))
+        return bounds(usable(self.loaded))
 
     # End
 
@@ -236,8 +263,8 @@ class Process:
         """End everything, evidence last."""
         await self.server.close()
         self._evidence.write()
-        generation = self.current.snapshot.generation
-        self.trail.event("gateway.stopped", version=__version__, generation=generation, pid=os.getpid(), cut_off=cut_off)
+        if self._place is None:
+            stopped(self.trail, self.current.snapshot.generation, cut_off=cut_off)
         await self._end()
 
     async def _end(self) -> None:
@@ -250,23 +277,3 @@ class Process:
         await self.telemetry.close()
         if self.logs is not None:
             self.logs.close()
-
-
-def pieces(loaded: Loaded, snapshot: Snapshot) -> list[object]:
-    """A configuration taken apart, from the small to what holds it."""
-    return [*snapshot.routes, *loaded.policies, snapshot, loaded]
-
-
-def usable(loaded: Loaded) -> Settings:
-    """The settings of a configuration without errors. Raises ConfigError with all of them."""
-    if loaded.settings is None or loaded.errors:
-        raise ConfigError(loaded.problems)
-    return loaded.settings
-
-
-def names_of(settings: Settings) -> Names:
-    """What telemetry calls things."""
-    routes = {route.name: route.match.path for route in settings.routes}
-    upstreams = {name: (upstream.url or (upstream.targets or [""])[0]) for name, upstream in settings.upstreams.items()}
-    hidden = [credential.name for credential in settings.credentials.values() if credential.inject == "query"]
-    return Names.of(routes, upstreams, hidden)

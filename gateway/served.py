@@ -6,11 +6,11 @@ from typing import Final
 from gateway.config.address import parse_address
 from gateway.config.values import Network
 from gateway.core.errors import ConfigError
-from gateway.core.ports import App
+from gateway.core.ports import App, SecretSource
 from gateway.doors import REDIRECT
 from gateway.edge.model import Listen
 from gateway.operations import Operating
-from gateway.server.listener import Asgi, Listener
+from gateway.server.listener import Asgi, AsgiApp, Listener
 from gateway.server.tls import ServerTls, TlsError
 from gateway.settings import Loaded, Settings
 
@@ -23,7 +23,8 @@ class Served:
     TLS in use is never changed here: the server compares whom the old and the new one trust, and a reload may still fail.
     """
 
-    def __init__(self, app_of: Callable[[str], App], operating: Operating) -> None:
+    def __init__(self, app_of: Callable[[str], App], operating: Operating | None) -> None:
+        """`operating` None: somebody else serves the operators."""
         self._app_of = app_of
         self._operating = operating
 
@@ -37,7 +38,8 @@ class Served:
             made.append(self._listener(name, listen, tls_of(listen, place(settings, name), loaded)))
             if listen.redirect_http is not None:
                 made.append(self._listener(f"{name}.{REDIRECT}", listen.model_copy(update={"address": listen.redirect_http}), None))
-        made.append(self._admin(loaded, settings))
+        if self._operating is not None:
+            made.append(admin(loaded, settings, self._operating.app))
         return made
 
     def _listener(self, name: str, listen: Listen, tls: ServerTls | None) -> Listener:
@@ -52,9 +54,21 @@ class Served:
             proxies=None if listen.proxy_protocol is None else listen.proxy_protocol.from_,
         )
 
-    def _admin(self, loaded: Loaded, settings: Settings) -> Listener:
-        token = loaded.secrets(settings.admin.token) if settings.admin.token is not None else None
-        return Listener(name=ADMIN, address=settings.admin.address, app=Asgi(self._operating.app(settings, token)))
+
+def admin(loaded: Loaded, settings: Settings, app: Callable[[Settings, SecretSource | None], AsgiApp]) -> Listener:
+    """The operators' listener."""
+    token = loaded.secrets(settings.admin.token) if settings.admin.token is not None else None
+    return Listener(name=ADMIN, address=settings.admin.address, app=Asgi(app(settings, token)))
+
+
+def data_keys(settings: Settings) -> list[tuple[str, str]]:
+    """The name and address of every listener that clients use."""
+    keys = []
+    for name, listen in settings.served().items():
+        keys.append((name, listen.address))
+        if listen.redirect_http is not None:
+            keys.append((f"{name}.{REDIRECT}", listen.redirect_http))
+    return keys
 
 
 def tls_of(listen: Listen, at: tuple[str, ...], loaded: Loaded) -> ServerTls | None:

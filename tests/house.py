@@ -14,7 +14,8 @@ import jwt
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.process import Process, Source
+from gateway.process import Process
+from gateway.source import Source
 
 UPSTREAM_TOKEN = "canary-upstream-token-7f3a"
 ISSUER = "https://idp.example.com/"

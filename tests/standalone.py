@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import yaml
 
 from tests.house import POLICY, ROLES, Keys, Reply, Upstream, config, converse, request_bytes, written
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Standalone:
@@ -94,19 +94,21 @@ async def standalone(
     policy: str = POLICY,
     roles: str = ROLES,
     environ: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+    address: str | None = None,
     **over: Any,
 ) -> AsyncIterator[Standalone]:
-    """`gateway serve` with the configuration `house.config(**over)`, as a process of its own."""
+    """`gateway serve` with the configuration `house.config(**over)`, as a process of its own; `address` instead of a unix socket."""
     sockets = Path(tempfile.mkdtemp(prefix="gw-"))  # short, as the path of a unix socket must be
     keys = Keys(folder)
     (folder / "policies").mkdir(exist_ok=True)
     (folder / "policies" / "policy.yaml").write_text(policy)
     (folder / "policies" / "roles.yaml").write_text(roles)
     ours: dict[str, Any] = {"listen": {}, "admin": {}, **over}
-    ours["listen"] = {"drain": {"timeout": "5s"}, **ours["listen"], "address": f"unix:{sockets / 'listen'}"}
+    ours["listen"] = {"drain": {"timeout": "5s"}, **ours["listen"], "address": address or f"unix:{sockets / 'listen'}"}
     ours["admin"] = {**ours["admin"], "address": f"unix:{sockets / 'admin'}"}
     (folder / "config.yaml").write_text(written(config(upstream.port, **ours)))
-    command = (sys.executable, "-m", "gateway", "serve", "--config", str(folder / "config.yaml"))
+    command = (sys.executable, "-m", "gateway", "serve", *options, "--config", str(folder / "config.yaml"))
     with (folder / "stderr").open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, "UPSTREAM_TOKEN": "t", **(environ or {})}, stderr=stderr

@@ -1,6 +1,5 @@
 """The admin endpoints: /livez /readyz /healthz /metrics, and for operators /config_dump /routes /loglevel."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from time import time
 from typing import Any, Final, Protocol
@@ -25,10 +24,10 @@ class Operations(Protocol):
     """What the running gateway tells and lets itself be told."""
 
     def ready(self) -> bool: ...
-    def status(self) -> Mapping[str, Any]: ...
-    def metrics(self) -> bytes: ...
+    async def status(self) -> Mapping[str, Any]: ...
+    async def metrics(self) -> bytes: ...
     def describe(self) -> Mapping[str, Any]: ...
-    def routes(self) -> list[Mapping[str, Any]]: ...
+    async def routes(self) -> list[Mapping[str, Any]]: ...
     def level(self) -> str: ...
     def set_level(self, level: str) -> None: ...
 
@@ -84,17 +83,17 @@ class Answers:
         ready = self._operations.ready()
         code = 200 if ready else 503
         if "verbose" in request.query_params:
-            return JSONResponse({"ready": ready, **self._operations.status()}, code)
+            return JSONResponse({"ready": ready, **await self._operations.status()}, code)
         return PlainTextResponse("ok\n" if ready else "not ready\n", code)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(await asyncio.to_thread(self._operations.metrics), media_type=CONTENT_TYPE)
+        return Response(await self._operations.metrics(), media_type=CONTENT_TYPE)
 
     async def dump(self, request: Request) -> Response:
         return JSONResponse(self._operations.describe())
 
     async def routes(self, request: Request) -> Response:
-        return JSONResponse(self._operations.routes())
+        return JSONResponse(await self._operations.routes())
 
     async def level(self, request: Request) -> Response:
         """GET tells the level, PUT sets it: a body of one word."""

@@ -90,6 +90,8 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "secret.accessed": Kind("info", ("source", "credential", "purpose")),
     "gateway.started": Kind("info", ("version", "generation", "listeners", "pid")),
     "gateway.stopped": Kind("info", ("version", "generation", "pid", "cut_off")),
+    "worker.started": Kind("info", ("worker", "generation", "pid")),
+    "worker.stopped": Kind("info", ("worker", "generation", "pid", "exit", "cut_off")),
 }
 
 

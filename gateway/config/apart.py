@@ -43,7 +43,17 @@ def read_apart(paths: Iterable[Path]) -> list[Document]:
         )
     except (OSError, subprocess.SubprocessError):
         return read_each(Path(os.fsdecode(name)) for name in names)
-    return [_unpack(pieces) for pieces in _taken(done.stdout)]
+    return unpack(done.stdout)
+
+
+def pack(documents: Iterable[Document]) -> bytes:
+    """Documents for another process of this gateway."""
+    return marshal.dumps([_pack(document) for document in documents])
+
+
+def unpack(content: bytes) -> list[Document]:
+    """The documents that `pack` took."""
+    return [_unpack(pieces) for pieces in _taken(content)]
 
 
 def _pack(document: Document) -> list[bytes]:
@@ -81,8 +91,7 @@ def _unpack(packed: Iterable[bytes]) -> Document:
 def main() -> None:
     """Names on standard input, documents on standard output."""
     names = _taken(sys.stdin.buffer.read())
-    packed = [_pack(read(Path(os.fsdecode(name)))) for name in names]
-    sys.stdout.buffer.write(marshal.dumps(packed))
+    sys.stdout.buffer.write(pack(read(Path(os.fsdecode(name))) for name in names))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,11 @@ class Secrets:
         self._failing: set[str] = set()
         self.metrics = metrics
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables as they were at load, for another process that shall load the same. They hold secrets."""
+        return self._variables
+
     def __repr__(self) -> str:
         return f"Secrets({len(self._sources)})"
 

@@ -31,22 +31,28 @@ class Loop(Protocol):
 class Outbox:
     """The writes of one event loop's turn. `busy` is how many requests are in flight; whoever begins and ends them counts."""
 
-    __slots__ = ("__weakref__", "_loop", "_scheduled", "_waiting", "busy")
+    __slots__ = ("__weakref__", "_loop", "_scheduled", "_waiting", "before", "busy")
 
     def __init__(self, loop: Loop) -> None:
         self._loop = ref(loop)  # which is what outboxes are kept by
         self._scheduled = False
         self._waiting: deque[Outlet] = deque()
         self.busy = 0
+        self.before: Callable[[], None] | None = None
+
+    def hold(self, before: Callable[[], None]) -> None:
+        """From now on nothing that can wait for the turn's end leaves sooner, and not before `before` was called."""
+        self.before = before
+        self.busy += 2
 
     def add(self, outlet: "Outlet") -> None:
         """An outlet has something waiting."""
         waiting = self._waiting
+        if len(waiting) >= TOGETHER:
+            self._flush()
         waiting.append(outlet)
         if not self._scheduled:
             self._schedule()
-        if len(waiting) >= TOGETHER:
-            self._flush()
 
     def _schedule(self) -> None:
         loop = self._loop()
@@ -98,6 +104,9 @@ class Outlet:
         """Write what waits. Where the other end is gone it stays: whoever asks learns that it never left."""
         data = self.waiting
         if data and not self._transport.is_closing():
+            before = self._outbox.before
+            if before is not None:
+                before()
             self.waiting = b""
             self._transport.write(data)
 

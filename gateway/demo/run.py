@@ -11,10 +11,11 @@ from gateway.core.errors import ConfigError
 from gateway.demo import play
 from gateway.demo.house import furnish
 from gateway.demo.tracker import Tracker
-from gateway.process import Process, Source
+from gateway.process import Process
 from gateway.server.lifecycle import Server
 from gateway.server.listener import Asgi, Listener
 from gateway.server.sockets import ListenError
+from gateway.source import Source
 
 VARIABLE: Final = "TRACKER_TOKEN"
 LOOPBACK: Final = "127.0.0.1"

@@ -46,6 +46,7 @@ class RateLimits(Model):
     """All limits and where their counters live."""
 
     store: Literal["memory"] | RedisStore = "memory"
+    per_worker: bool = False
     on_store_failure: Literal["local", "closed", "open"] = "local"
     headers: Literal["draft-11", "legacy", "both", "none"] = "draft-11"
     default: list[Name] = []

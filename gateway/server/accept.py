@@ -10,7 +10,7 @@ from gateway.core.ports import Metrics
 from gateway.server.connect import connector
 from gateway.server.listener import Bound, Connection, Listener, peer_of
 from gateway.server.proxied import ProxyHeaderError, conveyed
-from gateway.server.sockets import bound_address, close, listen
+from gateway.server.sockets import Own, Sockets, bound_address
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,11 @@ FASTEST_TICK: Final = 0.02
 class Acceptor:
     """A bound listener that takes connections. Made inside a running event loop; raises ListenError."""
 
-    def __init__(self, listener: Listener, metrics: Metrics) -> None:
+    def __init__(self, listener: Listener, metrics: Metrics, sockets: Sockets | None = None) -> None:
+        self._sockets = sockets or Own()
         self.bound = Bound(listener, metrics)
-        self._socket = listen(listener.address)
+        self._socket = self._sockets.open(listener.key)
+        self._lent: list[socket.socket] = []
         self._loop = asyncio.get_running_loop()
         self._connect = connector(self.bound)
         self._opening: set[asyncio.Task[None]] = set()
@@ -52,8 +54,37 @@ class Acceptor:
     def start(self) -> None:
         """Take connections from now on."""
         self._open = True
-        self._loop.add_reader(self._socket.fileno(), self._accept)
+        self._listen()
         self._tick()
+
+    def lend(self, sock: socket.socket) -> None:
+        """Take connections from another listening socket too: that of a process which is not there to do it."""
+        self._lent.append(sock)
+        if self._open and self._resting is None:
+            self._loop.add_reader(sock.fileno(), self._accept, sock)
+
+    def give_back(self, sock: socket.socket) -> None:
+        """Take no more from a lent socket, and close it here."""
+        if sock in self._lent:
+            self._lent.remove(sock)
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+
+    def leave(self) -> None:
+        """Take no more connections, while another process takes them from the same socket; those there are end with an answer.
+
+        Idle ones are left open, for a request may be on its way: its answer says that it is the last.
+        """
+        if self._open:
+            self._open = False
+            self._deafen()
+        self.bound.leaving = True
+
+    async def emptied(self) -> None:
+        """Wait until no connection is left, nor one that is being opened."""
+        while self._opening:
+            await asyncio.wait(self._opening)
+        await self.bound.emptied()
 
     def adopt(self, listener: Listener) -> None:
         """Go on under new settings. Where the new ones trust other peers, connections end after the request in flight."""
@@ -69,10 +100,10 @@ class Acceptor:
             return
         if self._open:
             self._open = False
-            self._loop.remove_reader(self._socket.fileno())
-        if self._resting is not None:
-            self._resting.cancel()
-        close(self._socket)
+            self._deafen()
+        self._sockets.close(self._socket)
+        while self._lent:
+            self._lent.pop().close()
         for task in self._opening:
             task.cancel()
         self.bound.draining = True
@@ -85,10 +116,21 @@ class Acceptor:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _accept(self) -> None:
+    def _listen(self) -> None:
+        for sock in (self._socket, *self._lent):
+            self._loop.add_reader(sock.fileno(), self._accept, sock)
+
+    def _deafen(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        for sock in (self._socket, *self._lent):
+            self._loop.remove_reader(sock.fileno())
+
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(BURST):
             try:
-                sock, address = self._socket.accept()
+                sock, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -99,13 +141,13 @@ class Acceptor:
     def _rest(self, error: OSError) -> None:
         """Out of descriptors or memory: the socket stays readable, so asking again at once would spin."""
         log.error("accept failed", extra={"listener": self.bound.listener.name, "error": error.strerror})
-        self._loop.remove_reader(self._socket.fileno())
+        self._deafen()
         self._resting = self._loop.call_later(BACK_OFF, self._resume)
 
     def _resume(self) -> None:
         self._resting = None
         if self._open:
-            self._loop.add_reader(self._socket.fileno(), self._accept)
+            self._listen()
 
     def _admit(self, sock: socket.socket, peer: str) -> None:
         listener = self.bound.listener
@@ -158,7 +200,7 @@ class Acceptor:
 
     def _tick(self) -> None:
         """About once a second: the date, and every connection's deadline. Goes on after `stop` until nobody is left."""
-        if not (self._open or self.connections):
+        if not (self._open or self.connections or self._opening):
             return
         self.bound.tick_date()
         now = self._loop.time()

@@ -6,14 +6,16 @@ Signals are ours: uvicorn would raise SIGTERM again after its own shutdown and t
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from gateway.core.ports import Metrics
 from gateway.edge.model import Drain
 from gateway.server.accept import Acceptor
 from gateway.server.listener import Asgi, Listener, Silent
-from gateway.server.sockets import ListenError
+from gateway.server.sockets import ListenError, Sockets
 from gateway.server.tls import ServerTls, TlsError
 
 log = logging.getLogger(__name__)
@@ -28,9 +30,15 @@ class Server:
     """All listeners of one process."""
 
     def __init__(
-        self, listeners: Sequence[Listener], *, metrics: Metrics | None = None, certificate_interval: float = CERTIFICATE_INTERVAL
+        self,
+        listeners: Sequence[Listener],
+        *,
+        metrics: Metrics | None = None,
+        certificate_interval: float = CERTIFICATE_INTERVAL,
+        sockets: Sockets | None = None,
     ) -> None:
         self._listeners = tuple(listeners)
+        self._sockets = sockets
         self._metrics: Metrics = metrics or Silent()
         self._interval = certificate_interval
         self._acceptors: dict[tuple[str, str], Acceptor] = {}
@@ -108,8 +116,10 @@ class Server:
         Operators' listeners stay, so that readiness can be read. False when requests had to be cut off.
         """
         self.draining = True
+        for acceptor in self._clients():
+            acceptor.bound.leaving = True
         await asyncio.sleep(delay)
-        acceptors = self._leaving + [acceptor for acceptor in self._acceptors.values() if not is_operators(acceptor)]
+        acceptors = self._clients()
         for acceptor in acceptors:
             acceptor.stop()
         waiting = asyncio.gather(*(acceptor.bound.emptied() for acceptor in acceptors))
@@ -118,6 +128,30 @@ class Server:
         except TimeoutError:
             return not await cut(acceptors)
         return True
+
+    async def retire(self, timeout: float) -> bool:
+        """Leave the addresses to another process: every connection ends with the answer to its next request.
+
+        Connections that are still idle after `timeout` seconds are closed. False when requests had to be cut off.
+        """
+        self.draining = True
+        acceptors = self._clients()
+        for acceptor in acceptors:
+            acceptor.leave()
+        waiting = asyncio.gather(*(acceptor.emptied() for acceptor in acceptors))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(waiting, timeout)
+        return await self.drain(0.0, GRACE)
+
+    def lend(self, key: tuple[str, str], sock: socket.socket) -> Callable[[], None]:
+        """Take connections from a socket of a listener's address that nobody else takes from; gives how to end it."""
+        acceptor = self._acceptors[key]
+        acceptor.lend(sock)
+        return lambda: acceptor.give_back(sock)
+
+    def _clients(self) -> list[Acceptor]:
+        """Those on the data path."""
+        return self._leaving + [acceptor for acceptor in self._acceptors.values() if not is_operators(acceptor)]
 
     async def close(self) -> bool:
         """End everything now. False when requests were cut off."""
@@ -135,7 +169,7 @@ class Server:
         bound: dict[tuple[str, str], Acceptor] = {}
         try:
             for listener in listeners:
-                bound[listener.key] = Acceptor(listener, self._metrics)
+                bound[listener.key] = Acceptor(listener, self._metrics, self._sockets)
         except ListenError:
             for acceptor in bound.values():
                 acceptor.stop()
@@ -215,17 +249,20 @@ async def unless(drained: Awaitable[bool], forced: Awaitable[None]) -> bool:
 class Signals:
     """The process's signals as they arrive: a stop before reloads that wait, and reloads that wait as one."""
 
-    HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+    HANDLED: Final = (*STOPS, signal.SIGHUP)
 
-    def __init__(self) -> None:
+    def __init__(self, *others: signal.Signals) -> None:
+        """`others` wait like reloads."""
+        self._handled = (*self.HANDLED, *others)
         self._loop = asyncio.get_running_loop()
         self._waiting: list[signal.Signals] = []
         self._arrived = asyncio.Event()
-        for number in self.HANDLED:
+        for number in self._handled:
             self._loop.add_signal_handler(number, self._note, number)
 
     def _note(self, number: signal.Signals) -> None:
-        if number != signal.SIGHUP:
+        if number in self.STOPS:
             self._waiting.insert(0, number)
         elif number not in self._waiting:
             self._waiting.append(number)
@@ -240,10 +277,10 @@ class Signals:
 
     async def stop_again(self) -> None:
         """Wait for another order to stop."""
-        while await self.next() == signal.SIGHUP:
+        while await self.next() not in self.STOPS:
             log.info("reload ignored while draining")
 
     def close(self) -> None:
         """Hand the signals back."""
-        for number in self.HANDLED:
+        for number in self._handled:
             self._loop.remove_signal_handler(number)

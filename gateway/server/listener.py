@@ -108,7 +108,7 @@ async def no_app(inbound: Inbound, writer: Writer) -> None:  # noqa: ARG001  the
 class Bound:
     """A listener in service: its present settings and its live connections. Settings are replaced whole by a reload."""
 
-    __slots__ = ("_empty", "app", "connections", "date", "draining", "listener", "metrics", "outbox")
+    __slots__ = ("_empty", "app", "connections", "date", "draining", "leaving", "listener", "metrics", "outbox")
 
     def __init__(self, listener: Listener, metrics: Metrics) -> None:
         self.app: App = no_app
@@ -120,6 +120,7 @@ class Bound:
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
+        self.leaving = False  # whether connections end with their next answer
         self.date = b""
         self.tick_date()
 

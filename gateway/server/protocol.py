@@ -368,5 +368,5 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def reusable(self) -> bool:
         """A body that is still on its way is worth waiting for only when little of it is left."""
-        ends = self._phase == OVER or self._retiring
+        ends = self._phase == OVER or self._retiring or (self._bound.leaving and not self._behind)
         return not ends and (self._phase != BODY or self._arrival.is_nearly_done())

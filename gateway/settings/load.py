@@ -72,8 +72,12 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     read: Read = read_each,
+    policies_at: Sequence[Path] | None = None,
 ) -> Loaded:
-    """Read, substitute, merge, validate and cross-check. With no `paths`, those of `find`."""
+    """Read, substitute, merge, validate and cross-check. With no `paths`, those of `find`.
+
+    `policies_at` are the policy files where somebody has listed them already.
+    """
     paths = list(paths) or find(environ)
     known, problems = variables(env_files, os.environ if environ is None else environ)
     substituted = [substitute(document, known) for document in read(paths)]
@@ -82,7 +86,7 @@ def load(
     secrets = Secrets(known)
     problems += [*source.problems, *wrong]
     problems += [*rules.check(source), *follow(source, secrets)]
-    files = policy_files(source)
+    files = policy_files(source) if policies_at is None else list(policies_at)
     policies = read(files)
     problems += [problem for document in policies for problem in document.problems]
     looked_at = [*paths, *env_files, *_policy_paths(source), *files]

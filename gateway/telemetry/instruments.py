@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Type = Literal["counter", "gauge", "updown", "histogram"]
+Across = Literal["sum", "min", "max", "each"]
+"""How the values of several workers become one; "each" tells every worker's by itself."""
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 FINE_BOUNDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -24,6 +26,12 @@ class Instrument:
     about: str
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+    across: Across | None = None
+
+    @property
+    def combined(self) -> Across:
+        """What is counted is added up; what is measured is told by worker, unless `across` knows better."""
+        return self.across or ("each" if self.type == "gauge" else "sum")
 
 
 OVERFLOW: Final = "otel.metric.overflow"
@@ -93,7 +101,7 @@ RATE_LIMITS: Final = Instrument(
     "Requests a rate limit allowed, by limit, and requests refused by one.",
     ("policy", "outcome"),
 )
-BUILD: Final = Instrument("target", "gauge", "", "Which gateway this is.", ("service.name", "service.version"))
+BUILD: Final = Instrument("target", "gauge", "", "Which gateway this is.", ("service.name", "service.version"), across="max")
 
 COUNTED: Final = (
     Instrument("gateway.ratelimit.store_failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
@@ -110,28 +118,43 @@ COUNTED: Final = (
     Instrument("gateway.connections.refused", "counter", "{connection}", "Connections refused.", ("listener", "reason")),
     Instrument("gateway.tls.handshakes.failed", "counter", "{handshake}", "Failed TLS handshakes.", ("listener", "reason")),
     Instrument("gateway.tls.reloads", "counter", "{reload}", "Certificates picked up while running.", ("listener", "outcome")),
-    Instrument("gateway.tls.certificate.not_after", "gauge", "s", "Unix time a listener's certificate expires at.", ("listener",)),
-    Instrument("gateway.audit.queued", "gauge", "{event}", "Audit events not yet written."),
+    Instrument(
+        "gateway.tls.certificate.not_after",
+        "gauge",
+        "s",
+        "Unix time a listener's certificate expires at.",
+        ("listener",),
+        across="min",
+    ),
+    Instrument("gateway.audit.queued", "gauge", "{event}", "Audit events not yet written.", across="sum"),
     Instrument("gateway.audit.written", "counter", "{event}", "Audit events written."),
     Instrument("gateway.audit.dropped", "counter", "{event}", "Audit events lost."),
     Instrument("gateway.audit.failures", "counter", "{failure}", "Failed attempts to write audit events."),
     Instrument("gateway.log.dropped", "counter", "{line}", "Log lines lost because standard error took none."),
     Instrument("gateway.spans.dropped", "counter", "{span}", "Spans lost because the queue was full or the collector failed."),
     Instrument("gateway.config.reloads", "counter", "{reload}", "Reloads of the configuration.", ("outcome",)),
-    Instrument("gateway.config.last_success", "gauge", "", "1 if the last reload was taken over, 0 if it was refused."),
+    Instrument(
+        "gateway.config.last_success", "gauge", "", "1 if the last reload was taken over, 0 if it was refused.", across="min"
+    ),
+    Instrument("gateway.workers", "gauge", "{worker}", "Worker processes that serve, where there are several.", across="sum"),
+    Instrument("gateway.worker.restarts", "counter", "{restart}", "Worker processes that ended and were started anew.", ("cause",)),
 )
 """What rooms count and set by name."""
 
 UPSTREAMS: Final = (
-    Instrument("gateway.upstream.connections", "gauge", "{connection}", "Connections to an upstream.", ("upstream", "state")),
-    Instrument("gateway.upstream.waiting", "gauge", "{request}", "Requests that wait for a connection.", ("upstream",)),
+    Instrument(
+        "gateway.upstream.connections", "gauge", "{connection}", "Connections to an upstream.", ("upstream", "state"), across="sum"
+    ),
+    Instrument(
+        "gateway.upstream.waiting", "gauge", "{request}", "Requests that wait for a connection.", ("upstream",), across="sum"
+    ),
     Instrument("gateway.upstream.addresses", "gauge", "{address}", "Addresses of an upstream's targets.", ("upstream", "state")),
     Instrument("gateway.upstream.circuit_open", "gauge", "", "1 while a circuit breaker refuses requests.", ("upstream",)),
 )
 """What upstreams are asked for when somebody looks."""
 
 PROCESS: Final = (
-    Instrument("process.cpu", "counter", "s", "Processor time used, user and system."),
+    Instrument("process.cpu", "counter", "s", "Processor time used, user and system.", across="each"),
     Instrument("process.resident.memory", "gauge", "By", "Resident memory."),
     Instrument("process.open_fds", "gauge", "", "Open file descriptors."),
     Instrument("process.start_time", "gauge", "s", "Unix time the process started at."),

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler
 from typing import Any, Final
@@ -84,10 +85,14 @@ def _bounded(text: str, limit: int) -> str:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object."""
+    """A record as one JSON object. `mark` is what every line tells besides."""
+
+    def __init__(self, mark: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self._mark = mark or {}
 
     def format(self, record: logging.LogRecord) -> str:
-        found = facts(record)
+        found = {**facts(record), **self._mark}
         try:
             line = orjson.dumps(found)
         except (TypeError, ValueError):  # a lone surrogate is no UTF-8
@@ -98,8 +103,12 @@ class JsonLines(logging.Formatter):
 class TextLines(logging.Formatter):
     """A record as one line to read: time, severity, logger, message, name=value."""
 
+    def __init__(self, mark: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self._mark = mark or {}
+
     def format(self, record: logging.LogRecord) -> str:
-        found = facts(record)
+        found = {**facts(record), **self._mark}
         head = " ".join(visible(str(found.pop(name))) for name in ("timestamp", "severity", "logger", "message"))
         trace = found.pop("exception", "")
         tail = "".join(f" {visible(name)}={_shown(value)}" for name, value in found.items())
@@ -134,6 +143,14 @@ class Backlog:
                 self.dropped += 1
                 return
             self._lines.append(str(record.msg))
+            self._ready.notify()
+
+    def accept(self, lines: list[bytes]) -> None:
+        """Take lines that another process made, newlines included, as far as there is room. Never waits."""
+        with self._ready:
+            room = 0 if self._closing else max(0, BACKLOG - len(self._lines))
+            self.dropped += max(0, len(lines) - room)
+            self._lines.extend(line.decode("utf-8", "backslashreplace").removesuffix("\n") for line in lines[:room])
             self._ready.notify()
 
     def put(self, record: logging.LogRecord, /) -> None:
@@ -179,8 +196,10 @@ TALKATIVE: Final = ("httpx", "httpcore", "asyncio", "watchfiles")
 class Logs:
     """The configured logging of this process."""
 
-    def __init__(self, model: Log, *, descriptor: int = 2) -> None:
+    def __init__(self, model: Log, *, descriptor: int = 2, mark: Mapping[str, Any] | None = None) -> None:
         self._backlog = Backlog(descriptor)
+        self._mark = mark or {}
+        self.accept = self._backlog.accept
         self._handler = QueueHandler(self._backlog)
         self._root = logging.getLogger()
         self._before = (self._root.handlers[:], self._root.level)
@@ -199,7 +218,7 @@ class Logs:
 
     def adopt(self, model: Log) -> None:
         """Take over a new configuration's format and level. A level set while running outlives one that did not change."""
-        self._handler.setFormatter(JsonLines() if model.format == "json" else TextLines())
+        self._handler.setFormatter(JsonLines(self._mark) if model.format == "json" else TextLines(self._mark))
         if model.level != self._configured:
             self.set_level(model.level)
         self._configured = model.level
@@ -219,6 +238,6 @@ class Logs:
         self._backlog.close(timeout)
 
 
-def configure(model: Log, *, descriptor: int = 2) -> Logs:
-    """Send this process's logging to standard error as `model` says."""
-    return Logs(model, descriptor=descriptor)
+def configure(model: Log, *, descriptor: int = 2, mark: Mapping[str, Any] | None = None) -> Logs:
+    """Send this process's logging to standard error as `model` says, each line with what `mark` says."""
+    return Logs(model, descriptor=descriptor, mark=mark)

@@ -41,6 +41,8 @@ class Registry:
         self._known = {instrument.name: instrument for instrument in COUNTED}
         self._types: dict[str, Instrument] = {}
         self._sources: list[Callable[[], Iterable[Family]]] = []
+        self.join: Callable[[list[Family]], list[Family]] | None = None
+        """Where this process tells for others too: makes one list of all."""
 
     # The request path.
 
@@ -150,7 +152,7 @@ class Registry:
         for source in list(self._sources):
             families.extend(source())
         families.append(Family(BUILD, ((self._about, 1.0),)))
-        return families
+        return families if self.join is None else self.join(families)
 
     def render(self) -> bytes:
         """Everything measured as a Prometheus exposition (`exposition.CONTENT_TYPE`)."""

@@ -32,20 +32,21 @@ def new_registry(settings: model.Telemetry, clock: Clock) -> Registry:
 class Telemetry:
     """Metrics and traces of one process. Where no collector is configured OpenTelemetry is never imported."""
 
-    def __init__(self, settings: model.Telemetry, *, clock: Clock, push_interval: float = 60.0) -> None:
-        """Imports and starts threads: build it early."""
+    def __init__(self, settings: model.Telemetry, *, clock: Clock, push_interval: float = 60.0, pushes: bool = True) -> None:
+        """Imports and starts threads: build it early. Without `pushes` another process sends this one's metrics."""
         self.metrics = new_registry(settings, clock)
+        push = settings.metrics.otlp if pushes else None
         self._trusts: Callable[[Inbound], bool] | None = None
         self._push: Closing | None = None
         out = None
-        if settings.traces is not None or settings.metrics.otlp is not None:
+        if settings.traces is not None or push is not None:
             from gateway.telemetry import otlp
 
             about = otlp.resource(settings.service_name, VERSION)
             if settings.traces is not None:
                 out = otlp.OtlpSpans(settings.traces.otlp, about, self.metrics)
-            if settings.metrics.otlp is not None:
-                self._push = otlp.OtlpMetrics(settings.metrics.otlp, about, self.metrics, clock, interval=push_interval)
+            if push is not None:
+                self._push = otlp.OtlpMetrics(push, about, self.metrics, clock, interval=push_interval)
         self._tracer = Tracer(settings, out=out)
 
     def describe(self, names: Names, trusts: Callable[[Inbound], bool] | None = None) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from gateway.process import Process, Source
+from gateway.process import Process
+from gateway.source import Source
 from tests.house import Keys, config, written
 
 CALLS = {"repeated": 80, "varied": 112}

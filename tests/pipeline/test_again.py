@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.trail import Trail
 from tests.house import POLICY, House, Reply, house, read_reply, request_bytes
 
 DENY = POLICY + '  - {name: closed, deny: any, when: "true"}\n'
@@ -105,10 +106,12 @@ async def test_one_that_the_trail_has_no_room_for_is_refused_as_if_it_had_not_co
     async with house(tmp_path, cors=origins, routes=[route]) as gateway, line(gateway) as client:
         data = request_bytes("/public/a", headers={"Origin": "https://app.example"})
         assert [(await client.ask(data)).status for _ in range(2)] == [200, 200]
-        gateway.process.trail._full = True
+        trail = gateway.process.trail
+        assert isinstance(trail, Trail)
+        trail._full = True
         again, new = await client.ask(data), await gateway.raw(data)
         assert again.status == 503
         assert again.json()["type"].endswith("audit-full")
         assert lasting(again) == lasting(new)
-        gateway.process.trail._full = False
+        trail._full = False
         assert (await client.ask(data)).status == 200

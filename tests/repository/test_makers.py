@@ -22,13 +22,15 @@ CATCH_ALL: dict[str, int] = {
     "gateway/authn/key_file.py": 1,
     "gateway/app.py": 1,
     "gateway/pipeline.py": 1,
-    "gateway/process.py": 2,
+    "gateway/process.py": 3,
     "gateway/reload.py": 1,
     "gateway/resources.py": 1,
     "gateway/server/run.py": 1,
     "gateway/store/redis.py": 1,
     "gateway/telemetry/otlp.py": 1,
     "gateway/upstream/check.py": 1,
+    "gateway/workers/supervisor.py": 1,
+    "gateway/workers/worker.py": 1,
 }
 """file -> handlers that catch everything (ARCHITECTURE 6): the corridor, the reload loop, background loops, and clean-up that re-raises."""
 

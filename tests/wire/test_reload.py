@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.process import Process, Source
+from gateway.process import Process
+from gateway.source import Source
 from tests.house import House, config, house, written
 from tests.standalone import until
 
@@ -238,11 +239,3 @@ async def test_a_start_with_a_bad_configuration_exits_78(tmp_path: Path) -> None
     assert process.returncode == 78
     assert b"config.yaml:2:1: routs" in errors
     assert b"routes" in errors
-
-
-async def test_workers_above_one_are_refused_with_a_message(tmp_path: Path) -> None:
-    command = (sys.executable, "-m", "gateway", "serve", "--workers", "2", "--config", str(tmp_path / "none.yaml"))
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    _, errors = await process.communicate()
-    assert process.returncode == 2
-    assert b"--workers" in errors

@@ -26,16 +26,16 @@ class Running:
     def ready(self) -> bool:
         return self.is_ready
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         return {"issuers": {"corp": "never loaded"}}
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         return b"target_info 1\n"
 
     def describe(self) -> Mapping[str, Any]:
         return {"generation": "0123456789ab"}
 
-    def routes(self) -> list[Mapping[str, Any]]:
+    async def routes(self) -> list[Mapping[str, Any]]:
         return [{"name": "issues"}]
 
     def level(self) -> str:

@@ -1,0 +1,74 @@
+"""What a gateway makes of its settings and tells of itself, whether it is one process or several."""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from gateway import __version__
+from gateway.audit.record import Record
+from gateway.core.errors import ConfigError
+from gateway.edge.model import Drain
+from gateway.settings import Loaded, Settings
+from gateway.snapshot import Snapshot
+from gateway.telemetry.names import Names
+
+log = logging.getLogger(__name__)
+
+FIXED: Final = ("audit", "telemetry")
+"""Sections whose threads and files live as long as the process."""
+
+
+class Fixed:
+    """Sections whose threads and files live as long as the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._values = {section: getattr(settings, section) for section in FIXED}
+
+    def compare(self, settings: Settings) -> None:
+        """Tell operators which of them changed and do not count yet."""
+        for section, value in self._values.items():
+            if getattr(settings, section) != value:
+                log.warning("a changed section counts from the next start", extra={"section": section})
+
+
+def warn(loaded: Loaded) -> None:
+    """Tell operators what is doubtful about a configuration."""
+    for problem in loaded.problems:
+        log.warning("configuration", extra={"problem": str(problem)})
+
+
+def started(trail: Record, generation: str, listeners: Mapping[str, str]) -> None:
+    """The event that a gateway serves."""
+    trail.event("gateway.started", version=__version__, generation=generation, listeners=listeners, pid=os.getpid())
+
+
+def stopped(trail: Record, generation: str, *, cut_off: bool) -> None:
+    """The event that it ends; `cut_off`: and requests with it."""
+    trail.event("gateway.stopped", version=__version__, generation=generation, pid=os.getpid(), cut_off=cut_off)
+
+
+def bounds(settings: Settings) -> Drain:
+    """How long a drain takes: the longest of the listeners'."""
+    drains = [listen.drain for listen in settings.served().values()]
+    return Drain.model_construct(delay=max(d.delay for d in drains), timeout=max(d.timeout for d in drains))
+
+
+def pieces(loaded: Loaded, snapshot: Snapshot) -> list[object]:
+    """A configuration taken apart, from the small to what holds it."""
+    return [*snapshot.routes, *loaded.policies, snapshot, loaded]
+
+
+def usable(loaded: Loaded) -> Settings:
+    """The settings of a configuration without errors. Raises ConfigError with all of them."""
+    if loaded.settings is None or loaded.errors:
+        raise ConfigError(loaded.problems)
+    return loaded.settings
+
+
+def names_of(settings: Settings) -> Names:
+    """What telemetry calls things."""
+    routes = {route.name: route.match.path for route in settings.routes}
+    upstreams = {name: (upstream.url or (upstream.targets or [""])[0]) for name, upstream in settings.upstreams.items()}
+    hidden = [credential.name for credential in settings.credentials.values() if credential.inject == "query"]
+    return Names.of(routes, upstreams, hidden)

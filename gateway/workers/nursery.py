@@ -1,0 +1,69 @@
+"""The supervisor's view of the process that workers are forked from."""
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway.workers.channel import Channel, GoneError, Message
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 60.0
+"""Seconds a fork may take, the loading of everything included."""
+
+
+class Nursery:
+    """Forks workers. Should its process end, the next fork starts another one; workers do not end with it."""
+
+    def __init__(self, ended: Callable[[int, int], None]) -> None:
+        """`ended` is told the process id and exit code of workers that are gone; a negative code is a signal's number."""
+        self._ended = ended
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+
+    async def fork(self, descriptors: Sequence[int]) -> int:
+        """Start a worker with these descriptors; its process id. Raises GoneError."""
+        if self._channel is None:
+            self._channel = self._start()
+        answer = await self._channel.ask({"do": "fork"}, descriptors, timeout=PATIENCE)
+        return int(answer["pid"])
+
+    def kill(self, pid: int) -> None:
+        """End a worker that does not end by itself."""
+        if self._channel is not None:
+            self._channel.send({"do": "kill", "pid": pid})
+
+    async def close(self) -> None:
+        """End it, when no worker is left."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
+
+    def _start(self) -> Channel:
+        ours, theirs = socket.socketpair()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with theirs:
+            # A session of its own: what a terminal signals is for the supervisor, which tells the others.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "gateway.workers.forking", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                start_new_session=True,
+            )
+        return Channel(ours, self._told, self._lost)
+
+    def _told(self, message: Message, _: list[int]) -> None:
+        self._ended(message["ended"], message["code"])
+
+    def _lost(self) -> None:
+        self._channel = None
+        log.error("the process that workers are forked from is gone, the next one starts another")
+
+
+__all__ = ["GoneError", "Nursery"]

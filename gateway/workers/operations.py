@@ -1,0 +1,84 @@
+"""What operators see of a gateway of several workers. Implements `admin.app.Operations`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from gateway import __version__
+from gateway.audit.trail import Trail
+from gateway.core.ports import SecretSource
+from gateway.operations import application, described
+from gateway.reload import Reload
+from gateway.server.listener import AsgiApp
+from gateway.settings import Loaded, Settings
+from gateway.telemetry import logs
+from gateway.telemetry.telemetry import Telemetry
+from gateway.workers.fleet import Fleet
+
+
+class Running(Protocol):
+    """The parts of a supervisor that operators ask about."""
+
+    loaded: Loaded
+    fleet: Fleet
+    reload: Reload
+    trail: Trail
+    telemetry: Telemetry
+    logs: logs.Logs
+
+    @property
+    def ready(self) -> bool: ...
+
+
+class Operating:
+    """The operators' view of all processes."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
+        """The admin listener's application under a configuration."""
+        return application(self, settings, token)
+
+    def ready(self) -> bool:
+        """Somebody serves, not draining (CONTRACT 1)."""
+        return self._running.ready
+
+    async def status(self) -> Mapping[str, Any]:
+        """The whole, and what each worker says of itself."""
+        running = self._running
+        refused = running.reload.last_error
+        told = await running.fleet.ask("status")
+        return {
+            "version": __version__,
+            "generation": running.loaded.generation,
+            "last_reload": "applied" if refused is None else "refused",
+            "connections": sum(each["status"]["connections"] for each in told.values()),
+            "audit": running.trail.status(),
+            "workers": {
+                str(member.slot): {"pid": member.pid, "state": member.state, **told.get(member.slot, {}).get("status", {})}
+                for member in sorted(running.fleet.alive, key=lambda member: (member.slot, -member.serial))
+                if running.fleet.is_in_place(member)
+            },
+        }
+
+    async def metrics(self) -> bytes:
+        """Everything all workers count, as of now."""
+        await self._running.fleet.pulse.measure()
+        return await asyncio.to_thread(self._running.telemetry.metrics.render)
+
+    def describe(self) -> Mapping[str, Any]:
+        return described(self._running.loaded)
+
+    async def routes(self) -> list[Mapping[str, Any]]:
+        """Every route as it is served: all workers have the same."""
+        told = await self._running.fleet.ask("routes")
+        return next((each["routes"] for each in told.values()), [])
+
+    def level(self) -> str:
+        return self._running.logs.level
+
+    def set_level(self, level: str) -> None:
+        """In every process; a worker that starts later has the configuration's."""
+        self._running.logs.set_level(level)
+        self._running.fleet.tell("level", level=level)

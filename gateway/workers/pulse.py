@@ -1,0 +1,60 @@
+"""How workers do: what they count is known should one die, and one that hangs is ended."""
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from gateway.core.errors import ConfigError
+from gateway.telemetry.merge import Sums, unpack
+from gateway.workers.channel import GoneError
+from gateway.workers.member import Member, State
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = 5.0
+"""Seconds between two questions."""
+HUNG: Final = 30.0
+"""Seconds without an answer after which a worker is ended: its event loop stands still."""
+
+
+class Crew(Protocol):
+    """Of a fleet, what is looked at."""
+
+    sums: Sums
+
+    @property
+    def alive(self) -> list[Member]: ...
+    def is_in_place(self, member: Member) -> bool: ...
+    def kill(self, member: Member) -> None: ...
+
+
+class Pulse:
+    """Asks all workers what they count."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+
+    async def measure(self) -> None:
+        """Take over what everybody counts, now; of one that does not answer, what it told last."""
+        await asyncio.gather(*(self._measure(member, EVERY) for member in self._crew.alive))
+
+    async def watch(self) -> None:
+        """The same now and then. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await asyncio.gather(*(self._look(member) for member in self._crew.alive))
+
+    async def _measure(self, member: Member, timeout: float) -> bool:
+        try:
+            answer = await member.ask("measure", timeout=timeout)
+        except (GoneError, ConfigError):
+            return False
+        if member.state is not State.GONE:
+            shown = str(member.slot) if self._crew.is_in_place(member) else ""
+            self._crew.sums.note(member.serial, shown, unpack(answer["families"]))
+        return True
+
+    async def _look(self, member: Member) -> None:
+        if not await self._measure(member, HUNG) and member.state is not State.GONE:
+            log.error("a worker does not answer and is ended", extra={"worker": member.slot, "pid": member.pid})
+            self._crew.kill(member)
