@@ -7,7 +7,7 @@ never falls to a less specific route (CONTRACT 2, Routing).
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from gateway.core.errors import BadRequest
@@ -105,31 +105,37 @@ class Parameters:
         return values
 
 
-@dataclass(slots=True)
 class Leaf(Generic[T]):
     """The routes of one path: by method, or for any; and what answers another method."""
 
-    methods: dict[str, T] = field(default_factory=dict)
-    any: T | None = None
-    refused: T | None = None
+    __slots__ = ("any", "methods", "refused")
+
+    def __init__(self) -> None:
+        self.methods: dict[str, T] = {}
+        self.any: T | None = None
+        self.refused: T | None = None
 
     def claim(self, method: str) -> T | None:
         return self.methods.get(method) or self.any or self.refused
 
 
-@dataclass(slots=True)
 class Node(Generic[T]):
-    """One segment's alternatives, most specific first."""
+    """One segment's alternatives, most specific first.
 
-    literal: dict[str, "Node[T]"] = field(default_factory=dict)
-    parameter: "Node[T] | None" = None
-    star: "Node[T] | None" = None
-    rest: Leaf[T] | None = None
-    leaf: Leaf[T] | None = None
-    branches: bool = False
-    """Whether something other than a literal may claim the next segment too."""
-    ahead: dict[tuple[str, ...], "Node[T]"] = field(default_factory=dict)
-    """Of a root: where all segments but the last lead, if they are literals and nothing else could claim them."""
+    `branches` tells whether something other than a literal may claim the next segment too. `ahead`, of a root, is where all
+    segments but the last lead, if they are literals and nothing else could claim them.
+    """
+
+    __slots__ = ("ahead", "branches", "leaf", "literal", "parameter", "rest", "star")
+
+    def __init__(self) -> None:
+        self.literal: dict[str, Node[T]] = {}
+        self.parameter: Node[T] | None = None
+        self.star: Node[T] | None = None
+        self.rest: Leaf[T] | None = None
+        self.leaf: Leaf[T] | None = None
+        self.branches = False
+        self.ahead: dict[tuple[str, ...], Node[T]] = {}
 
     def find(self, segments: tuple[str, ...], index: int, captured: tuple[str, ...]) -> tuple[Leaf[T], tuple[str, ...]] | None:
         node = self
@@ -167,14 +173,16 @@ class Node(Generic[T]):
         return None if self.rest is None else (self.rest, (*captured, "/".join(segments[index:])))
 
 
-@dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
     """One route as the table sees it. `methods` None means any; `host` None means every host."""
 
-    pattern: Pattern
-    methods: tuple[str, ...] | None
-    host: str | None
-    route: T
+    __slots__ = ("host", "methods", "pattern", "route")
+
+    def __init__(self, pattern: Pattern, methods: tuple[str, ...] | None, host: str | None, route: T) -> None:
+        self.pattern = pattern
+        self.methods = methods
+        self.host = host
+        self.route = route
 
 
 class ConflictError(ValueError):

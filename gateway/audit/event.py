@@ -103,7 +103,11 @@ class Nobody:
     """The principal of a request without one."""
 
     __slots__ = ()
-    issuer = id = scheme = credential_id = roles = None
+    issuer = None
+    id = None
+    scheme = None
+    credential_id = None
+    roles = None
 
 
 NOBODY: Final = Nobody()

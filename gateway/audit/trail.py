@@ -70,7 +70,7 @@ class Trail:
         self._wake, self._haste = threading.Event(), threading.Event()
         self._flushes: list[concurrent.futures.Future[None]] = []
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread: threading.Thread | None = None
+        self._writing: threading.Thread | None = None
 
     # Called by the event loop.
 
@@ -129,14 +129,14 @@ class Trail:
 
     async def start(self) -> None:
         """Start the writing thread. An output that cannot be opened is logged and counts as full."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
-            self._thread.start()
+        if self._writing is None:
+            self._writing = threading.Thread(target=self._run, name="audit-writer", daemon=True)
+            self._writing.start()
             await self.flush()
 
     async def flush(self, timeout: float = 5.0) -> None:
         """Return when all events so far were written, or the attempt failed, or after `timeout` seconds."""
-        if self._thread is None:
+        if self._writing is None:
             return
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
         with self._lock:
@@ -146,7 +146,7 @@ class Trail:
 
     async def close(self, timeout: float = 5.0) -> None:
         """Write what waits and stop. What could not be written within `timeout` seconds is counted as dropped."""
-        thread, self._thread = self._thread, None
+        thread, self._writing = self._writing, None
         if thread is None:
             return
         self._closing = True

@@ -41,8 +41,8 @@ class Intake:
         self._name = name
         self._trusted = peer.Networks(listen.trusted_proxies)
         # Behind a load balancer that only passes bytes on, what comes over a unix socket are strangers' words.
-        self._unix = listen.address.startswith("unix:") and listen.proxy_protocol is None
-        self._trusting = bool(listen.trusted_proxies) or self._unix
+        self._on_unix = listen.address.startswith("unix:") and listen.proxy_protocol is None
+        self._trusting = bool(listen.trusted_proxies) or self._on_unix
         self._client_by = CLIENT_BY.get(listen.client_address)
         self._family = FAMILY.get(listen.client_address, frozenset())
         self._certificate_by = CERTIFICATE_BY.get(listen.client_certificate)
@@ -108,7 +108,7 @@ class Intake:
 
     def trusts(self, inbound: Inbound) -> bool:
         """Whether the peer is a proxy whose word counts. On a unix socket the file's mode decides who connects."""
-        return (self._unix and not inbound.peer) or inbound.peer in self._trusted
+        return (self._on_unix and not inbound.peer) or inbound.peer in self._trusted
 
     def _repeated(self, headers: list[Field], fields: dict[bytes, bytes]) -> frozenset[bytes]:
         """The names that came more than once; `fields` is made to hold the first value of each. Raises BadRequest."""
@@ -170,7 +170,7 @@ class Intake:
             secure = inbound.secure if told is None else told
         if self._certificate_by is not None:
             # A proxy's own certificate must never stand for its clients' (RFC 9440 4).
-            believed = self._unix or inbound.certificate is not None
+            believed = self._on_unix or inbound.certificate is not None
             certificate = self._certificate_by(inbound) if believed else None
         return client, secure, certificate
 

@@ -4,7 +4,7 @@ Also uvicorn's settings for both protocols, with everything off that would speak
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -32,11 +32,6 @@ def quiet(app: AsgiApp) -> uvicorn.Config:
     )
     config.load()
     return config
-
-
-async def never(_scope: Any, _receive: Any, _send: Any) -> None:
-    """The ASGI application of a protocol that does not go through ASGI."""
-    raise RuntimeError("the data path is not ASGI")
 
 
 class AsgiProtocol(HttpToolsProtocol):

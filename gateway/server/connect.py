@@ -1,11 +1,12 @@
 """Which protocol a listener's connections speak: the data path's, or plain ASGI."""
 
-from typing import Protocol
+import asyncio
+from typing import Protocol, cast
 
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway.server.asgi import AsgiProtocol, never, quiet
+from gateway.server.asgi import AsgiProtocol, quiet
 from gateway.server.listener import Asgi, AsgiApp, Bound
 from gateway.server.protocol import GatewayProtocol
 
@@ -13,7 +14,7 @@ from gateway.server.protocol import GatewayProtocol
 class Connect(Protocol):
     """Makes a protocol for a peer; `crowded` for one that is over the limit of connections."""
 
-    def __call__(self, peer: str, crowded: bool) -> GatewayProtocol | AsgiProtocol: ...
+    def __call__(self, peer: str, crowded: bool) -> asyncio.BaseProtocol: ...
 
 
 def connector(bound: Bound) -> Connect:
@@ -27,11 +28,9 @@ class Connector:
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
-        self._config: uvicorn.Config = quiet(never)
-        self._state = ServerState()
 
-    def __call__(self, peer: str, crowded: bool) -> GatewayProtocol:
-        return GatewayProtocol(self._config, self._state, self._bound, peer, crowded)
+    def __call__(self, peer: str, crowded: bool) -> asyncio.BaseProtocol:
+        return cast("asyncio.BaseProtocol", GatewayProtocol(self._bound, peer, crowded))
 
 
 class AsgiConnector:
@@ -42,5 +41,5 @@ class AsgiConnector:
         self._config: uvicorn.Config = quiet(app)
         self._state = ServerState()
 
-    def __call__(self, peer: str, crowded: bool) -> AsgiProtocol:
+    def __call__(self, peer: str, crowded: bool) -> asyncio.BaseProtocol:
         return AsgiProtocol(self._config, self._state, self._bound)

@@ -1,4 +1,4 @@
-"""One client connection speaking HTTP/1.1. The one file that knows uvicorn's protocol class and llhttp's manners.
+"""One client connection speaking HTTP/1.1. The one file that knows llhttp's manners.
 
 Bytes are handed to llhttp a head or a body at a time, never past the end of a message: what follows waits until the answer
 is out, so pipelining is bounded and nothing behind a broken, upgraded or closing request is ever read as another request.
@@ -8,12 +8,9 @@ import asyncio
 from typing import Final
 
 import httptools
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
-from gateway.core.message import Inbound
+from gateway.core.message import Field, Inbound
 from gateway.server.answer import Answer
 from gateway.server.arrival import FRAMING, Arrival
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
@@ -30,20 +27,20 @@ ANSWER: Final = 2
 OVER: Final = 3
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol:
     """A client's connection: parser callbacks in, one request at a time to the app, one answer at a time out.
 
-    Implements listener.Connection (for the accept loop), body.Source and answer.Turn (for the request in flight).
+    Implements asyncio.Protocol (for the transport, which asks for no base class), listener.Connection (for the accept loop),
+    body.Source and answer.Turn (for the request in flight).
     """
 
-    # With more than thirty attributes in its dictionary, uvicorn's and ours, an instance is slow to read.
-    __slots__ = ("_answer", "_arrival", "_behind", "_bound", "_crowded", "_deadline", "_limits", "_origin",
-                 "_peer", "_phase", "_ready", "_repeat", "_retiring", "_waiting", "_wire", "run")  # fmt: skip
+    __slots__ = ("_answer", "_arrival", "_behind", "_bound", "_crowded", "_deadline", "_limits", "_origin", "_peer", "_phase",
+                 "_ready", "_repeat", "_retiring", "_waiting", "_wire", "headers", "loop", "parser", "run", "transport", "url",
+                 )  # fmt: skip
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, bound: Bound, peer: str, crowded: bool) -> None:
-        super().__init__(config, state, {}, asyncio.get_running_loop())
-        # uvicorn turns this leniency on because it parses ahead; we do not.
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
+    def __init__(self, bound: Bound, peer: str, crowded: bool) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.parser = httptools.HttpRequestParser(self)
         self._bound = bound
         self._peer = peer
         self._crowded = crowded
@@ -58,7 +55,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._arrival = Arrival()
         self._repeat: Repeat | None = None
         self.url = b""
-        self.headers = []
+        self.headers: list[Field] = []
 
     # What the accept loop asks (listener.Connection).
 
@@ -86,7 +83,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # What the transport tells (asyncio.Protocol).
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrowed as uvicorn does
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self._wire = Wire(transport, self._bound)
         self._bound.arrive(self)

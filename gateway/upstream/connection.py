@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.upstream.lane import Lane
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
 
     __slots__ = (

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from gateway.core.message import Inbound, Response
 from gateway.core.ports import App, Writer
 from gateway.core.reason import Reason
-from gateway.server.connect import Connector
 from gateway.server.listener import Bound, Listener, Silent
 from gateway.server.protocol import GatewayProtocol
 from tests.rawhttp import FOLLOWER, Echo, limits
@@ -57,7 +56,7 @@ class Memory(asyncio.Transport):
 
 def connected(app: App) -> tuple[GatewayProtocol, Memory]:
     bound = Bound(Listener("main", "127.0.0.1:0", app, limits=limits(body=1000)), Silent())
-    protocol, transport = Connector(bound)("192.0.2.1", False), Memory()
+    protocol, transport = GatewayProtocol(bound, "192.0.2.1", False), Memory()
     protocol.connection_made(transport)
     return protocol, transport
 
