@@ -18,6 +18,7 @@ from gateway.upstream.alarm import Alarm
 from gateway.upstream.endpoint import CALM, KEPT, Endpoint
 from gateway.upstream.head import BODILESS, HEAD_LIMIT, VERSIONS, binds_identity, fault_of, framing_of
 from gateway.upstream.owner import Owner, Pool
+from gateway.upstream.quiet import Peek, peek_of
 from gateway.upstream.stream import HIGH, BodyStream, Flow
 
 if TYPE_CHECKING:
@@ -28,20 +29,19 @@ class Connection:
     """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
 
     __slots__ = (
-        "_alarm", "_bodiless", "_complete", "_fault", "_flow", "_idle_timeout", "_keep", "_loop", "_names", "_outlet",
-        "_owner", "_parser", "_paused", "_pieces", "_poisoned", "_pool", "_quiet", "_replies", "_reply", "_response_timeout",
-        "_stream", "_transport", "_until_close", "_upload", "_values", "address", "endpoint", "lane", "seen", "served", "unsent",
+        "_alarm", "_bodiless", "_complete", "_fault", "_flow", "_idle_timeout", "_keep", "_loop", "_names", "_outlet", "_owner",
+        "_parser", "_paused", "_peek", "_pieces", "_poisoned", "_pool", "_quiet", "_replies", "_reply", "_response_timeout",
+        "_stream", "_transport", "_until_close", "_upload", "_values", "address", "endpoint", "lane", "seen", "served",
+        "unsent",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, lane: "Lane", endpoint: Endpoint, address: str) -> None:
         self._pool = pool
         self._loop = loop
-        self.lane = lane
+        self.lane, self.endpoint, self.address = lane, endpoint, address
         self._replies = lane.replies
-        self.endpoint = endpoint
-        self.address = address
-        self.served = self.seen = 0
-        self.unsent = False
+        self.served = self.seen = self._quiet = 0
+        self._peek: Peek | None = None
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._owner: Owner | None = None
@@ -54,15 +54,15 @@ class Connection:
         self._values: list[bytes] = []
         self._reply: Response | None = None
         self._pieces: list[bytes] = []
-        self._paused = self._complete = self._keep = self._until_close = self._poisoned = False
+        self.unsent = self._paused = self._complete = self._keep = self._until_close = self._poisoned = False
         self._fault: str | None = None
-        self._quiet = 0
 
     # What the pool and the transport do with it
 
     def is_calm(self) -> bool:
-        """Whether it served so lately that the upstream cannot have closed it for idleness."""
-        return self._alarm.left() > KEPT - CALM
+        """Whether it served so lately that the upstream cannot have closed it for idleness, and has not closed it either."""
+        self._peek = self._peek or peek_of(cast("asyncio.Transport", self._transport))
+        return self._alarm.left() > KEPT - CALM and not self._peek(0)
 
     def is_usable(self) -> bool:
         """Whether the next request may go out here."""
@@ -131,7 +131,6 @@ class Connection:
     def fail(self, error: Exception) -> None:
         """End exchange and connection with an error."""
         owner, stream = self._owner, self._stream
-        self.unsent = bool(self._outlet.waiting)
         self._leave()
         if owner is not None:
             self._pool.failed(self, error)
@@ -302,7 +301,7 @@ class Connection:
     def _leave(self) -> None:
         self._stop_upload()
         self._owner = self._stream = None
-        self._outlet.waiting = b""
+        self.unsent, self._outlet.waiting = bool(self._outlet.waiting), b""
 
     def _stop_upload(self) -> None:
         """An answer before the end of the request: stop sending, and never use the connection again (RFC 9112 9.3)."""

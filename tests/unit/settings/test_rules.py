@@ -211,6 +211,23 @@ BROKEN: dict[str, tuple[Any, str]] = {
         {"credentials": {"c": {"inject": "query", "name": "k", "secret": {"env": "A"}}}},
         "warning: credentials.c.inject: a credential in the query",
     ),
+    # upstreams
+    "longest ejection shorter than the first": (
+        upstream(url="https://a.example", outlier_detection={"base_ejection_time": "5m"}),
+        "upstreams.github.outlier_detection: `base_ejection_time` is longer than `max_ejection_time`",
+    ),
+    "longest open time shorter than the first": (
+        upstream(url="https://a.example", circuit_breaker={"base_open_time": "5m"}),
+        "upstreams.github.circuit_breaker: `base_open_time` is longer than `max_open_time`",
+    ),
+    "statuses the wrong way round": (
+        upstream(url="https://a.example", health_check={"path": "/h", "expected_statuses": ["200", "299-200"]}),
+        "upstreams.github.health_check.expected_statuses[1]: 299-200 is no range",
+    ),
+    "ejection of the only address": (
+        upstream(url="https://192.0.2.1", allow_private=True, outlier_detection={"consecutive_failures": 3}),
+        "warning: upstreams.github.outlier_detection: has no effect: there is only one address",
+    ),
     # routes
     "nobody said who": (route(authenticate=None), "routes[0]: exactly one of `authenticate` and `anonymous: true`"),
     "everybody and somebody": (route(anonymous=True), "routes[0].anonymous: `authenticate` and `anonymous: true` exclude"),
