@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.upstream.lane import Lane
 
 
-class Connection:
+class Connection(asyncio.Protocol):
     """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
 
     __slots__ = (
