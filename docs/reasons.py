@@ -56,6 +56,10 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "The body does not fit the route's JSON Schema.",
         "`errors` names each place (`pointer`) and the schema keyword it fails, never the value.",
     ),
+    Reason.UPGRADE_REQUIRED: (
+        "A WebSocket handshake of another version than 13.",
+        "Use a client that speaks RFC 6455; the answer's `Sec-WebSocket-Version` names the version.",
+    ),
     Reason.RATE_LIMITED: (
         "A limit is used up. `type` is the quota-exceeded URI of the RateLimit draft; `violated-policies` names the limits.",
         "Wait as long as `Retry-After` says.",

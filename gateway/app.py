@@ -14,6 +14,7 @@ from gateway.core.ports import Writer
 from gateway.core.reason import Reason
 from gateway.pipeline import finished, refused, respond
 from gateway.snapshot import Current, Door, Snapshot
+from gateway.tunnels import Tunnels
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class GatewayApp:
         self._begin = evidence.begin
         self._end = evidence.end
         self._new_id = new_id
+        self._tunnels = Tunnels(current)
 
     async def serve(self, inbound: Inbound, writer: Writer) -> None:
         """One request; implements core.ports.App."""
@@ -98,6 +100,10 @@ class GatewayApp:
             response = finished(response, inbound, exchange, door)
             if response.stream is not None:
                 await deliver(response, response.stream, exchange, writer)
+            elif response.switched is not None:
+                early = await self._tunnels.carry(response, response.switched, inbound, exchange, writer)
+                if early is not None:
+                    writer.whole(finished(refused(early, inbound, exchange), inbound, exchange, door))
             else:
                 exchange.bytes_out = len(response.body)
                 if not writer.whole(response):
@@ -106,7 +112,7 @@ class GatewayApp:
             exchange.error = CLIENT_GONE
             raise
         finally:
-            exchange.bytes_in = inbound.body.received
+            exchange.bytes_in += inbound.body.received
             end = self._end
             end(exchange)
 

@@ -19,15 +19,18 @@ from gateway.credentials import injectors
 from gateway.doors import Doors
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
+from gateway.edge.model import WebSocket
 from gateway.edge.security_headers import SecurityHeaders
 from gateway.edge.validation import NO_VALIDATION, Validation
+from gateway.edge.websocket import Handshakes
 from gateway.ratelimit.limiter import Limiter
 from gateway.resources import ONE, Resources, secret_sources
 from gateway.routing import Entry, Parameters, Pattern, parse
 from gateway.settings import Loaded, RouteModel, Settings
-from gateway.snapshot import Route, Service, Snapshot
+from gateway.snapshot import Route, Service, Snapshot, Sockets
 from gateway.upstream.fields import RequestFields
-from gateway.upstream.owned import OWNED
+from gateway.upstream.owned import HANDSHAKE, OWNED
+from gateway.websocket.tunnel import Bounds
 
 
 def build(loaded: Loaded, resources: Resources) -> Snapshot:
@@ -217,7 +220,21 @@ class Builder:
             fields=fields,
             injector=injector,
             transport=upstream.transport(model.timeouts, drop_cookies=drop, reserved_cookies=cookies),
+            sockets=self._sockets(at, model),
         )
+
+    def _sockets(self, at: Steps, model: RouteModel) -> Sockets | None:
+        chosen = WebSocket() if model.websocket is True else model.websocket
+        if not isinstance(chosen, WebSocket):
+            return None
+        handshakes: Handshakes | None = self._at((*at, "websocket", "origins"), partial(Handshakes, chosen))
+        bounds = Bounds(
+            idle=chosen.idle_timeout,
+            message=chosen.max_message,
+            connections=chosen.connections,
+            per_principal=chosen.per_principal,
+        )
+        return None if handshakes is None else Sockets(handshakes, self._resources.places, bounds)
 
     def _gate(self, model: RouteModel) -> Gate:
         return self._authn.gate(tuple(model.authenticate or ()), anonymous=model.anonymous, grant=self._grant)
@@ -235,7 +252,7 @@ class Builder:
             credential_headers=self._authn.credential_headers(),
             credential_cookies=self._authn.credential_cookies(),
             strip=len(prefix.rstrip("/")) if prefix else 0,
-            owned=OWNED | injector.sets,
+            owned=OWNED | injector.sets | (HANDSHAKE if model.websocket else frozenset()),
             pseudonym=self._settings.telemetry.service_name.encode("ascii"),
         )
 

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -9,9 +11,13 @@ from gateway.authz.policy import enforce
 from gateway.core.decision import AccessRequest
 from gateway.core.errors import GatewayError, InternalError
 from gateway.core.exchange import Exchange
-from gateway.core.message import NO_BODY, Inbound, Request, Response
+from gateway.core.message import NO_BODY, Inbound, Outbound, Request, Response
+from gateway.core.principal import ANONYMOUS
+from gateway.core.shape import split
 from gateway.edge.problem import render
-from gateway.snapshot import Door, Route
+from gateway.edge.websocket import Offer
+from gateway.snapshot import Door, Route, Service
+from gateway.websocket.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +124,7 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
         params = claim.params = service.parameters.decoded(claim.captured)
     exchange.params = params
     route.cors.check(request)
+    offer = None if service.sockets is None else service.sockets.handshakes.asked(request)
     principal = exchange.principal = service.gate.recalled(request) or await service.gate.authenticate(request)
     access = AccessRequest(request, route.name or "", service.upstream, params, exchange.time)
     decision = exchange.decision = service.policy.decide(principal, access)
@@ -136,9 +143,38 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
         await coming
     exchange.credential = service.injector.name
     sent = exchange.upstream_started = monotonic()
-    response = await service.transport.send(outbound)
+    response = await (service.transport.send(outbound) if offer is None else upgraded(service, outbound, offer, exchange))
     note_response(exchange, response, monotonic() - sent)
     return response
+
+
+async def upgraded(service: Service, outbound: Outbound, offer: Offer, exchange: Exchange) -> Response:
+    """The upstream's answer to a WebSocket handshake. A 101 holds a place among the route's tunnels until it is abandoned."""
+    sockets, principal = service.sockets, exchange.principal
+    if sockets is None or principal is None:
+        raise InternalError("only a route that takes WebSockets finds an offer, and only an allowed request comes here")
+    who = exchange.client if principal.scheme == ANONYMOUS else principal.key
+    most, most_each = sockets.bounds.connections, sockets.bounds.per_principal
+    place = sockets.places.take(exchange.route or "", who, most=most, most_each=most_each)
+    switched = False
+    try:
+        response = await service.transport.upgrade(outbound, offer.protocols)
+        switched = response.switched is not None
+    finally:
+        if not switched:
+            place.free()
+    if not switched:
+        return response
+    response.shape, response.values = split([*response.headers, (b"sec-websocket-accept", offer.accept)])
+    response.abandon = partial(let_go, response.abandon, place)
+    return response
+
+
+def let_go(abandon: Callable[[], None] | None, place: Place) -> None:
+    """A tunnel is no more: its upstream's connection, and its place."""
+    place.free()
+    if abandon is not None:
+        abandon()
 
 
 def note_request(exchange: Exchange, request: Request) -> None:

@@ -17,6 +17,7 @@ from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, RedisStore
 from gateway.store.quota import SharedCounters
 from gateway.upstream.pool import Upstream
+from gateway.websocket.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class Resources:
         self.ensure_room = ensure_room
         self.upstreams: Kept[Upstream] = Kept()
         self.authentication: Kept[Authentication] = Kept()
+        self.places = Places(metrics)
         self._stores: Kept[Any] = Kept()
         self._limiter: Limiter | None = None
         self._next_limiter: Limiter | None = None
@@ -148,6 +150,7 @@ class Resources:
     def status(self) -> dict[str, Any]:
         """For the operators' port."""
         return {
+            "websockets": self.places.status(),
             "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
             "stores": {"limits": next((store.status() for _, store in self._stores), {"kind": "memory"})},
             "authentication": {name: value for _, each in self.authentication for name, value in each.status().items()},

@@ -11,8 +11,11 @@ from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
 from gateway.edge.validation import Validation
+from gateway.edge.websocket import Handshakes
 from gateway.routing import Parameters, Table
 from gateway.upstream.fields import RequestFields
+from gateway.websocket.places import Places
+from gateway.websocket.tunnel import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Sockets:
+    """What a route that takes WebSockets needs besides: which handshakes, how many tunnels, what goes through one."""
+
+    handshakes: Handshakes
+    places: Places
+    bounds: Bounds
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """The part of a route that leads to an upstream: who may, how often, what, with which credential, where to."""
 
@@ -42,6 +54,7 @@ class Service:
     fields: RequestFields
     injector: Injector
     transport: Transport
+    sockets: Sockets | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from typing import Final, final
 
 from gateway.core.errors import BadRequest, Forbidden
 from gateway.core.message import Request
+from gateway.core.origin import own_origin
 from gateway.core.reason import Reason
 
 AUTHORIZATION: Final = b"authorization"
 COOKIE: Final = b"cookie"
+UPGRADE: Final = b"upgrade"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110 9.2.1, without TRACE, which is not served."""
-DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 
 
 Presented = tuple[bytes, bytes, bool]
@@ -60,25 +61,20 @@ def ambiguous() -> BadRequest:
 def check_origin(request: Request) -> None:
     """A cookie is sent by the browser, whoever asked it to: a write must come from this very origin.
 
-    What `Origin` and `Sec-Fetch-Site` say must agree where both are sent; without either nothing is proved. Raises Forbidden.
+    What `Origin` and `Sec-Fetch-Site` say must agree where both are sent; without either nothing is proved. An upgrade reads and
+    writes: of which origins it may come its route says (edge.websocket), that it says so is asked here. Raises Forbidden.
     """
-    if request.method in SAFE:
-        return
     origin, site = request.head.fields.get(b"origin"), request.head.fields.get(b"sec-fetch-site")
+    if request.method in SAFE and (origin is not None or UPGRADE not in request.head.fields):
+        return
     if origin is None and site is None:
         raise Forbidden("a write with a cookie needs Origin or Sec-Fetch-Site", reason=Reason.ORIGIN_DENIED)
     if b"origin" in request.head.repeated or b"sec-fetch-site" in request.head.repeated:
         raise Forbidden("Origin or Sec-Fetch-Site repeated", reason=Reason.ORIGIN_DENIED)
     if site is not None and site != b"same-origin":
         raise Forbidden("cross-site write with a cookie", reason=Reason.ORIGIN_DENIED)
-    if origin is not None and origin.decode("latin-1").lower() != _own_origin(request):
+    if origin is not None and origin.decode("latin-1").lower() != own_origin(request.head):
         raise Forbidden("write with a cookie from another origin", reason=Reason.ORIGIN_DENIED)
-
-
-def _own_origin(request: Request) -> str:
-    """RFC 6454 6.2: the default port is left out."""
-    scheme = "https" if request.head.secure else "http"
-    return f"{scheme}://{request.head.authority.removesuffix(DEFAULT_PORTS[scheme])}"
 
 
 def _cookies(request: Request) -> Iterable[tuple[bytes, bytes]]:

@@ -3,7 +3,7 @@
 ConfigError                  load and build only; collected, printed together, exit 78
 GatewayError                 a request's end; `detail` has one reader, the audit trail
 ├── Rejection                the request's own fault
-│   ├── BadRequest           400 408 413 414 415 417 421 422 431 501 505 508
+│   ├── BadRequest           400 408 413 414 415 417 421 422 426 431 501 505 508
 │   ├── NoRoute              404
 │   ├── MethodNotAllowed     405
 │   ├── Unauthenticated      401

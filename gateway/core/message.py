@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from gateway.core.errors import GatewayError, InternalError
+from gateway.core.handshake import Switched
 from gateway.core.shape import Shape, Values, split
 
 Field = tuple[bytes, bytes]
@@ -89,20 +90,9 @@ class Inbound:
     """
 
     __slots__ = (
-        "body",
-        "certificate",
-        "claim",
-        "fault",
-        "headers",
-        "listener",
-        "memo",
-        "method",
-        "peer",
-        "secure",
-        "server_name",
-        "target",
+        "body", "certificate", "claim", "fault", "headers", "listener", "memo", "method", "peer", "secure", "server_name", "target",
         "version",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -260,9 +250,12 @@ class Response:
     the end, is harmless. `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's
     connection. `address` is the upstream address that answered, `retries` how often the request was sent again. `memo`, where
     the head came from this upstream before, is what stages concluded from it, each under its own key and MOST_NOTED in all.
+    `switched` is the upstream's connection behind a 101.
     """
 
-    __slots__ = ("abandon", "address", "body", "close", "lines", "memo", "own", "retries", "shape", "status", "stream", "values")
+    __slots__ = (
+        "abandon", "address", "body", "close", "lines", "memo", "own", "retries", "shape", "status", "stream", "switched", "values",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -286,6 +279,7 @@ class Response:
         self.retries = 0
         self.lines: tuple[bytes, ...] = ()
         self.memo: dict[object, Any] | None = None
+        self.switched: Switched | None = None
 
     @classmethod
     def passed(cls, status: int, shape: Shape, values: Values) -> "Response":

@@ -1,7 +1,7 @@
 """What two rooms share without knowing each other. `build.py` hands the implementations in."""
 
 from collections.abc import Awaitable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.core.decision import Permit
 from gateway.core.exchange import Spent
@@ -88,6 +88,9 @@ class Transport(Protocol):
     """Carries an outbound request to its upstream and brings the answer's head back."""
 
     async def send(self, outbound: Outbound) -> Response: ...
+    async def upgrade(self, outbound: Outbound, protocols: tuple[bytes, ...]) -> Response:
+        """Ask for a WebSocket, offering subprotocols. What the answer `switched` is to be taken over or abandoned."""
+        ...
 
 
 class Limits(Protocol):
@@ -107,6 +110,36 @@ class Metrics(Protocol):
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
     def gauge(self, name: str, value: float, /, **labels: str) -> None: ...
+
+
+class Tunnel(Protocol):
+    """What a connection carries that was given away, as the listener sees it."""
+
+    def check(self, now: float) -> None:
+        """A tick of the clock, in the event loop's seconds."""
+        ...
+
+    def leave(self) -> None:
+        """The listener takes no more: end soon, in order."""
+        ...
+
+    def cut(self) -> None:
+        """End now."""
+        ...
+
+
+class Given(Protocol):
+    """A client's connection given away after a 101. `transport`, asyncio's, belongs to whoever took it."""
+
+    transport: Any
+
+    def carry(self, tunnel: Tunnel) -> None:
+        """Tell the tunnel what the listener decides, from now on."""
+        ...
+
+    def done(self) -> None:
+        """The tunnel is no more."""
+        ...
 
 
 class Writer(Protocol):
@@ -130,6 +163,10 @@ class Writer(Protocol):
 
     def end(self) -> None:
         """The body is complete."""
+        ...
+
+    def switch(self, response: Response) -> Given | None:
+        """Write a 101 and give the connection away; None, with nothing written, where the client did not wait for it."""
         ...
 
     def abort(self) -> None:

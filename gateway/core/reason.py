@@ -34,6 +34,7 @@ class Reason(StrEnum):
     EXPECTATION_FAILED = "expectation-failed"
     MISDIRECTED = "misdirected"
     BODY_INVALID = "body-invalid"
+    UPGRADE_REQUIRED = "upgrade-required"
     RATE_LIMITED = "rate-limited"
     HEADERS_TOO_LARGE = "headers-too-large"
     INTERNAL = "internal"
@@ -74,6 +75,7 @@ STATUS: Final[dict[Reason, int]] = {
     Reason.EXPECTATION_FAILED: 417,
     Reason.MISDIRECTED: 421,
     Reason.BODY_INVALID: 422,
+    Reason.UPGRADE_REQUIRED: 426,
     Reason.RATE_LIMITED: 429,
     Reason.HEADERS_TOO_LARGE: 431,
     Reason.INTERNAL: 500,

@@ -81,6 +81,17 @@ class Validate(Model):
     body_limit: Size | None = None
 
 
+class WebSocket(Model):
+    """What a route that takes WebSockets grants them (RFC 6455)."""
+
+    idle_timeout: Duration = 300.0
+    max_message: Size = 16 * 1024 * 1024
+    subprotocols: list[Token] | None = None
+    origins: list[str] = []
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    per_principal: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+
+
 class SecurityTxt(Model):
     """RFC 9116."""
 

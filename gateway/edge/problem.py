@@ -32,6 +32,7 @@ TEXTS: Final = {
     417: "The expectation cannot be met",
     421: "The request was sent to the wrong host",
     422: "The request body is invalid",
+    426: "The request requires another version of the protocol",
     429: "Too many requests were sent",
     431: "The request header fields are too large",
 }

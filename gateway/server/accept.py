@@ -78,7 +78,7 @@ class Acceptor:
         if self._open:
             self._open = False
             self._deafen()
-        self.bound.leaving = True
+        self.bound.leaving = self.bound.elsewhere = True
 
     async def emptied(self) -> None:
         """Wait until no connection is left, nor one that is being opened."""

@@ -5,7 +5,9 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from gateway.core.message import MOST_NOTED, Inbound, Response, is_lines
+from gateway.core.ports import Given
 from gateway.core.shape import Selection, Shape, Values, conclude
+from gateway.server.given import switching_head
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 STATUS_LINE: Final = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)}
@@ -18,6 +20,10 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 class Turn(Protocol):
     """Whose answer it is: the connection, which knows whether there may be another."""
+
+    def give_away(self) -> Given | None:
+        """The connection, to be used for something else; None where it cannot be."""
+        ...
 
     def reusable(self) -> bool:
         """Whether another request may follow on this connection."""
@@ -118,6 +124,15 @@ class Answer:
         self.complete = True
         if self._chunked:
             self._sender.send(LAST_CHUNK)
+
+    def switch(self, response: Response) -> Given | None:
+        """Write a 101 and give the connection away; None, with nothing written, where the client did not wait for it."""
+        head = switching_head(response, self._sender.date)
+        given = self._turn.give_away()
+        if given is not None:
+            self.started = self.complete = self.close = True
+            self._sender.send(head)
+        return given
 
     def abort(self) -> None:
         """The answer cannot be completed."""

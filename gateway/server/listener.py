@@ -108,7 +108,7 @@ async def no_app(inbound: Inbound, writer: Writer) -> None:  # noqa: ARG001  the
 class Bound:
     """A listener in service: its present settings and its live connections. Settings are replaced whole by a reload."""
 
-    __slots__ = ("_empty", "app", "connections", "date", "draining", "leaving", "listener", "metrics", "outbox")
+    __slots__ = ("_empty", "app", "connections", "date", "draining", "elsewhere", "leaving", "listener", "metrics", "outbox")
 
     def __init__(self, listener: Listener, metrics: Metrics) -> None:
         self.app: App = no_app
@@ -121,6 +121,7 @@ class Bound:
         self._empty.set()
         self.draining = False
         self.leaving = False  # whether connections end with their next answer
+        self.elsewhere = False  # whether another process takes connections in place of this one
         self.date = b""
         self.tick_date()
 

@@ -13,6 +13,7 @@ from gateway.core.errors import BadRequest, GatewayError, Unavailable
 from gateway.core.message import Field, Inbound
 from gateway.server.answer import Answer
 from gateway.server.arrival import FRAMING, Arrival
+from gateway.server.given import GivenAway
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
 from gateway.server.listener import Bound
 from gateway.server.origin import Origin
@@ -41,13 +42,9 @@ class GatewayProtocol:
     def __init__(self, bound: Bound, peer: str, crowded: bool) -> None:
         self.loop = asyncio.get_running_loop()
         self.parser = httptools.HttpRequestParser(self)
-        self._bound = bound
-        self._peer = peer
-        self._crowded = crowded
+        self._bound, self._peer, self._crowded = bound, peer, crowded
         self._limits = bound.listener.limits
-        self._phase = HEAD
-        self._deadline = NEVER
-        self._waiting = b""
+        self._phase, self._deadline, self._waiting = HEAD, NEVER, b""
         self._behind = self._retiring = False  # whether bytes are held that come behind the request; whether it ends soon
         self.run: Run | None = None  # the request in flight
         self._ready: tuple[Inbound, bool] | None = None
@@ -242,8 +239,7 @@ class GatewayProtocol:
         if arrival.skipped:
             arrival.skipped = False
             return  # llhttp ends an Upgrade with its head; the body follows, see Arrival.reframed.
-        self._phase = ANSWER
-        self._deadline = NEVER
+        self._phase, self._deadline = ANSWER, NEVER
         if arrival.body is not None:
             arrival.body.finish()
             self._wire.resume()
@@ -256,8 +252,7 @@ class GatewayProtocol:
         return True
 
     def _begin(self, inbound: Inbound, close: bool) -> None:
-        self._deadline = NEVER
-        self._arrival.head = b""
+        self._deadline, self._arrival.head = NEVER, b""
         self._answer = answer = Answer(self._wire, self, inbound, close)
         app = self._bound.app
         self._bound.outbox.busy += 1
@@ -286,8 +281,7 @@ class GatewayProtocol:
             self._arrival = Arrival()
         self._answer, self._behind = None, False
         self.url, self.headers = b"", []
-        self._phase = HEAD
-        self._limits = self._bound.listener.limits
+        self._phase, self._limits = HEAD, self._bound.listener.limits
         self._deadline = self.loop.time() + self._limits.idle_timeout
         if self._retiring:
             self._finish()
@@ -303,8 +297,7 @@ class GatewayProtocol:
 
     def _fault(self, error: GatewayError) -> None:
         """Something is wrong with what the client sent: it is answered through the app, and nothing more is read."""
-        phase, self._phase = self._phase, OVER
-        self._deadline = NEVER
+        phase, self._phase, self._deadline = self._phase, OVER, NEVER
         began = self._start()
         if phase == HEAD:
             self._begin(self._origin.refused(self._arrival.head, self.headers, error), close=True)
@@ -319,9 +312,7 @@ class GatewayProtocol:
     def _finish(self) -> None:
         """No more requests."""
         clean = self._phase in (HEAD, ANSWER) and not (self._waiting or self._behind)
-        self._phase = OVER
-        self._deadline = NEVER
-        self._waiting = b""
+        self._phase, self._deadline, self._waiting = OVER, NEVER, b""
         end = self._wire.close if clean else self._wire.close_gently
         end(self.loop.time())
 
@@ -362,6 +353,15 @@ class GatewayProtocol:
         """The body's buffer is empty."""
         if not self._waiting and self._phase == BODY:
             self._wire.resume()
+
+    def give_away(self) -> GivenAway | None:
+        """Speak HTTP no more; None where bytes came before the answer that would allow it (RFC 6455 4.1)."""
+        if self._waiting or self._behind or self._phase != ANSWER:
+            return None
+        given = GivenAway(self._bound, self.transport, self.run, retiring=self._retiring)
+        self.run = None
+        self.connection_lost(None)
+        return given
 
     def reusable(self) -> bool:
         """A body that is still on its way is worth waiting for only when little of it is left."""

@@ -8,7 +8,7 @@ from gateway.audit.model import Audit
 from gateway.authn.model import Authentication
 from gateway.config.values import FilePath, Method, Model, Name, SecretRef
 from gateway.credentials.model import Credential
-from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate
+from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
 from gateway.telemetry.model import Log, Telemetry
 from gateway.upstream.model import RouteTimeouts, Upstream
@@ -61,6 +61,7 @@ class RouteModel(Model):
     allow_encoded_slash: list[str] = []
     validate_: Annotated[Validate, Field(alias="validate")] = Validate()
     timeouts: RouteTimeouts = RouteTimeouts()
+    websocket: WebSocket | bool = False
 
 
 class Portal(Model):

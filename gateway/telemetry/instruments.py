@@ -130,6 +130,7 @@ COUNTED: Final = (
     Instrument("gateway.upstream.ejections", "counter", "{ejection}", "Addresses of an upstream passed over.", ("upstream",)),
     Instrument("gateway.upstream.circuit_changes", "counter", "{change}", "Circuits opened and closed.", ("upstream", "to")),
     Instrument("gateway.upstream.health_checks", "counter", "{check}", "Health checks of addresses.", ("upstream", "outcome")),
+    Instrument("gateway.websocket.open", "gauge", "{tunnel}", "WebSocket tunnels open now.", ("route",)),
     Instrument("gateway.connections.refused", "counter", "{connection}", "Connections refused.", ("listener", "reason")),
     Instrument("gateway.tls.handshakes.failed", "counter", "{handshake}", "Failed TLS handshakes.", ("listener", "reason")),
     Instrument("gateway.tls.reloads", "counter", "{reload}", "Certificates picked up while running.", ("listener", "outcome")),

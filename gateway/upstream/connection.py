@@ -31,24 +31,20 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_alarm", "_bodiless", "_complete", "_fault", "_flow", "_idle_timeout", "_keep", "_loop", "_names", "_outlet", "_owner",
         "_parser", "_paused", "_peek", "_pieces", "_poisoned", "_pool", "_quiet", "_replies", "_reply", "_response_timeout",
-        "_stream", "_transport", "_until_close", "_upload", "_values", "address", "endpoint", "lane", "seen", "served",
-        "unsent",
+        "_stream", "_until_close", "_upload", "_values", "address", "endpoint", "lane", "seen", "served", "transport", "unsent",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, lane: "Lane", endpoint: Endpoint, address: str) -> None:
-        self._pool = pool
-        self._loop = loop
+        self._pool, self._loop, self._replies = pool, loop, lane.replies
         self.lane, self.endpoint, self.address = lane, endpoint, address
-        self._replies = lane.replies
         self.served = self.seen = self._quiet = 0
         self._peek: Peek | None = None
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._owner: Owner | None = None
         self._stream: BodyStream | None = None
         self._upload: asyncio.Task[None] | None = None
-        self._alarm = Alarm(loop, self._ring)
-        self._flow = Flow()
+        self._alarm, self._flow = Alarm(loop, self._ring), Flow()
         # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
         self._names: list[bytes] = []
         self._values: list[bytes] = []
@@ -61,12 +57,12 @@ class Connection(asyncio.Protocol):
 
     def is_calm(self) -> bool:
         """Whether it served so lately that the upstream cannot have closed it for idleness, and has not closed it either."""
-        self._peek = self._peek or peek_of(cast("asyncio.Transport", self._transport))
+        self._peek = self._peek or peek_of(cast("asyncio.Transport", self.transport))
         return self._alarm.left() > KEPT - CALM and not self._peek(0)
 
     def is_usable(self) -> bool:
         """Whether the next request may go out here."""
-        return self._transport is not None and self._owner is None and not self._transport.is_closing()
+        return self.transport is not None and self._owner is None and not self.transport.is_closing()
 
     def patience(self) -> float:
         """Seconds the upstream has for what comes next."""
@@ -82,7 +78,7 @@ class Connection(asyncio.Protocol):
         owner.wake, self._bodiless = None, bodiless
         self._response_timeout, self._idle_timeout = response, idle
         self._alarm.within(response)
-        if self._transport is None or self._transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             self._outlet.waiting = head
             self.fail(UpstreamUnreachable("the connection was closed before the request went out"))
         else:
@@ -97,7 +93,7 @@ class Connection(asyncio.Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send more of the request's body; waits while the upstream reads slowly, as long as it may take to answer."""
-        if self._transport is None or self._transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             raise UpstreamUnreachable("the connection was closed while the request's body went out")
         self._outlet.send(data)
         if self._flow.full:
@@ -113,20 +109,25 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def close(self) -> None:
         """End the connection when what was written is out."""
-        if self._transport is not None:
-            self._transport.close()
+        if self.transport is not None:
+            self.transport.close()
+
+    def detach(self) -> None:
+        """Leave the pool: the transport is somebody else's from now on."""
+        self._owner = None
+        self.connection_lost(None)
 
     def resume(self) -> None:
         """The reader has caught up."""
-        if self._paused and self._transport is not None:
+        if self._paused and self.transport is not None:
             self._paused = False
             self._alarm.within(self._idle_timeout)
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def fail(self, error: Exception) -> None:
         """End exchange and connection with an error."""
@@ -145,12 +146,12 @@ class Connection(asyncio.Protocol):
     # What the event loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH)
-        self._outlet = Outlet(self._transport, outbox_of(self._loop))
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=HIGH)
+        self._outlet = Outlet(self.transport, outbox_of(self._loop))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self.transport = None
         self._alarm.cancel()
         self._flow.wake()
         self._pool.gone(self)
@@ -207,8 +208,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         # What arrives after the head is a trailer, and dropped: nobody behind us could tell it from a header.
-        names, self._names = tuple(self._names), []
-        values, self._values = tuple(self._values), []
+        names, values, self._names, self._values = tuple(self._names), tuple(self._values), [], []
         status = self._parser.get_status_code()
         if self._complete or (100 <= status < 200 and status != 101):
             return
@@ -245,10 +245,10 @@ class Connection(asyncio.Protocol):
             self._quiet += size
         if self._quiet > HEAD_LIMIT:
             self.fail(UpstreamUnreachable("the answer's trailers are too large", reason=Reason.UPSTREAM_PROTOCOL))
-        elif stream.size > HIGH and self._transport is not None:
+        elif stream.size > HIGH and self.transport is not None:
             self._paused = True
             self._alarm.never()
-            self._transport.pause_reading()
+            self.transport.pause_reading()
         else:
             self._alarm.within(self._idle_timeout)
         owner.told()
@@ -279,7 +279,7 @@ class Connection(asyncio.Protocol):
         self._pieces.clear()
         if self.lane.doubted and reply is not None:
             self._pool.answered(self, reply.status)
-        transport = self._transport
+        transport = self.transport
         unsent = transport is not None and transport.get_write_buffer_size() > 0
         if self._keep and transport is not None and not (self._poisoned or unsent):
             self.served += 1

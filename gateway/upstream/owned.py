@@ -64,6 +64,9 @@ OWNED: Final = frozenset(
 )
 """Who is asking, from where, for what, in which trace: said by the gateway or by nobody. A final `*` covers what follows."""
 
+HANDSHAKE: Final = frozenset({b"sec-websocket-*"})
+"""Where WebSockets are taken: the handshake with the upstream is the gateway's own."""
+
 
 class Names:
     """A set of header names, compared by letters and digits only (`X_Gateway.Subject` is `x-gateway-subject`)."""

@@ -11,6 +11,7 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.head import render
 from gateway.upstream.lane import Lane
 from gateway.upstream.model import Timeouts
+from gateway.upstream.switch import switch
 from gateway.upstream.upload import upload
 
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
@@ -24,6 +25,8 @@ class Connections(Protocol):
     def take(self) -> Callable[[bool], Connection | None]: ...
     async def connect(self, seconds: float, avoid: Lane | None = None) -> Connection: ...
     def may_retry(self, *, unsent: bool) -> bool: ...
+    @property
+    def answered(self) -> Callable[[Connection, int], None]: ...
 
 
 class UpstreamTransport:
@@ -80,3 +83,15 @@ class UpstreamTransport:
                 return response
             retries = 1
             connection = await self._connections.connect(self._connect, connection.lane)
+
+    async def upgrade(self, outbound: Outbound, protocols: tuple[bytes, ...]) -> Response:
+        """The upstream's answer to a WebSocket handshake of ours, see `switch`. Nothing is sent twice."""
+        connections = self._connections
+        connection = await connections.connect(self._connect)
+        authority = connection.lane.authority if self._host_by_target else None
+        response = await switch(connection, outbound, protocols, authority=authority, response=self._response, idle=self._idle)
+        if response.switched is not None and connection.lane.doubted:
+            connections.answered(connection, response.status)
+        self._fields.complete(response, outbound)
+        response.address = connection.address
+        return response

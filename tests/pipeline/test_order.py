@@ -115,6 +115,10 @@ class Rooms:
         self.ask("send", outbound)
         return Response(200, [(b"content-type", b"text/plain")], b"hello", own=False)
 
+    async def upgrade(self, outbound: Outbound, protocols: tuple[bytes, ...]) -> Response:
+        self.ask("upgrade", outbound, protocols)
+        return Response(426, [], own=False)
+
 
 class Stage:
     """The limits of one stage."""
@@ -196,6 +200,7 @@ class Client:
     async def write(self, chunk: bytes) -> None: ...
     async def drained(self) -> None: ...
     def end(self) -> None: ...
+    def switch(self, response: Response) -> None: ...
     def abort(self) -> None: ...
 
 

@@ -26,6 +26,18 @@ def check(draft: Draft) -> Iterator[Problem]:
             yield draft.error((*path, "headers"), '"*" is refused together with `credentials: true`')
         for number, origin in enumerate(cors.origins):
             yield from _origin(draft, (*path, "origins", number), origin, cors.credentials)
+    for path, route in draft.routes():
+        yield from _sockets(draft, (*path, "websocket", "origins"), anonymous=route.get("anonymous") is True)
+
+
+def _sockets(draft: Draft, path: Steps, *, anonymous: bool) -> Iterator[Problem]:
+    """Which pages may open WebSockets: a browser adds cookies and certificates to every handshake."""
+    for number, origin in enumerate(draft.items(*path)):
+        if origin == "*" and not anonymous:
+            hint = "every site could act as the visitor: list the origins"
+            yield draft.error((*path, number), '"*" is refused on a route that asks who is there', hint)
+        elif isinstance(origin, str):
+            yield from _origin(draft, (*path, number), origin, credentials=not anonymous)
 
 
 def _origin(draft: Draft, path: Steps, origin: str, credentials: bool) -> Iterator[Problem]:

@@ -40,6 +40,7 @@ GOLDEN = {
     "target-too-long": ("URI Too Long", 414, "The request target is too long"),
     "media-type": ("Unsupported Media Type", 415, "The media type is not supported"),
     "expectation-failed": ("Expectation Failed", 417, "The expectation cannot be met"),
+    "upgrade-required": ("Upgrade Required", 426, "The request requires another version of the protocol"),
     "misdirected": ("Misdirected Request", 421, "The request was sent to the wrong host"),
     "body-invalid": ("Unprocessable Content", 422, "The request body is invalid"),
     "rate-limited": ("Quota Exceeded", 429, "Too many requests were sent"),

@@ -1,0 +1,89 @@
+"""One end of a tunnel: a connection that speaks frames, and what is known of it."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from gateway.websocket.frames import Follower
+
+if TYPE_CHECKING:
+    from gateway.websocket.tunnel import Tunnel
+
+DRIP: Final = 512
+"""Bytes of an unfinished frame that count as progress: one byte now and then does not."""
+
+
+class End(asyncio.Protocol):
+    """A connection, the follower of what it sends, and the other end.
+
+    `told` says that it was sent a Close, `gone` that it is lost; `received` and `sent` count bytes. `active` is when it last
+    got on with a frame (loop time), `fresh` the same while none is under way; `drained` when it last read of what waits for it.
+    """
+
+    __slots__ = (
+        "_backlog", "_frames", "_octets", "_tunnel", "active", "drained", "follower", "fresh", "full", "gone", "other", "received",
+        "sent", "told", "transport",
+    )  # fmt: skip
+    other: "End"
+
+    def __init__(self, tunnel: "Tunnel", transport: asyncio.Transport, follower: Follower, now: float) -> None:
+        self._tunnel = tunnel
+        self.transport = transport
+        self.follower = follower
+        self.active = self.fresh = self.drained = now
+        self.received = self.sent = self._frames = self._octets = self._backlog = 0
+        self.told = self.gone = self.full = False
+
+    # What the event loop tells
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        self._tunnel.arrived(self, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tunnel.lost(self)
+
+    def pause_writing(self) -> None:
+        self.full = True
+        self._backlog = self.transport.get_write_buffer_size()
+        self.drained = self._tunnel.now()
+        self.other.listen(False)
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self.other.listen(not self.other.follower.more)
+
+    # What the tunnel does with it
+
+    def listen(self, on: bool) -> None:
+        """Read, or read no more for now."""
+        if not (self.gone or self.transport.is_closing()):
+            (self.transport.resume_reading if on else self.transport.pause_reading)()
+
+    def send(self, data: bytes) -> None:
+        """Write; nothing where it is gone."""
+        if data and not self.gone and not self.transport.is_closing():
+            self.sent += len(data)
+            self.transport.write(data)
+
+    def cut(self) -> None:
+        """End it now."""
+        if not self.gone:
+            self.transport.abort()
+
+    def look(self, now: float) -> None:
+        """Note what happened since the last look."""
+        follower = self.follower
+        moved = follower.frames != self._frames or follower.octets - self._octets >= DRIP
+        if moved:
+            self._frames, self._octets, self.active = follower.frames, follower.octets, now
+        if moved or not follower.is_within:
+            self.fresh = now
+        if self.full:
+            backlog = self.transport.get_write_buffer_size()
+            if backlog < self._backlog:
+                self.drained = now
+            self._backlog = backlog
+
+    def is_stuck(self, now: float, patience: float) -> bool:
+        """Whether it drips at a frame, or reads nothing of what waits for it, for longer than `patience` seconds."""
+        return now - self.fresh >= patience or (self.full and now - self.drained >= patience)
