@@ -85,7 +85,7 @@ def chain(site: Site, setup: Setup) -> dict[str, Any]:
     rules = {"per-address": {"key": "client.address", "limit": MANY}, "per-principal": {"key": "subject", "limit": MANY}}
     return {
         "authentication": {"jwt": {"corp": issuer}},
-        "rate_limits": {"default": ["per-address"], "rules": rules, **store},
+        "rate_limits": {"default": ["per-address"], "rules": rules, "per_worker": setup.workers > 1, **store},
         "credentials": {"backend": {"inject": "bearer", "secret": {"env": "BENCH_TOKEN"}}},
         "telemetry": {"traces": {"otlp": f"http://127.0.0.1:{site.back}", "sample": setup.spans}},
     }

@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import socket
 import sys
-from typing import Annotated
+from collections.abc import Awaitable
+from typing import Annotated, Protocol
 
 import typer
 
@@ -12,8 +14,6 @@ from gateway.cli.options import Config, EnvFile
 from gateway.core.errors import ConfigError
 from gateway.process import Process
 from gateway.source import Source
-from gateway.workers.channel import GoneError
-from gateway.workers.supervisor import Supervisor
 
 
 def serve(
@@ -33,35 +33,53 @@ def run(source: Source, *, workers: int, watch: bool) -> int:
     """One gateway, in this process or kept by it; its exit code."""
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(source, workers=workers, watch=watch))
-
-
-async def _serve(source: Source, *, workers: int, watch: bool) -> int:
-    # Until the process handles them, a SIGHUP is early news of a configuration that is being read anyway; and one worker is
-    # replaced by nobody.
+    # Until there is a handler, a SIGHUP is early news of a configuration that is being read anyway; one worker is not replaced.
     for number in (signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    begun = _begun() if workers > 1 else None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(_alone(source) if begun is None else _several(source, workers, begun), watch=watch))
+
+
+class Gateway(Protocol):
+    """What serves: one process, or one that keeps others."""
+
+    def watch(self) -> None: ...
+    async def run(self) -> int: ...
+
+
+async def _serve(started: Awaitable[Gateway], *, watch: bool) -> int:
     try:
-        gateway = await (_alone(source) if workers == 1 else _several(source, workers))
+        gateway = await started
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_CONFIGURATION
-    except GoneError:
-        print("no worker could be started", file=sys.stderr)
-        return 1
     if watch:
         gateway.watch()
     return await gateway.run()
 
 
-async def _alone(source: Source) -> Process | Supervisor:
+async def _alone(source: Source) -> Gateway:
     process = Process(source)
     await process.start(alone=True)
     return process
 
 
-async def _several(source: Source, workers: int) -> Process | Supervisor:
-    supervisor = Supervisor(source, workers)
-    await supervisor.start()
+def _begun() -> tuple[socket.socket, int]:
+    """What workers are forked from is forked itself, while there is no event loop."""
+    from gateway.workers import forking
+
+    return forking.begin()
+
+
+async def _several(source: Source, workers: int, begun: tuple[socket.socket, int]) -> Gateway:
+    from gateway.workers.channel import GoneError
+    from gateway.workers.supervisor import Supervisor
+
+    supervisor = Supervisor(source, workers, begun)
+    try:
+        await supervisor.start()
+    except GoneError as error:
+        print("no worker could be started", file=sys.stderr)
+        raise typer.Exit(1) from error
     return supervisor

@@ -43,7 +43,6 @@ class Outbox:
     def hold(self, before: Callable[[], None]) -> None:
         """From now on nothing that can wait for the turn's end leaves sooner, and not before `before` was called."""
         self.before = before
-        self.busy += 2
 
     def add(self, outlet: "Outlet") -> None:
         """An outlet has something waiting."""
@@ -87,7 +86,9 @@ class Outlet:
     def send_soon(self, data: bytes) -> None:
         """Write with what others have to write at this turn."""
         outbox = self._outbox
-        if outbox.busy < 2 or self.waiting or len(data) > LARGE:
+        if outbox.before is not None and self.waiting:
+            self.waiting += data
+        elif outbox.before is None and (outbox.busy < 2 or self.waiting or len(data) > LARGE):
             self.send(data)
         else:
             self.waiting = data

@@ -101,7 +101,7 @@ class Answer:
             elif self._left is not None:
                 self._count(self._left, len(body))
             pieces.append(body)
-        send = self._sender.send_soon if self.complete else self._sender.send
+        send = self._sender.send_soon if self.complete or self._is_last() else self._sender.send
         send(b"".join(pieces))
 
     async def write(self, chunk: bytes) -> None:
@@ -110,7 +110,8 @@ class Answer:
             return
         if self._left is not None:
             self._count(self._left, len(chunk))
-        self._sender.send(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
+        send = self._sender.send_soon if self._left == 0 else self._sender.send
+        send(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
         if self._sender.is_full:
             await self._sender.drained()
 
@@ -123,7 +124,11 @@ class Answer:
             return
         self.complete = True
         if self._chunked:
-            self._sender.send(LAST_CHUNK)
+            self._sender.send_soon(LAST_CHUNK)
+
+    def _is_last(self) -> bool:
+        """Whether the client has its whole answer with the head and what came with it."""
+        return self._bare or self._left == 0
 
     def switch(self, response: Response) -> Given | None:
         """Write a 101 and give the connection away; None, with nothing written, where the client did not wait for it."""

@@ -8,18 +8,18 @@ from gateway.workers.channel import close_all
 from gateway.workers.equipment import Equipment
 from gateway.workers.lines import Lines, pipe
 from gateway.workers.member import Member
-from gateway.workers.nursery import Nursery
+from gateway.workers.nursery import Begun, Nursery
 from gateway.workers.renewal import START
 
 
 class Births:
     """Starts workers, and ends those that do not end by themselves."""
 
-    def __init__(self, audit: Lines, logs: Lines, ended: Callable[[int, int], None]) -> None:
+    def __init__(self, audit: Lines, logs: Lines, ended: Callable[[int, int], None], begun: Begun | None) -> None:
         """`audit` and `logs` read what workers tell; `ended` is told process ids and exit codes."""
         self._audit = audit
         self._logs = logs
-        self._nursery = Nursery(ended)
+        self._nursery = Nursery(ended, begun)
         self._numbers = itertools.count(1)
 
     async def begin(self, slot: int, leaves: Callable[[Member], None], over: Callable[[Member], None]) -> Member:

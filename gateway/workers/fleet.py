@@ -19,20 +19,16 @@ from gateway.workers.channel import GoneError
 from gateway.workers.equipment import Equipment
 from gateway.workers.lines import Lines
 from gateway.workers.member import Member, State
+from gateway.workers.nursery import Begun
 from gateway.workers.pulse import Pulse
 from gateway.workers.renewal import commit, prepare
 from gateway.workers.standins import StandIns
+from gateway.workers.tries import Tries
 
 log = logging.getLogger(__name__)
 
 ANSWER: Final = 5.0
 """Seconds a worker may take to tell how it is."""
-SETTLED: Final = 60.0
-"""Seconds after which a worker that died had a life of its own, and its death is no consequence of its start."""
-BACK_OFF: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds before a place is filled again, by how many died in it young, one after the other."""
-GIVE_UP: Final = 5
-"""Deaths in a row without anybody serving, after which the gateway ends."""
 REAPED: Final = 0.5
 """Seconds in which the exit code of one that is gone arrives."""
 LAST: Final = 10.0
@@ -51,6 +47,7 @@ class Fleet:
         *,
         told: Callable[..., None],
         hopeless: Callable[[int], None],
+        begun: Begun | None = None,
     ) -> None:
         """`told` takes audit events; `hopeless` the exit code to end with."""
         self.equipment = equipment
@@ -59,17 +56,16 @@ class Fleet:
         self._metrics = metrics
         self._told = told
         self._hopeless = hopeless
-        self._births = Births(audit, logs, self._exited)
+        self._births = Births(audit, logs, self._exited, begun)
         self._places: list[Member | None] = [None] * equipment.count
         self._everybody: set[Member] = set()
         self._stand_ins = StandIns()
-        self._young = [0] * equipment.count
-        self._idle = [False] * equipment.count
-        self._in_vain = 0
+        self._tries = Tries(equipment.count)
         self._ending = False
         self._full = False
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._burials: set[asyncio.Task[None]] = set()
 
     # Birth
 
@@ -99,7 +95,7 @@ class Fleet:
             self._refill(member, "died")
             return
         member.state = State.SERVING
-        self._in_vain = 0
+        self._tries.serves()
         log.info("worker serves", extra=member.facts)
         self._told("worker.started", **member.facts)
         self._stand_ins.cover(self._places, self.equipment)
@@ -121,7 +117,8 @@ class Fleet:
         if member.families:
             self.sums.note(member.serial, "", unpack(member.families))
         self.sums.end(member.serial)
-        self._spawn(self._bury(member))
+        self._burials.add(burial := asyncio.ensure_future(self._bury(member)))
+        burial.add_done_callback(self._burials.discard)
         if self._places[member.slot] is member:
             self._refill(member, "died")
 
@@ -140,37 +137,35 @@ class Fleet:
         self._stand_ins.cover(self._places, self.equipment)
         if self._ending:
             return
-        young = asyncio.get_running_loop().time() - member.born < SETTLED and cause == "died"
-        self._young[slot] = self._young[slot] + 1 if young else 0
+        self._tries.ended(slot, asyncio.get_running_loop().time() - member.born, by_itself=cause == "died")
         self._spawn(self._revive(slot, cause))
 
     async def _revive(self, slot: int, cause: str) -> None:
         """Fill a place again, however long it takes; not with a configuration that was refused, before there is another."""
         while self._misses(slot):
-            await asyncio.sleep(BACK_OFF[min(self._young[slot], len(BACK_OFF) - 1)])
+            await asyncio.sleep(self._tries.pause(slot))
             self._metrics.count("gateway.worker.restarts", cause=cause)
             try:
                 async with self._lock:
                     if self._misses(slot):
                         self._place(await self._bear(slot))
             except ConfigError as refused:
-                self._idle[slot] = True
+                self._tries.refused(slot)
                 told = {"worker": slot, "problems": [str(problem) for problem in refused.problems]}
                 log.error("a worker refuses the configuration, its place is empty until a reload", extra=told)
-                self._despair(78 if all(self._idle) else None)
+                self._despair()
                 return
             except GoneError:
-                self._young[slot] += 1
-                self._in_vain += 1
+                self._tries.failed(slot)
                 log.error("a worker did not start", extra={"worker": slot})
-                self._despair(1 if self._in_vain >= GIVE_UP else None)
+                self._despair()
 
     def _misses(self, slot: int) -> bool:
         return not self._ending and self._places[slot] is None
 
-    def _despair(self, code: int | None) -> None:
-        if code is not None and not self.serving and not self._ending:
-            self._hopeless(code)
+    def _despair(self) -> None:
+        if self._tries.verdict is not None and not self.serving and not self._ending:
+            self._hopeless(self._tries.verdict)
 
     # All of them
 
@@ -221,8 +216,7 @@ class Fleet:
             self._stand_ins.forget()
             self._stand_ins.cover(self._places, self.equipment)
             before.release(equipment)
-        for slot in [slot for slot, idle in enumerate(self._idle) if idle]:
-            self._idle[slot] = False
+        for slot in self._tries.again():
             self._spawn(self._revive(slot, "refused"))
 
     async def _commit(self, member: Member) -> None:
@@ -276,19 +270,22 @@ class Fleet:
         for member in members:
             member.tell("drain", delay=bounds.delay, timeout=bounds.timeout)
         await asyncio.gather(*(self._gone(member, bounds.delay + bounds.timeout) for member in members))
-        return all(member.said_goodbye and not member.cut_off for member in members)
+        return not any(member.cut_off for member in members)
 
-    async def force(self) -> None:
-        """End everybody now."""
+    async def force(self) -> bool:
+        """End everybody now. False when requests were cut off."""
         self._ending = True
+        members = self.alive
         self.tell("force")
-        await asyncio.gather(*(self._gone(member, 0.0) for member in self.alive))
+        await asyncio.gather(*(self._gone(member, 0.0) for member in members))
+        return not any(member.cut_off for member in members)
 
     async def close(self) -> None:
         """When no worker is left."""
         self._ending = True
-        for member in self._everybody:
+        for member in list(self._everybody):
             member.channel.close()
+        await asyncio.gather(*self._burials)
         await self._births.close()
         for task in self._tasks:
             task.cancel()

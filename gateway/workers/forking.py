@@ -1,6 +1,7 @@
 """The process that workers are forked from: it has loaded everything, and neither threads nor an event loop.
 
-So a worker starts at once and shares what was loaded. Nothing else happens here: `python -m gateway.workers.forking DESCRIPTOR`.
+So a worker starts at once and shares what was loaded. The first of them is forked from the supervisor before that has threads
+either (`begin`); should it ever end, another one is started as `python -m gateway.workers.forking DESCRIPTOR`.
 """
 
 import gc
@@ -11,7 +12,8 @@ import socket
 import sys
 import time
 import traceback
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NoReturn
 
 from gateway.workers import worker
 from gateway.workers.channel import Inbox, Message, close_all, encode, receive
@@ -25,10 +27,44 @@ OTHERS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 def main() -> None:
     """Fork workers as told, tell of their ends; until whoever tells is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    # What was loaded is never looked at by a collector again: that would copy every page that holds an object.
+    settle()
+    Forking(control).run()
+
+
+def begin() -> tuple[socket.socket, int]:
+    """Fork it from this process, which must have one thread and no event loop yet (fork(2)): our end to it, its process id."""
+    ours, theirs = socket.socketpair()
+    settle()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        be_child(lambda: live(theirs))
+    theirs.close()
+    return ours, pid
+
+
+def live(control: socket.socket) -> int:
+    """A session of its own: what a terminal signals is for the supervisor, which tells the others."""
+    os.setsid()
+    Forking(control).run()
+    return 0
+
+
+def be_child(work: Callable[[], int]) -> NoReturn:
+    """The whole life of a forked process: whatever happens in it, it does not go on as its parent."""
+    code = 1
+    try:
+        code = work()
+    finally:
+        if sys.exc_info()[1] is not None:
+            traceback.print_exc()
+        os._exit(code)
+
+
+def settle() -> None:
+    """What was loaded is never looked at by a collector again: that would copy every page that holds an object."""
     gc.collect()
     gc.freeze()
-    Forking(control).run()
 
 
 class Forking:
@@ -82,25 +118,19 @@ class Forking:
     def _fork(self, descriptors: list[int]) -> int:
         pid = os.fork()
         if pid == 0:
-            self._become(descriptors)
+            be_child(lambda: self._become(descriptors))
         self._children.add(pid)
         return pid
 
-    def _become(self, descriptors: list[int]) -> None:
-        """The child: a worker, and nothing of what it was forked from. Does not return."""
-        code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._selector.close()
-            for end in (self._told, self._tell, self._control):
-                end.close()
-            control, audit, log = descriptors
-            code = worker.run(control, audit, log)
-        finally:  # whatever it was, the child must not go on as its parent
-            if sys.exc_info()[1] is not None:
-                traceback.print_exc()
-            os._exit(code)
+    def _become(self, descriptors: list[int]) -> int:
+        """The child: a worker, and nothing of what it was forked from. Gives its exit code."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._selector.close()
+        for end in (self._told, self._tell, self._control):
+            end.close()
+        control, audit, log = descriptors
+        return worker.run(control, audit, log)
 
     def _reap(self) -> bool:
         """Tell of children that ended; whether there are others."""

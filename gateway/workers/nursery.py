@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
-from gateway.workers.channel import Channel, GoneError, Message
+from gateway.workers.channel import Channel, Message
 
 log = logging.getLogger(__name__)
 
+Begun = tuple[socket.socket, int]
 PATIENCE: Final = 60.0
 """Seconds a fork may take, the loading of everything included."""
 
@@ -20,11 +22,18 @@ PATIENCE: Final = 60.0
 class Nursery:
     """Forks workers. Should its process end, the next fork starts another one; workers do not end with it."""
 
-    def __init__(self, ended: Callable[[int, int], None]) -> None:
-        """`ended` is told the process id and exit code of workers that are gone; a negative code is a signal's number."""
+    def __init__(self, ended: Callable[[int, int], None], begun: Begun | None = None) -> None:
+        """`ended` is told the process id and exit code of workers that are gone; a negative code is a signal's number.
+
+        `begun` is what `forking.begin` gave.
+        """
         self._ended = ended
-        self._process: subprocess.Popen[bytes] | None = None
+        self._wait: Callable[[], object] = int
         self._channel: Channel | None = None
+        if begun is not None:
+            control, pid = begun
+            self._wait = partial(os.waitpid, pid, 0)
+            self._channel = Channel(control, self._told, self._lost)
 
     async def fork(self, descriptors: Sequence[int]) -> int:
         """Start a worker with these descriptors; its process id. Raises GoneError."""
@@ -42,20 +51,20 @@ class Nursery:
         """End it, when no worker is left."""
         if self._channel is not None:
             self._channel.close()
-        if self._process is not None:
-            await asyncio.to_thread(self._process.wait)
+        await asyncio.to_thread(self._wait)
+        self._wait = int
 
     def _start(self) -> Channel:
         ours, theirs = socket.socketpair()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with theirs:
-            # A session of its own: what a terminal signals is for the supervisor, which tells the others.
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "gateway.workers.forking", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 start_new_session=True,
             )
+        self._wait = process.wait
         return Channel(ours, self._told, self._lost)
 
     def _told(self, message: Message, _: list[int]) -> None:
@@ -63,7 +72,6 @@ class Nursery:
 
     def _lost(self) -> None:
         self._channel = None
+        self._wait()  # it has ended, or is about to
+        self._wait = int
         log.error("the process that workers are forked from is gone, the next one starts another")
-
-
-__all__ = ["GoneError", "Nursery"]

@@ -25,6 +25,7 @@ from gateway.telemetry.telemetry import Telemetry
 from gateway.workers.equipment import Equipment
 from gateway.workers.fleet import Fleet
 from gateway.workers.lines import Lines
+from gateway.workers.nursery import Begun
 from gateway.workers.operations import Operating
 from gateway.workers.rules import check
 
@@ -39,7 +40,9 @@ HOPELESS: Final = "no worker can be started"
 class Supervisor:
     """A gateway of several workers, from start to end. Used inside one event loop, in a process of its own."""
 
-    def __init__(self, source: Source, workers: int) -> None:
+    def __init__(self, source: Source, workers: int, begun: Begun | None = None) -> None:
+        """`begun` is the process to fork workers from, where there is one already."""
+        self._begun = begun
         self._source = source
         self._count = workers
         self._tasks: list[asyncio.Task[Any]] = []
@@ -94,7 +97,9 @@ class Supervisor:
         metrics = self.telemetry.metrics
         await self.trail.start()
         self.loaded = loaded
-        self.fleet = Fleet(equipment, self._audit, self._logs, metrics, told=self.trail.event, hopeless=self._give_up)
+        self.fleet = Fleet(
+            equipment, self._audit, self._logs, metrics, told=self.trail.event, hopeless=self._give_up, begun=self._begun
+        )
         metrics.join = self.fleet.sums.join
         metrics.observe("gateway.workers", lambda: len(self.fleet.serving))
         self.server = Server([admin(loaded, settings, self._operating.app)], metrics=metrics)
@@ -198,9 +203,9 @@ class Supervisor:
         self.draining = True
         if self._rolling is not None:
             self._rolling.cancel()
-        drained = await unless(self.fleet.drain(self._bounds()), signals.stop_again())
-        await self.fleet.force()
-        return 0 if drained else 1
+        finished = await unless(self.fleet.drain(self._bounds()), signals.stop_again())
+        forced = await self.fleet.force()
+        return 0 if finished and forced else 1
 
     async def _orders(self, signals: Signals) -> None:
         while (number := await signals.next()) not in signals.STOPS:
