@@ -1,6 +1,7 @@
 """The server spoken to byte by byte: a small app that remembers what it saw, a served listener, a raw client."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -135,6 +136,11 @@ class Gate:
     @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
+
+    def socket(self) -> socket.socket:
+        """The listening socket."""
+        (acceptor,) = self.server._acceptors.values()
+        return acceptor._socket
 
     async def connect(self, **options: Any) -> Client:
         if self.address.startswith("unix:"):

@@ -105,7 +105,8 @@ async def standalone(
     (folder / "policies" / "policy.yaml").write_text(policy)
     (folder / "policies" / "roles.yaml").write_text(roles)
     ours: dict[str, Any] = {"listen": {}, "admin": {}, **over}
-    ours["listen"] = {"drain": {"timeout": "5s"}, **ours["listen"], "address": address or f"unix:{sockets / 'listen'}"}
+    if "listeners" not in ours:
+        ours["listen"] = {"drain": {"timeout": "5s"}, **ours["listen"], "address": address or f"unix:{sockets / 'listen'}"}
     ours["admin"] = {**ours["admin"], "address": f"unix:{sockets / 'admin'}"}
     (folder / "config.yaml").write_text(written(config(upstream.port, **ours)))
     command = (sys.executable, "-m", "gateway", "serve", *options, "--config", str(folder / "config.yaml"))

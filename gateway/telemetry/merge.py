@@ -14,6 +14,7 @@ KNOWN: Final = {instrument.name: instrument for instrument in INSTRUMENTS}
 WORKER: Final = "worker"
 """The label of what is told for each process by itself."""
 SUPERVISOR: Final = "supervisor"
+COUNTING: Final = frozenset(("counter", "histogram"))
 LOWEST: Final = {"min": min, "max": max}
 
 Points = dict[Labels, float | Buckets]
@@ -69,7 +70,7 @@ class Sums:
     def end(self, process: int) -> None:
         """A process is gone; what it counted stays."""
         _, families = self._told.pop(process, ("", []))
-        lasting = [family for family in families if family.instrument.combined == "sum" and family.instrument.type != "updown"]
+        lasting = [family for family in families if family.instrument.type in COUNTING and family.instrument.combined == "sum"]
         self._gone = joined([("", self._gone), ("", lasting)])
 
     def join(self, own: list[Family]) -> list[Family]:

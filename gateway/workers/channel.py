@@ -4,6 +4,7 @@ A message is JSON behind its length and the number of descriptors that go with i
 than the message's first byte, and in order.
 """
 
+import array
 import asyncio
 import os
 import socket
@@ -40,8 +41,14 @@ def encode(message: Message, descriptors: Sequence[int] = ()) -> bytes:
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     """What is there, b"" at the end. Raises OSError."""
-    data, descriptors, _, _ = socket.recv_fds(sock, PIECE, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-    return data, descriptors
+    descriptors = array.array("i")
+    room = socket.CMSG_LEN(MOST_DESCRIPTORS * descriptors.itemsize)
+    # Not socket.recv_fds: that forgets the flags it is given, and what is received would be inherited.
+    data, ancillary, _, _ = sock.recvmsg(PIECE, room, socket.MSG_CMSG_CLOEXEC)
+    for _, kind, given in ancillary:
+        if kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(given[: len(given) - len(given) % descriptors.itemsize])
+    return data, list(descriptors)
 
 
 class Inbox:
@@ -67,6 +74,8 @@ class Inbox:
                 return
             message = orjson.loads(bytes(self._bytes[HEAD.size : end]))
             del self._bytes[:end]
+            if count > len(self._descriptors):
+                raise ValueError("descriptors are missing")
             yield message, [self._descriptors.popleft() for _ in range(count)]
 
     def close(self) -> None:

@@ -31,8 +31,9 @@ class Crew(Protocol):
 class Pulse:
     """Asks all workers what they count."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, *, every: float = EVERY) -> None:
         self._crew = crew
+        self._every = every
 
     async def measure(self) -> None:
         """Take over what everybody counts, now; of one that does not answer, what it told last."""
@@ -41,7 +42,7 @@ class Pulse:
     async def watch(self) -> None:
         """The same now and then. Runs until cancelled."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._every)
             await asyncio.gather(*(self._look(member) for member in self._crew.alive))
 
     async def _measure(self, member: Member, timeout: float) -> bool:

@@ -46,7 +46,8 @@ class Supervisor:
         self._source = source
         self._count = workers
         self._tasks: list[asyncio.Task[Any]] = []
-        self._rolling: asyncio.Task[bool] | None = None
+        self._rolling: asyncio.Task[None] | None = None
+        self._again = False
         self._hopeless: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.draining = False
         self.loaded: Loaded
@@ -212,8 +213,19 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self.trail.reopen()
                 await self.reload()
-            elif self._rolling is None or self._rolling.done():
-                self._rolling = asyncio.create_task(self.fleet.roll(self._bounds()))
+            else:
+                self._roll()
+
+    def _roll(self) -> None:
+        """Replace every worker; asked for in the middle of it, once more afterwards."""
+        self._again = True
+        if self._rolling is None or self._rolling.done():
+            self._rolling = asyncio.create_task(self._keep_rolling())
+
+    async def _keep_rolling(self) -> None:
+        while self._again:
+            self._again = False
+            await self.fleet.roll(self._bounds())
 
     def _bounds(self) -> Drain:
         return bounds(usable(self.loaded))

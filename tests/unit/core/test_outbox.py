@@ -88,6 +88,38 @@ def test_a_burst_goes_out_by_itself() -> None:
     assert len(office.log) == 1
 
 
+def test_one_that_holds_lets_nothing_leave_before_it_was_called() -> None:
+    office = Office(outlets=TOGETHER + 2, busy=0)
+    told: list[int] = []
+    office.outbox.hold(lambda: told.append(len(office.log)))
+    office.outlets[0].send_soon(b"x" * (LARGE + 1))
+    office.outlets[0].send_soon(b"behind it")
+    assert (office.log, told) == ([], [])
+    office.loop.turn()
+    assert told == [0]
+    assert office.log == [(0, b"x" * (LARGE + 1) + b"behind it")]
+
+
+def test_one_that_holds_never_sends_what_was_added_last() -> None:
+    """Its request has not ended yet when it is added: what is told of it comes a moment later."""
+    office = Office(outlets=TOGETHER + 2, busy=0)
+    office.outbox.hold(lambda: None)
+    for number, outlet in enumerate(office.outlets):
+        outlet.send_soon(b"a")
+        assert (number, b"a") not in office.log
+    office.loop.turn()
+    assert len(office.log) == TOGETHER + 2
+
+
+def test_what_is_sent_at_once_does_not_overtake_what_is_held() -> None:
+    office = Office(busy=0)
+    told: list[int] = []
+    office.outbox.hold(lambda: told.append(len(office.log)))
+    office.outlets[0].send_soon(b"a")
+    office.outlets[0].send(b"b")
+    assert (office.log, told) == ([(0, b"a"), (0, b"b")], [0])
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["send", "send_soon", "flush", "turn"]), st.integers(0, 3))))
 def test_each_connection_gets_its_bytes_once_and_in_order(steps: list[tuple[int, str, int]]) -> None:
     office = Office()

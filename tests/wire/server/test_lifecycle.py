@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
@@ -15,7 +16,7 @@ from gateway.core.message import Inbound, Response
 from gateway.core.ports import App, Writer
 from gateway.server.lifecycle import Server, Signals
 from gateway.server.listener import Listener
-from gateway.server.sockets import ListenError
+from gateway.server.sockets import Handed, ListenError, bound_address, share, unshare
 from tests.rawhttp import FOLLOWER, PATIENCE, Echo, Gate, limits, scripted, serving
 
 ROOT = Path(__file__).parents[3]
@@ -98,6 +99,96 @@ async def test_what_outlasts_the_drain_is_cut_off_and_told() -> None:
         assert not await gate.server.drain(0.0, 0.05)
         assert await client.rest() == b""
         assert held.finished
+
+
+async def test_one_that_retires_answers_what_still_comes_and_says_that_it_is_the_last() -> None:
+    held = Held()
+    async with serving(held) as gate:
+        idle, busy = await gate.connect(), await gate.ask(FOLLOWER)
+        await held.begun.wait()
+        retired = asyncio.create_task(gate.server.retire(PATIENCE))
+        assert await idle.is_silent()
+        held.release.set()
+        assert (await busy.answer()).fields["connection"] == "close"
+        await idle.send(FOLLOWER)
+        assert (await idle.answer()).fields["connection"] == "close"
+        assert await idle.rest() == b""
+        assert await retired
+        assert not gate.server.ready
+
+
+async def test_connections_to_one_that_retires_wait_for_whoever_shares_its_socket() -> None:
+    async with serving(saying(b"old")) as gate:
+        sharing = gate.socket().dup()
+        retired = asyncio.create_task(gate.server.retire(0.2))
+        await asyncio.sleep(0)
+        late = await gate.ask(FOLLOWER)
+        async with serving(saying(b"new")) as other:
+            give_back = other.server.lend(("main", "127.0.0.1:0"), sharing)
+            assert (await late.answer()).body == b"new"
+            give_back()
+            assert await say(other) == b"new"
+        assert await retired
+
+
+async def test_an_idle_connection_is_closed_when_the_time_of_one_that_retires_is_over() -> None:
+    async with serving(Echo()) as gate:
+        idle = await gate.connect()
+        await gate.until(lambda: gate.server.connections == 1)
+        assert await gate.server.retire(0.05)
+        assert await idle.rest() == b""
+
+
+async def test_what_outlasts_one_that_retires_is_cut_off_and_told() -> None:
+    held = Held()
+    async with serving(held) as gate:
+        client = await gate.ask(FOLLOWER)
+        await held.begun.wait()
+        assert not await gate.server.retire(0.05)
+        assert await client.rest() == b""
+
+
+async def test_sockets_that_share_an_address_are_all_listened_on_and_a_stranger_is_not_let_in() -> None:
+    made = share("127.0.0.1:0", 3)
+    address = bound_address(made[0])
+    with pytest.raises(ListenError, match="in use"):
+        share(address, 2)
+    with pytest.raises(ListenError, match="in use"):
+        share(address, 1)
+    taken = 0
+    for _ in range(30):
+        socket.create_connection(made[0].getsockname()).close()
+    for sock in made:
+        with suppress(BlockingIOError):
+            while True:
+                sock.accept()[0].close()
+                taken += 1
+    assert taken == 30
+    unshare(made)
+    unshare(share(address, 2))
+
+
+async def test_a_shared_unix_socket_is_one_and_goes_with_its_owner(tmp_path: Path) -> None:
+    made = share(f"unix:{tmp_path / 's'}", 2)
+    assert {sock.getsockname() for sock in made} == {str(tmp_path / "s")}
+    unshare(made)
+    assert not (tmp_path / "s").exists()
+
+
+async def test_a_handed_socket_listens_on_when_it_is_closed_here(tmp_path: Path) -> None:
+    owner = share(f"unix:{tmp_path / 's'}", 1)[0]
+    handed = Handed()
+    for _ in range(2):
+        handed.put(("main", "unix:s"), owner.dup())
+    server = Server([Listener("main", "unix:s", saying(b"x"))], sockets=handed)
+    await server.start()
+    await server.close()
+    assert (tmp_path / "s").is_socket()
+    with pytest.raises(ListenError, match="not handed over"):
+        Server([Listener("main", "unix:s", saying(b"x"))], sockets=handed)._bind([Listener("main", "unix:s", saying(b"x"))])
+    handed.put(("other", "unix:s"), owner.dup())
+    handed.forget()
+    unshare([owner])
 
 
 async def test_new_settings_hold_for_the_next_request_of_a_live_connection() -> None:

@@ -15,20 +15,31 @@ from typing import Any
 import pytest
 
 from tests.exposition import Scraped, parse
-from tests.house import Upstream, config, written
+from tests.house import Seen, Upstream, config, request_bytes, written
 from tests.population import population
 from tests.standalone import PATIENCE, Standalone, standalone, until
 
 EACH = {"per_worker": True}
-ONE_DAY = {"per_worker": True, "default": ["many"], "rules": {"many": {"key": "client.address", "limit": "1000000/day"}}}
 
 
 class Several:
     """A gateway of two workers on a TCP port."""
 
-    def __init__(self, gateway: Standalone) -> None:
+    def __init__(self, gateway: Standalone, upstream: Upstream) -> None:
         self.gateway = gateway
+        self.upstream = upstream
         self.port = 0
+
+    def hold(self) -> asyncio.Event:
+        """The upstream answers nothing any more; set when a request has reached it."""
+        asked = asyncio.Event()
+
+        def silence(_: Seen) -> bytes:
+            asked.set()
+            return b""
+
+        self.upstream.answer = silence
+        return asked
 
     async def find(self) -> None:
         """Its port, which the system gave."""
@@ -97,9 +108,9 @@ class Several:
 @asynccontextmanager
 async def several(folder: Path, **over: Any) -> AsyncIterator[Several]:
     async with Upstream() as upstream:
-        over = {"rate_limits": EACH, "address": "127.0.0.1:0", **over}
-        async with standalone(folder, upstream, options=["--workers", "2"], **over) as gateway:
-            made = Several(gateway)
+        over = {"rate_limits": EACH, "address": "127.0.0.1:0", "options": ["--workers", "2"], **over}
+        async with standalone(folder, upstream, **over) as gateway:
+            made = Several(gateway, upstream)
             await made.find()
             yield made
 
@@ -241,6 +252,127 @@ async def test_a_drain_answers_what_is_in_flight_everywhere_and_ends_with_0(tmp_
         assert (clients.lost, clients.statuses) == ([], {200})
         await two.complete(clients.ids)
         assert two.events()[-1]["event"] == "gateway.stopped"
+
+
+async def test_a_second_signal_ends_everybody_at_once_and_says_that_requests_were_cut_off(tmp_path: Path) -> None:
+    async with several(tmp_path, listen={"drain": {"timeout": "60s"}}) as two:
+        held = two.hold()
+        _, writer = await asyncio.open_connection("127.0.0.1", two.port)
+        writer.write(request_bytes("/public/x"))
+        await asyncio.wait_for(held.wait(), PATIENCE)
+        two.gateway.process.send_signal(signal.SIGTERM)
+
+        async def drains() -> bool:
+            return b'"draining"' in two.gateway.stderr
+
+        await until(drains, "no drain")
+        two.gateway.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(two.gateway.process.wait(), PATIENCE) == 1
+        writer.close()
+        assert two.events()[-1] | {"event": "gateway.stopped", "cut_off": True} == two.events()[-1]
+        (cut,) = [event for event in two.events() if event["event"] == "request"]
+        assert cut["error"] == "client-gone"
+
+
+async def test_a_stop_while_workers_are_replaced_is_obeyed(two: Several) -> None:
+    async with population(two.port) as clients:
+        await clients.more(50)
+        two.gateway.process.send_signal(signal.SIGUSR2)
+        two.gateway.process.send_signal(signal.SIGHUP)
+        await two.told("config.changed")
+        clients.end()
+        assert await two.gateway.end() == 0
+    assert (clients.lost, clients.statuses) == ([], {200})
+    await two.complete(clients.ids)
+
+
+async def test_listeners_come_and_go_with_a_reload(tmp_path: Path) -> None:
+    async with several(tmp_path, listen=None, listeners={"listen": {"address": "127.0.0.1:0"}}) as two:
+        document = two.gateway.document()
+        more = {"address": f"unix:{two.gateway.sockets}/more"}
+        document["listeners"] = {"listen": {"address": "127.0.0.1:0"}, "more": more, "third": {"address": "127.0.0.1:0"}}
+        two.gateway.write(document)
+        async with population(two.port) as clients:
+            await two.gateway.reload("applied")
+            assert {(await two.gateway.get("/public/x", listener="more")).status for _ in range(8)} == {200}
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                document["listeners"]["taken"] = {"address": f"127.0.0.1:{taken.getsockname()[1]}"}
+                two.gateway.write(document)
+                await two.gateway.reload("refused")
+            for gone in ("more", "third", "taken"):
+                del document["listeners"][gone]
+            two.gateway.write(document)
+            await two.gateway.reload("applied")
+            await clients.more(20)
+        assert not Path(two.gateway.socket("more")).exists()
+        assert (clients.lost, clients.statuses) == ([], {200})
+        before = await two.pids()
+        os.kill(before["1"], signal.SIGKILL)
+        await two.replaced(before, {"1"})
+
+
+async def test_a_place_whose_worker_cannot_use_its_files_is_filled_after_the_next_reload(two: Several) -> None:
+    keys = two.gateway.folder / "jwks.json"
+    good = keys.read_text()
+    keys.write_text("nonsense")
+    before = await two.pids()
+    os.kill(before["0"], signal.SIGKILL)
+
+    async def refuses() -> bool:
+        return b"a worker refuses the configuration" in two.gateway.stderr
+
+    await until(refuses, "the restarted worker took broken keys")
+    assert await two.pids() == {"1": before["1"]}
+    for _ in range(12):
+        assert await population_of_one(two.port) == 200
+    keys.write_text(good)
+    await two.gateway.reload("applied")
+    await two.replaced(before, {"0"})
+
+
+async def test_when_no_worker_can_use_the_files_any_more_the_gateway_ends_with_78(two: Several) -> None:
+    (two.gateway.folder / "jwks.json").write_text("nonsense")
+    for pid in (await two.pids()).values():
+        os.kill(pid, signal.SIGKILL)
+    assert await asyncio.wait_for(two.gateway.process.wait(), PATIENCE) == 78
+
+
+async def test_replacing_again_and_again_leaves_nothing_behind(two: Several) -> None:
+    async def descriptors() -> dict[str, float]:
+        samples = (await two.metrics())["process_open_fds"].samples
+        return {dict(labels)["worker"]: value for (_, labels), value in samples.items()}
+
+    first = await descriptors()
+    for _ in range(3):
+        before = await two.pids()
+        two.gateway.process.send_signal(signal.SIGUSR2)
+        await two.replaced(before, {"0", "1"})
+        await two.gateway.reload("applied")
+
+    async def as_before() -> bool:
+        return await descriptors() == first
+
+    await until(as_before, f"descriptors before: {first}")
+
+
+async def test_watching_reloads_everybody(tmp_path: Path) -> None:
+    async with several(tmp_path, options=["--workers", "2", "--watch"]) as two:
+        generation = (await two.status())["generation"]
+        document = two.gateway.document()
+        document["security_headers"] = {"X-Turn": "1"}
+        two.gateway.write(document)
+        await two.told("config.changed")
+        workers = (await two.status())["workers"].values()
+        assert generation not in {worker["generation"] for worker in workers}
+
+
+async def test_operators_see_routes_and_set_the_level_everywhere(two: Several) -> None:
+    names = [route["name"] for route in (await two.gateway.get("/routes", listener="admin")).json()]
+    assert "open.public" in names
+    assert (await two.gateway.get("/config_dump", listener="admin")).json()["version"] == 1
+    reply = await two.gateway.get("/loglevel", listener="admin", method="PUT", body=b"error")
+    assert reply.body == b"error\n"
+    assert (await two.gateway.get("/loglevel", listener="admin")).body == b"error\n"
 
 
 async def test_limits_in_memory_are_refused_with_both_ways_out(tmp_path: Path) -> None:
