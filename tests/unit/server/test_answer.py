@@ -29,6 +29,9 @@ class Sender:
 
 
 class Turn:
+    def give_away(self) -> None:
+        raise AssertionError("nothing is given away")
+
     def reusable(self) -> bool:
         return True
 
