@@ -32,6 +32,7 @@ class Alone:
     def release(self, connection: Connection) -> None:
         connection.close()
 
+    def spent(self, connection: Connection, *, poisoned: bool) -> None: ...
     def gone(self, connection: Connection) -> None: ...
     def answered(self, connection: Connection, status: int) -> None: ...
     def failed(self, connection: Connection, error: Exception) -> None: ...
@@ -93,7 +94,8 @@ class HealthChecks:
         return "" if expected else f"health check: answered {status}"
 
     async def _status(self, lane: Lane, endpoint: Endpoint) -> int:
-        connection = await connect(lane, endpoint, Alone(), self._tls)
+        # Counted by itself: that an address answers checks must not pass for its answering requests.
+        connection = await connect(lane, lane.endpoint(endpoint.ip), Alone(), self._tls)
         try:
             head = start_lines("GET", self._path, self._host or lane.authority) + FIELDS
             answer = await connection.begin(head, self._model.timeout, self._model.timeout)

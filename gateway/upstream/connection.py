@@ -292,8 +292,7 @@ class Connection(asyncio.Protocol):
             self.endpoint.kept_until = self._alarm.deadline
             self._pool.release(self)
         else:
-            if self._poisoned:
-                self._pool.poisoned()
+            self._pool.spent(self, poisoned=self._poisoned)
             # What the upstream has not read by its answer it may never read: waiting for that would hold the place forever.
             (self.abort if unsent else self.close)()
         owner.told()

@@ -18,9 +18,8 @@ async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float
     """A connection to the first target that takes one, within `seconds` for all of it.
 
     Nothing of the request has been sent yet, so trying the next target is safe for any method. As long as there are more to try,
-    one gets half of what time is left. Raises UpstreamUnreachable or UpstreamTimeout.
+    one gets half of what time is left. Needs a task. Raises UpstreamUnreachable or UpstreamTimeout.
     """
-    await asyncio.sleep(0)  # asyncio.timeout needs a task, see server/run.py
     end = asyncio.get_running_loop().time() + seconds
     error: UpstreamUnreachable | UpstreamTimeout = UpstreamUnreachable("no target")
     for left, lane in zip(range(len(lanes) - 1, -1, -1), lanes, strict=True):

@@ -57,8 +57,11 @@ class Judge:
         if status in self._failing:
             self._blame(connection.endpoint, f"answered {status}")
             return
-        connection.endpoint.accrual.succeed()
-        if self._circuit is not None and self._circuit.succeed():
+        accrual, circuit = connection.endpoint.accrual, self._circuit
+        if not (accrual.failures or (circuit is not None and (circuit.failures or circuit.open))):
+            return
+        accrual.succeed()
+        if circuit is not None and circuit.succeed():
             self._count("gateway.upstream.circuit_changes", to="closed")
             self.rotation.shut(False)
         self._settle()

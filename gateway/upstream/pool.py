@@ -13,6 +13,7 @@ from gateway.upstream.check import HealthChecks
 from gateway.upstream.circuit import overloaded
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial, uncount
+from gateway.upstream.endpoint import KEPT
 from gateway.upstream.judge import Judge
 from gateway.upstream.lane import Lane
 from gateway.upstream.model import RouteTimeouts, Timeouts
@@ -127,7 +128,7 @@ class Upstream:
             handed = await self._queue.wait(seconds)
             if handed is None:
                 break
-            if handed.is_usable():
+            if handed.is_usable() and handed.is_calm():
                 return handed
         else:
             self._reserved += 1
@@ -146,6 +147,13 @@ class Upstream:
             connection.close()
         elif not (self._waiting and self._queue.give(connection)):
             connection.lane.idle.append(connection)
+
+    def spent(self, connection: Connection, *, poisoned: bool) -> None:
+        """An exchange ended well, and its connection with it; `poisoned` by more than was asked for."""
+        self._answered += 1
+        connection.endpoint.kept_until = asyncio.get_running_loop().time() + KEPT
+        if poisoned:
+            self.poisoned()
 
     def gone(self, connection: Connection) -> None:
         """A connection was lost: its place is free."""
@@ -205,6 +213,8 @@ class Upstream:
         """Turn a reserved place into a connection."""
         connection = None
         try:
+            # asyncio.timeout needs a task, see server/run.py; and those who begin together must see each other's dials.
+            await asyncio.sleep(0)
             connection = await dial(self._rotation.order(avoid), self, self._tls, seconds, self._judge.unreached)
         except (UpstreamUnreachable, UpstreamTimeout):
             self._count("gateway.upstream.connect_failures")

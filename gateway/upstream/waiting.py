@@ -22,7 +22,7 @@ class Queue:
         self.waiting: deque[asyncio.Future[Given]] = deque()
 
     def __len__(self) -> int:
-        return sum(not waiter.done() for waiter in self.waiting)
+        return sum(not waiter.done() for waiter in list(self.waiting))
 
     def give(self, what: Given) -> bool:
         """To the one who has waited longest; whether there is one."""

@@ -51,6 +51,9 @@ class Owner:
     def release(self, connection: Connection) -> None:
         self.released.append(connection)
 
+    def spent(self, connection: Connection, *, poisoned: bool) -> None:
+        self.poisonings += poisoned
+
     def gone(self, connection: Connection) -> None: ...
 
     def answered(self, connection: Connection, status: int) -> None: ...

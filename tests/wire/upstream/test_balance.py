@@ -56,6 +56,18 @@ async def test_all_targets_serve_and_each_is_called_by_its_own_name() -> None:
         await service.close()
 
 
+async def test_requests_that_begin_together_spread_over_all_targets() -> None:
+    async with Moody(SILENT) as one, Moody(SILENT) as two, Moody(SILENT) as three:
+        service = both(one, two, three)
+        tasks = [asyncio.create_task(way_to(service).send(outbound())) for _ in range(30)]
+        await until(lambda: len(one.seen) + len(two.seen) + len(three.seen) == 30)
+        assert [len(target.seen) for target in (one, two, three)] == [10, 10, 10]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await service.close()
+
+
 async def test_a_target_that_hangs_is_given_no_more_than_the_others_have_to_do() -> None:
     async with Moody(SILENT) as hung, Moody() as fast:
         service = both(hung, fast, timeouts={"response": "20s"})
@@ -160,6 +172,34 @@ async def test_a_slow_request_does_not_eject_an_address_that_answers_others() ->
         await until(lambda: len(one.seen) + len(two.seen) >= 20)
         while not all(task.done() for task in slow):
             assert {status for statuses in await asyncio.gather(*(ask(way, 1) for _ in range(12))) for status in statuses} == {200}
+        assert {type(task.exception()) for task in slow} == {UpstreamTimeout}
+        assert states(service) == ["serving", "serving"]
+        await service.close()
+
+
+async def test_answers_to_health_checks_do_not_excuse_a_target_that_answers_no_request() -> None:
+    async with Moody(SILENT) as hung, Moody() as good:
+        hung.at[b"/healthz"] = OK
+        check = {"path": "/healthz", "interval": "100ms"}
+        service = both(hung, good, timeouts={"response": "300ms"}, health_check=check)
+        service.start()
+        way = way_to(service)
+        while states(service) == ["serving", "serving"]:
+            await asyncio.gather(*(ask(way, 1) for _ in range(4)))
+        assert states(service) == ["ejected", "serving"]
+        await service.close()
+
+
+async def test_a_target_that_ends_every_connection_is_excused_by_its_answers_too() -> None:
+    closing = answering(200, b"ok", b"connection: close")
+    async with Moody(closing) as one, Moody(closing) as two:
+        service = both(one, two, timeouts={"response": "1s"})
+        way = way_to(service)
+        one.at = two.at = {b"/slow": SILENT}
+        slow = [asyncio.create_task(way.send(outbound(target=b"/slow"))) for _ in range(20)]
+        await until(lambda: len(one.seen) + len(two.seen) >= 20)
+        while not all(task.done() for task in slow):
+            await asyncio.gather(*(ask(way, 1) for _ in range(12)))
         assert {type(task.exception()) for task in slow} == {UpstreamTimeout}
         assert states(service) == ["serving", "serving"]
         await service.close()

@@ -134,3 +134,28 @@ async def test_a_connection_that_ended_unnoticed_is_not_taken_for_what_may_not_b
         for own in sockets:
             own.close()
         await service.close()
+
+
+async def test_a_connection_handed_over_that_has_ended_is_not_used() -> None:
+    """An upstream that closes after each answer without saying so, while requests wait for its only connection."""
+    sockets: list[socket.socket] = []
+
+    class Closing(Moody):
+        async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            own = socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno()))
+            sockets.append(own)
+            await reader.readuntil(b"\r\n\r\n")
+            own.setblocking(True)
+            own.sendall(OK)
+            own.shutdown(socket.SHUT_RDWR)
+            return False
+
+    async with Closing() as server:
+        budget = {"budget_percent": 0, "min_retries_per_second": 0}
+        service = upstream(server.port, connections=1, max_pending_requests=20, timeouts={"connect": "20s"}, retry_budget=budget)
+        way = way_to(service)
+        answers = await asyncio.gather(*(way.send(outbound("POST", body=Whole(b""))) for _ in range(20)))
+        assert {answer.status for answer in answers} == {200}
+        for own in sockets:
+            own.close()
+        await service.close()
