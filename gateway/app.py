@@ -86,7 +86,7 @@ class GatewayApp:
         now = time()
         new_id, begin = self._new_id, self._begin
         exchange = Exchange(new_id(now), monotonic(), now, snapshot.generation, self._listener, inbound.method, inbound.peer)
-        exchange.version = inbound.version
+        exchange.version, exchange.interim = inbound.version, writer.interim
         begin(exchange, inbound)
         try:
             door = snapshot.doors.get(inbound.listener) or another_door(snapshot, inbound)

@@ -1,5 +1,6 @@
 """The record of one request: the pipeline writes it, observers read it when the last byte is out."""
 
+from collections.abc import Callable
 from typing import Any
 
 from gateway.core.decision import Decision
@@ -21,6 +22,7 @@ class Exchange:
     `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from then to the upstream's headers,
     `upstream_target` is what was asked for, before a credential was added. `detail` explains a refusal to the audit trail.
     `source` tells who made the status: "gateway" or "upstream". `error` is set when the exchange broke after the answer began.
+    `interim` takes an interim answer's head, in wire form, to the client.
     `memo`, where this very request came before by this way in, is what observers concluded from it then, each under itself.
     """
 
@@ -36,6 +38,7 @@ class Exchange:
         "generation",
         "host",
         "id",
+        "interim",
         "listener",
         "memo",
         "method",
@@ -106,4 +109,5 @@ class Exchange:
         self.trace_id = self.span_id = ""
         self.sampled = False
         self.span: object | None = None
+        self.interim: Callable[[bytes], None] | None = None
         self.memo: dict[object, Any] | None = None

@@ -216,10 +216,10 @@ class Outbound:
     the transport can keep them out of the answer. `authority` is the Host field's value. `lines` are fields in wire form, each
     with its CRLF, judged by whoever rendered them; `headers` are those that a credential may have to join. Neither carries
     framing fields: the transport frames the body. `start` is the request line and the Host field in wire form, where they are
-    rendered already; who changes the target uses `retarget`.
+    rendered already; who changes the target uses `retarget`. `interim` takes an interim answer's head, in wire form, to the client.
     """
 
-    __slots__ = ("authority", "body", "head", "headers", "lines", "method", "request", "secrets", "start", "target")
+    __slots__ = ("authority", "body", "head", "headers", "interim", "lines", "method", "request", "secrets", "start", "target")
 
     def __init__(self, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
         self.method = method
@@ -232,6 +232,7 @@ class Outbound:
         self.lines: list[bytes] = []
         self.secrets: tuple[bytes, ...] = ()
         self.head = method == "HEAD"
+        self.interim: Callable[[bytes], None] | None = None
 
     def retarget(self, target: bytes) -> None:
         """Ask for something else."""

@@ -145,6 +145,10 @@ class Given(Protocol):
 class Writer(Protocol):
     """The client's connection, as the data path sees it. The server implements it; `app.py` is its only user."""
 
+    def interim(self, head: bytes) -> None:
+        """Write an interim answer's head, in wire form, where there is still time and the client knows such answers."""
+        ...
+
     async def start(self, response: Response, body: bytes, more: bool) -> None:
         """Write the head and the first piece of the body together; frames the body itself. Returns when it may go on."""
         ...

@@ -130,6 +130,11 @@ class Answer:
         """Whether the client has its whole answer with the head and what came with it."""
         return self._bare or self._left == 0
 
+    def interim(self, head: bytes) -> None:
+        """Write an interim answer's head; nothing to a client of HTTP/1.0 (RFC 9110 15.2), nor once the answer has begun."""
+        if self._modern and not (self.started or self._sender.is_full):
+            self._sender.send(head)
+
     def switch(self, response: Response) -> Given | None:
         """Write a 101 and give the connection away; None, with nothing written, where the client did not wait for it."""
         head = switching_head(response, self._sender.date)

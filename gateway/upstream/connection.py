@@ -17,6 +17,7 @@ from gateway.core.shape import shape_as_sent
 from gateway.upstream.alarm import Alarm
 from gateway.upstream.endpoint import CALM, KEPT, Endpoint
 from gateway.upstream.head import BODILESS, HEAD_LIMIT, VERSIONS, binds_identity, fault_of, framing_of
+from gateway.upstream.interim import interim
 from gateway.upstream.owner import Owner, Pool
 from gateway.upstream.quiet import Peek, peek_of
 from gateway.upstream.stream import HIGH, BodyStream, Flow
@@ -46,10 +47,8 @@ class Connection(asyncio.Protocol):
         self._upload: asyncio.Task[None] | None = None
         self._alarm, self._flow = Alarm(loop, self._ring), Flow()
         # Of the answer that is arriving. What ends the connection (poison, a fault) needs no clearing for the next one.
-        self._names: list[bytes] = []
-        self._values: list[bytes] = []
         self._reply: Response | None = None
-        self._pieces: list[bytes] = []
+        self._names, self._values, self._pieces = list[bytes](), list[bytes](), list[bytes]()
         self.unsent = self._paused = self._complete = self._keep = self._until_close = self._poisoned = False
         self._fault: str | None = None
 
@@ -210,7 +209,7 @@ class Connection(asyncio.Protocol):
         # What arrives after the head is a trailer, and dropped: nobody behind us could tell it from a header.
         names, values, self._names, self._values = tuple(self._names), tuple(self._values), [], []
         status = self._parser.get_status_code()
-        if self._complete or (100 <= status < 200 and status != 101):
+        if self._complete or (status < 200 and interim(self._owner, status, names, values)):
             return
         shape = shape_as_sent(names)
         framing = framing_of(shape)

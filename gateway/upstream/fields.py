@@ -82,7 +82,7 @@ class RequestFields:
             told.start = start_lines(request.method, target, told.authority)
             told.target, told.request = target, request
         made = Outbound(request.method, told.target, [*told.cookies], request.body, request)
-        made.authority = told.authority
+        made.authority, made.interim = told.authority, exchange.interim
         made.start = told.start
         # Ids are judged where they are made, or taken from a proxy.
         said = f"x-request-id: {exchange.id}\r\n"

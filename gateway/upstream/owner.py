@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.core.message import Outbound
+
 if TYPE_CHECKING:
     from gateway.upstream.connection import Connection
 
@@ -16,7 +18,9 @@ class Owner(asyncio.Future[Any]):
     then the coroutine goes on within that call, without a turn of the loop in between.
     """
 
-    __slots__ = ("wake",)
+    __slots__ = ("asked", "wake")
+    asked: Outbound
+    """What was asked, where whoever asked wants to hear of interim answers."""
     wake: Callable[[], None] | None
 
     def told(self) -> None:

@@ -60,6 +60,7 @@ class UpstreamTransport:
                 connection.close()
                 raise
             owner = connection.begin(head, self._response, self._idle, outbound.head)
+            owner.asked = outbound
             if body.length != 0 and body.whole is None and not owner.done():
                 connection.carry(asyncio.get_running_loop().create_task(upload(connection, body)))
             try:

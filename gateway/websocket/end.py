@@ -78,11 +78,10 @@ class End(asyncio.Protocol):
             self._frames, self._octets, self.active = follower.frames, follower.octets, now
         if moved or not follower.is_within:
             self.fresh = now
-        if self.full:
-            backlog = self.transport.get_write_buffer_size()
-            if backlog < self._backlog:
-                self.drained = now
-            self._backlog = backlog
+        backlog = 0 if self.gone else self.transport.get_write_buffer_size()
+        if backlog < self._backlog:
+            self.drained = now
+        self._backlog = backlog
 
     def is_stuck(self, now: float, patience: float) -> bool:
         """Whether it drips at a frame, or reads nothing of what waits for it, for longer than `patience` seconds."""

@@ -8,7 +8,7 @@ from gateway.websocket.end import End
 from gateway.websocket.frames import Follower, Violation
 
 CLOSE_WITHIN: Final = 5.0
-"""Seconds from the first Close to the end of both connections, whatever the ends do."""
+"""Seconds from the first Close to the end of both connections, unless an end is still reading what was sent to it."""
 CLIENT: Final = "client"
 UPSTREAM: Final = "upstream"
 GATEWAY: Final = "gateway"
@@ -125,12 +125,12 @@ class Tunnel:
 
     def check(self, now: float) -> None:
         """A tick of the clock."""
-        if self._deadline is not None:
-            if self._deadline <= now:
-                self.cut()
-            return
         self.client.look(now)
         self.upstream.look(now)
+        if self._deadline is not None:
+            if max(self._deadline, self.client.drained + CLOSE_WITHIN, self.upstream.drained + CLOSE_WITHIN) <= now:
+                self.cut()
+            return
         if now - max(self.client.active, self.upstream.active) >= self._idle:
             self.end(GOING_AWAY, GATEWAY, "idle")
         for end in (self.client, self.upstream):
