@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DONE := .make
 JOBS ?= auto
+FUZZ ?= 300
 IMAGE ?= latchgate:dev
 UV_VERSION := 0.13.9
 RIVALS := $(patsubst %,$(DONE)/bench/%.done,envoy mitmproxy proxy-py node)
@@ -35,6 +36,10 @@ demo: $(DONE)/runtime  ## five requests, five answers, on loopback
 .PHONY: test
 test: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done lint types arch  ## everything that must hold: lint, types, arch and all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+.PHONY: fuzz
+fuzz: $(DONE)/dev  ## bytes of clients and upstreams against a strict reader, for FUZZ=seconds each
+	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -n 2 --timeout 0
 
 .PHONY: lint
 lint: $(DONE)/dev  ## ruff: rules and format

@@ -33,6 +33,9 @@ class ListenerLimits(Model):
     body: Size = 10 * 1024 * 1024
     header_timeout: Duration = 10.0
     body_idle: Duration = 30.0
+    min_upload: Size = 240
+    min_download: Size = 240
+    rate_grace: Duration = 5.0
     idle_timeout: Duration = 60.0
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
 

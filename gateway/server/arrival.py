@@ -10,10 +10,9 @@ from gateway.core.message import NO_BODY, Body
 from gateway.edge.model import ListenerLimits
 from gateway.server.body import HIGH_WATER, Source, StreamBody
 from gateway.server.chunks import Chunks
+from gateway.server.pace import NEVER, Pace
 
 FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
-DRIP: Final = 512
-"""Bytes of a body within `body_idle` that count as progress: one byte now and then does not."""
 CHUNK_OVERHEAD: Final = 16
 """Framing bytes a byte of chunked body may cost: beyond it chunk extensions are an attack, not a message."""
 
@@ -22,8 +21,8 @@ class Arrival:
     """One request on its way in.
 
     `head` holds the bytes of a head until it is complete. `remaining` counts the bytes of a body with a length that are
-    still to come, None for a chunked one; `body` is None where there is none. `framed` tells whether a FRAMING field came:
-    without one nothing but `head` changes.
+    still to come, None for a chunked one; `body` is None where there is none, and `pace`, how slowly it may come, too. `framed`
+    tells whether a FRAMING field came: without one nothing but `head` changes.
     """
 
     __slots__ = (
@@ -32,10 +31,10 @@ class Arrival:
         "_expects",
         "_length",
         "_overhead",
-        "_progress",
         "body",
         "framed",
         "head",
+        "pace",
         "remaining",
         "skipped",
     )
@@ -43,6 +42,7 @@ class Arrival:
     def __init__(self) -> None:
         self.head = b""
         self.body: StreamBody | None = None
+        self.pace: Pace | None = None
         self.remaining: int | None = 0
         self.skipped = False
         self.framed = False
@@ -50,7 +50,6 @@ class Arrival:
         self._coding: bytes | None = None
         self._expects = False
         self._overhead = 0
-        self._progress = 0
         self._chunks = Chunks()
 
     def note(self, name: bytes, value: bytes) -> None:
@@ -75,6 +74,7 @@ class Arrival:
         if method == "CONNECT" or (self._coding is None and not length):
             return NO_BODY
         self.remaining = length
+        self.pace = Pace(limits.min_upload, limits.rate_grace, limits.body_idle)
         self.body = StreamBody(source, length, limits.body, expects=self._expects and modern)
         return self.body
 
@@ -99,17 +99,22 @@ class Arrival:
         self.remaining = size - len(own)
         return own, rest
 
-    def put(self, piece: bytes) -> bool:
-        """One piece of the body; true when enough of it came to count as progress. Raises BadRequest over the limit."""
-        if self.body is None:
-            return False
-        self._overhead -= len(piece)
-        self._progress += len(piece)
-        self.body.put(piece)
-        if self._progress < DRIP:
-            return False
-        self._progress = 0
-        return True
+    def put(self, piece: bytes, now: float) -> None:
+        """One piece of the body. Raises BadRequest over the limit."""
+        if self.body is not None and self.pace is not None:
+            self._overhead -= len(piece)
+            self.pace.gave(len(piece), now)
+            self.body.put(piece)
+
+    def deadline(self, now: float) -> float:
+        """When the client has to have sent more; it is waited for from now on."""
+        return NEVER if self.pace is None else self.pace.wait(now)
+
+    def discard(self, now: float) -> float:
+        """Nobody will read the rest; gives when it has to have come."""
+        if self.body is not None:
+            self.body.discard()
+        return self.deadline(now)
 
     def is_bloated(self, limits: ListenerLimits) -> bool:
         """Whether chunk extensions and trailers outweigh the body they come with."""

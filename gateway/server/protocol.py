@@ -17,9 +17,10 @@ from gateway.server.given import GivenAway
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
 from gateway.server.listener import Bound
 from gateway.server.origin import Origin
+from gateway.server.pace import NEVER
 from gateway.server.repeat import Repeat
 from gateway.server.run import Run
-from gateway.server.wire import CONTINUE, NEVER, Wire
+from gateway.server.wire import CONTINUE, Wire
 
 # Where a connection is: reading a head, reading a body, waiting for the answer, or reading no more.
 HEAD: Final = 0
@@ -227,12 +228,9 @@ class GatewayProtocol:
         self._ready = inbound, close
 
     def on_body(self, body: bytes) -> None:
-        arrival = self._arrival
-        progress = arrival.put(body)
-        if self.run is None and self._ready is None and arrival.body is not None:
-            arrival.body.discard()
-        if progress and self._deadline != NEVER:
-            self._deadline = self.loop.time() + self._limits.body_idle
+        arrival, now = self._arrival, self.loop.time()
+        arrival.put(body, now)
+        self._deadline = arrival.discard(now) if self.run is None and self._ready is None else NEVER
 
     def on_message_complete(self) -> None:
         arrival = self._arrival
@@ -271,9 +269,8 @@ class GatewayProtocol:
             self._finish()
         elif self._phase == ANSWER:
             self._next()
-        elif self._arrival.body is not None:
-            self._arrival.body.discard()
-            self._deadline = self.loop.time() + self._limits.body_idle
+        else:
+            self._deadline = self._arrival.discard(self.loop.time())
 
     def _next(self) -> None:
         """The connection is free for another request, which may have been waiting."""
@@ -343,7 +340,7 @@ class GatewayProtocol:
         if body.expects and answer is not None and not answer.started:
             body.expects = False
             self._wire.send(CONTINUE)
-        self._deadline = min(self._deadline, self.loop.time() + self._limits.body_idle)
+        self._deadline = self._arrival.deadline(self.loop.time())
 
     def hold(self) -> None:
         """The body's buffer is full."""

@@ -1,15 +1,14 @@
 """The transport of one connection as the protocol uses it: writing with backpressure, pausing, and ending well."""
 
 import asyncio
-import math
 from typing import Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from gateway.core.outbox import Outlet
 from gateway.server.listener import Bound
+from gateway.server.pace import NEVER, Pace, taken
 
-NEVER: Final = math.inf
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER: Final = 2.0
 """Seconds a client gets to read the last answer before the connection is torn down."""
@@ -24,13 +23,14 @@ class Wire:
     """
 
     __slots__ = (
-        "_backlog",
         "_bound",
         "_discarded",
+        "_end",
+        "_ending",
         "_flow",
         "_outlet",
-        "_patience",
-        "_stall",
+        "_pace",
+        "_taken",
         "_transport",
         "flush",
         "is_full",
@@ -47,9 +47,10 @@ class Wire:
         self.send = self._outlet.send
         self.send_soon = self._outlet.send_soon
         self._flow = FlowControl(transport)
-        self._patience = bound.listener.limits.body_idle
-        self._stall = NEVER
-        self._backlog = 0
+        self._pace: Pace | None = None
+        self._taken = 0
+        self._ending = False
+        self._end = NEVER
         self._discarded = 0
         self.is_full = False
         self.is_paused = False
@@ -89,18 +90,19 @@ class Wire:
         """The transport's buffer is over its mark: the client has to read some of it in time."""
         self.is_full = True
         self._flow.pause_writing()
-        self._watch(now, self._patience)
+        self._watch(now)
 
     def free(self) -> None:
         """The transport's buffer is low again, or the connection is gone: nobody has to wait any longer."""
         self.is_full = False
         self._flow.resume_writing()
-        self._stall = NEVER
+        if not self._ending:
+            self._pace = None
 
     def close(self, now: float) -> None:
         """End when everything is sent."""
         self._outlet.flush()
-        self._watch(now, self._patience if self._transport.get_write_buffer_size() else LINGER)
+        self._last(now)
         self._transport.close()
 
     def close_gently(self, now: float) -> None:
@@ -113,8 +115,8 @@ class Wire:
             return
         self.resume()
         self._outlet.flush()
+        self._last(now)
         self._transport.write_eof()
-        self._watch(now, self._patience if self._transport.get_write_buffer_size() else LINGER)
 
     def discard(self, size: int) -> bool:
         """Count what is dropped; False when it is enough."""
@@ -122,16 +124,36 @@ class Wire:
         return self._discarded <= LINGER_BYTES
 
     def check(self, now: float) -> None:
-        """A client that neither reads nor leaves is cut off; one that reads, however slowly, is waited for."""
-        if self._stall > now:
-            return
-        backlog = self._transport.get_write_buffer_size()
-        if 0 < backlog < self._backlog:
-            self._watch(now, self._patience)
-        else:
-            self._stall = NEVER
+        """A client that takes what waits for it too slowly, or does not leave, is cut off."""
+        pace = self._pace
+        if pace is not None:
+            before, self._taken = self._taken, taken(self._transport)
+            if self._taken > before:
+                pace.gave(self._taken - before, now)
+            if pace.wait(now) <= now:
+                self._count()
+                self._end = now
+            elif self._ending and not self._transport.get_write_buffer_size():
+                self._pace, self._end = None, now + LINGER
+        if self._end <= now:
+            self._pace, self._end = None, NEVER
             self._transport.abort()
 
-    def _watch(self, now: float, patience: float) -> None:
-        self._backlog = self._transport.get_write_buffer_size()
-        self._stall = now + patience
+    def _last(self, now: float) -> None:
+        """Nothing more will be written: the client has to take what there is."""
+        self._ending = True
+        if self._transport.get_write_buffer_size():
+            self._watch(now)
+        else:
+            self._end = now + LINGER
+
+    def _watch(self, now: float) -> None:
+        limits = self._bound.listener.limits
+        # What waits may take as long as it is read at the least rate, which is longer than anybody may pause.
+        self._pace = Pace(limits.min_download, limits.body_idle, limits.body_idle)
+        self._pace.wait(now)
+        self._taken = taken(self._transport)
+
+    def _count(self) -> None:
+        bound = self._bound
+        bound.metrics.count("gateway.connections.cut", 1, listener=bound.listener.name, reason="slow-reader")

@@ -132,6 +132,13 @@ COUNTED: Final = (
     Instrument("gateway.upstream.health_checks", "counter", "{check}", "Health checks of addresses.", ("upstream", "outcome")),
     Instrument("gateway.websocket.open", "gauge", "{tunnel}", "WebSocket tunnels open now.", ("route",)),
     Instrument("gateway.connections.refused", "counter", "{connection}", "Connections refused.", ("listener", "reason")),
+    Instrument(
+        "gateway.connections.cut",
+        "counter",
+        "{connection}",
+        "Connections ended for taking an answer too slowly.",
+        ("listener", "reason"),
+    ),
     Instrument("gateway.tls.handshakes.failed", "counter", "{handshake}", "Failed TLS handshakes.", ("listener", "reason")),
     Instrument("gateway.tls.reloads", "counter", "{reload}", "Certificates picked up while running.", ("listener", "outcome")),
     Instrument(

@@ -12,7 +12,7 @@ from gateway.upstream.head import render
 from gateway.upstream.lane import Lane
 from gateway.upstream.model import Timeouts
 from gateway.upstream.switch import switch
-from gateway.upstream.upload import upload
+from gateway.upstream.upload import gather, upload
 
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 """RFC 9110 9.2.2, without TRACE, which is never admitted."""
@@ -47,6 +47,8 @@ class UpstreamTransport:
         Raises UpstreamUnreachable, UpstreamTimeout, UpstreamOverloaded, and what the request's body raises.
         """
         body = outbound.body
+        if body.length and body.whole is None:
+            await gather(body)
         repeatable = (body.length == 0 or body.whole is not None) and outbound.method in IDEMPOTENT
         take = self._take
         connection = take(repeatable)
@@ -73,9 +75,8 @@ class UpstreamTransport:
             except UpstreamUnreachable:
                 # Once, and only what never left, or (RFC 9110 9.2.2) if nothing of an answer came and twice is the same as once.
                 unsent = connection.unsent and (body.length == 0 or body.whole is not None)
-                if retries or not (unsent or (repeatable and not connection.seen)):
-                    raise
-                if not self._connections.may_retry(unsent=unsent):
+                again = unsent or (repeatable and not connection.seen)
+                if retries or not again or not self._connections.may_retry(unsent=unsent):
                     raise
             else:
                 self._fields.complete(response, outbound)

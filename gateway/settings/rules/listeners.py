@@ -114,7 +114,7 @@ def _tls(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
 
 
 def _limits(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
-    for name in ("request_line", "headers", "header_timeout", "body_idle", "idle_timeout"):
+    for name in ("request_line", "headers", "header_timeout", "body_idle", "rate_grace", "idle_timeout"):
         if not getattr(listen.limits, name):
             yield draft.error((*path, "limits", name), "must be more than 0")
 

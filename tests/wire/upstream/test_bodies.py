@@ -7,8 +7,11 @@ import pytest
 from gateway.core.errors import BadRequest, UpstreamTimeout, UpstreamUnreachable
 from gateway.core.reason import Reason
 from gateway.upstream.model import RouteTimeouts
+from gateway.upstream.upload import SMALL
 from tests.scripted import BOUND, CLOSE, HEAD, OK, READ, RESET, Pieces, Scripted, Whole, body_of, outbound, transport, upstream
 
+LARGE = b"x" * (SMALL + 1)
+"""More than is waited for before a connection is taken."""
 REFUSED = b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno"
 
 
@@ -47,13 +50,37 @@ async def test_an_empty_body_is_announced_where_one_is_expected(method: str, len
 
 
 @pytest.mark.parametrize(
-    "body", [Pieces(b"abcd", length=3), Pieces(b"ab", length=3), Pieces(length=3)], ids=["longer", "shorter", "missing"]
+    "body",
+    [Pieces(LARGE, b"d", length=len(LARGE)), Pieces(LARGE, length=len(LARGE) + 1), Pieces(length=len(LARGE))],
+    ids=["longer", "shorter", "missing"],
 )
 async def test_a_body_that_is_not_as_long_as_announced_ends_the_connection(body: Pieces) -> None:
     async with Scripted([HEAD]) as server:
         with pytest.raises(BadRequest):
             await transport(server.port).send(outbound("POST", body=body))
         await server.until_closed(1)
+
+
+@pytest.mark.parametrize("content", [b"abcd", b"ab"], ids=["longer", "shorter"])
+async def test_a_small_body_that_is_not_as_long_as_announced_never_leaves(content: bytes) -> None:
+    async with Scripted([HEAD]) as server:
+        with pytest.raises(BadRequest):
+            await transport(server.port).send(outbound("POST", body=Pieces(content, length=3)))
+        assert server.opened == 0
+
+
+async def test_a_small_body_is_waited_for_before_a_connection_is_taken() -> None:
+    """Row 139: a client that takes long to say little holds no place at the upstream."""
+    gate = asyncio.Event()
+    async with Scripted([READ, OK, READ, OK]) as server:
+        way = transport(server.port, connections=1)
+        slow = asyncio.create_task(way.send(outbound("POST", body=Pieces(b"abc", gate, b"def", length=6))))
+        await asyncio.sleep(0)
+        assert (await way.send(outbound())).status == 200
+        gate.set()
+        assert (await slow).status == 200
+        assert [seen.body for seen in server.seen] == [b"", b"abcdef"]
+        assert server.opened == 1
 
 
 async def test_what_is_wrong_with_the_body_reaches_the_one_who_sent_it() -> None:
@@ -72,7 +99,7 @@ async def test_a_bug_in_the_body_is_not_taken_for_an_upstreams_fault() -> None:
         await server.until_closed(1)
 
 
-@pytest.mark.parametrize("length", [None, 100], ids=["chunked", "length"])
+@pytest.mark.parametrize("length", [None, SMALL + 1], ids=["chunked", "length"])
 async def test_an_early_answer_stops_the_sending_and_ends_the_connection(length: int | None) -> None:
     never = asyncio.Event()
     body = Pieces(b"abc", never, b"never sent", length=length)
@@ -98,7 +125,7 @@ async def test_an_early_answer_that_streams_is_passed_on_whole() -> None:
 async def test_interim_answers_do_not_stop_the_body() -> None:
     gate = asyncio.Event()
     async with Scripted([HEAD, b"HTTP/1.1 100 Continue\r\n\r\n", READ_REST, OK]) as server:
-        body = Pieces(b"abc", gate, b"def", length=6)
+        body = Pieces(b"abc", gate, LARGE, length=3 + len(LARGE))
         task = asyncio.create_task(transport(server.port).send(outbound("PUT", body=body)))
         await server.until_seen(1)
         gate.set()
