@@ -54,7 +54,7 @@ class Rotation:
         check = model.health_check
         self._unhealthy_after = check.unhealthy_threshold if check is not None else 1
         self._healthy_after = check.healthy_threshold if check is not None else 1
-        self._shut = False
+        self._shut = self._closed = False
         self.panicking = False
         self.lanes: list[Lane] = []
         self._arrange()
@@ -96,7 +96,7 @@ class Rotation:
             endpoint.ejected = True
             seconds = endpoint.accrual.pause(self._time())
             endpoint.timer = self._later(seconds, self._readmit, endpoint)
-            self._tell("ejected", endpoint, seconds=round(seconds, 1))
+            self._tell(logging.WARNING, "ejected", endpoint, seconds=round(seconds, 1))
             self._count("gateway.upstream.ejections")
             self._arrange()
 
@@ -109,7 +109,7 @@ class Rotation:
         if endpoint.gone or endpoint.streak < (self._unhealthy_after if bad else self._healthy_after):
             return
         endpoint.streak, endpoint.unhealthy = 0, bad
-        self._tell("unhealthy" if bad else "healthy", endpoint)
+        self._tell(*((logging.WARNING, "unhealthy") if bad else (logging.INFO, "healthy")), endpoint)
         if not (bad or endpoint.ejected):
             self._warm(endpoint)
         self._arrange()
@@ -128,11 +128,12 @@ class Rotation:
 
     def shut(self, shut: bool) -> None:
         """Whether no connection is to be kept: the circuit is open, or the upstream is closed."""
-        self._shut = shut
+        self._shut = shut or self._closed
         self._arrange()
 
     def close(self) -> None:
-        """Nothing more happens by itself."""
+        """Nothing more happens by itself, and nothing is kept any more."""
+        self._closed = True
         for endpoint in self.endpoints():
             endpoint.cancel()
         self.shut(True)
@@ -151,7 +152,7 @@ class Rotation:
 
     def _readmit(self, endpoint: Endpoint) -> None:
         endpoint.ejected = False
-        self._tell("readmitted", endpoint)
+        self._tell(logging.INFO, "readmitted", endpoint)
         self._warm(endpoint)
         self._arrange()
 
@@ -180,8 +181,9 @@ class Rotation:
             lane.drop()
         self.lanes = [lane for lane in self._all if any(id(endpoint) in serving for endpoint in lane.endpoints.values())]
 
-    def _tell(self, what: str, endpoint: Endpoint, **more: object) -> None:
-        log.warning(
+    def _tell(self, level: int, what: str, endpoint: Endpoint, **more: object) -> None:
+        log.log(
+            level,
             "upstream address changed state",
             extra={"upstream": self._name, "address": endpoint.ip, "state": what, "problem": endpoint.problem, **more},
         )

@@ -8,7 +8,7 @@ import pytest
 from gateway.core.errors import UpstreamOverloaded, UpstreamUnreachable
 from gateway.upstream.model import RouteTimeouts
 from tests.moody import ENDS, GARBAGE, SILENT, Mood, Moody
-from tests.scripted import BOUND, OK, Counted, outbound, upstream
+from tests.scripted import BOUND, OK, Counted, Seen, outbound, upstream
 
 SOON = {"consecutive_failures": 3, "base_open_time": "150ms", "max_open_time": "150ms"}
 
@@ -158,3 +158,33 @@ async def test_where_waiting_is_not_wanted_nobody_waits() -> None:
             await way.send(outbound())
         busy.cancel()
         await asyncio.gather(busy, return_exceptions=True)
+
+
+async def test_a_late_answer_after_the_end_of_an_upstream_keeps_no_connection() -> None:
+    """A reload retires an upstream whose circuit is open, and then an answer to one of its last requests closes the circuit."""
+    gate = asyncio.Event()
+
+    class Late(Moody):
+        async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            if not self.seen:
+                self.moods = [OK]
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.seen.append(Seen(head[:-4], b""))
+                self.changed.set()
+                await gate.wait()
+                writer.write(OK)
+                return True
+            return await super()._answer(reader, writer)
+
+    async with Late() as server:
+        service = upstream(server.port, circuit_breaker={"consecutive_failures": 3})
+        way = service.transport(RouteTimeouts(), drop_cookies=True)
+        late = asyncio.create_task(way.send(outbound()))
+        await server.until_seen(1)
+        server.moods, server.mood = [], GARBAGE
+        await failing(way, 3)
+        await service.close()
+        gate.set()
+        assert (await late).status == 200
+        await server.until_closed(server.opened)
+        assert service.status()["connections"] == 0

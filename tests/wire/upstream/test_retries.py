@@ -3,15 +3,20 @@
 import asyncio
 import os
 import socket
+from collections import Counter
+from contextlib import suppress
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
+from gateway.core.errors import UpstreamOverloaded, UpstreamTimeout, UpstreamUnreachable
 from gateway.core.outbox import outbox_of
 from gateway.upstream.model import RouteTimeouts
-from tests.moody import ENDS, GARBAGE, SILENT, Moody
-from tests.scripted import OK, READ, Counted, Pieces, Scripted, Whole, outbound, upstream
+from tests.moody import ENDS, GARBAGE, SILENT, Moody, answering
+from tests.scripted import OK, READ, Counted, Pieces, Scripted, Seen, Whole, body_of, outbound, read_body, upstream
 
 
 def way_to(service: Any) -> Any:
@@ -98,7 +103,7 @@ async def test_a_body_that_streams_is_not_sent_again_even_if_its_head_never_left
         (kept,) = service._lanes[0].idle
         outbox = outbox_of(asyncio.get_running_loop())
         outbox.busy = 2
-        sending = asyncio.create_task(way.send(outbound("POST", body=Pieces(b"order", length=5))))
+        sending = asyncio.create_task(way.send(outbound("POST", body=Pieces(b"order"))))
         try:
             asyncio.get_running_loop().call_soon(kept.abort)
             with pytest.raises(UpstreamUnreachable):
@@ -158,4 +163,61 @@ async def test_a_connection_handed_over_that_has_ended_is_not_used() -> None:
         assert {answer.status for answer in answers} == {200}
         for own in sockets:
             own.close()
+        await service.close()
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32))
+async def test_whatever_upstreams_do_nothing_is_done_twice_that_may_not_be_and_answers_are_ones_own(seed: int) -> None:
+    draw = Random(seed)
+
+    class Chaos(Moody):
+        async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            head = await reader.readuntil(b"\r\n\r\n")
+            seen = Seen(head[:-4], b"")
+            seen.body = await read_body(reader, seen)
+            self.seen.append(seen)
+            target = seen.line.split(b" ")[1]
+            answer = answering(draw.choice([200, 200, 500]), target)
+            match draw.randrange(9):
+                case 0:
+                    return False
+                case 1:
+                    writer.write(answer)
+                    return False
+                case 2:
+                    writer.write(answer[: draw.randrange(len(answer))])
+                    return False
+                case 3:
+                    writer.write(GARBAGE)
+                case 4:
+                    writer.write(answer + b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison")
+                case _:
+                    writer.write(answer)
+            return True
+
+    async with Chaos() as one, Chaos() as two:
+        quick = {"base_ejection_time": "100ms", "max_ejection_time": "100ms"}
+        service = upstream(
+            targets=[one.url, two.url],
+            connections=4,
+            outlier_detection=quick,
+            slow_start="0s",
+            timeouts={"response": "2s", "connect": "2s", "idle": "2s"},
+        )
+        way = way_to(service)
+
+        async def client(number: int) -> None:
+            for turn in range(6):
+                method = draw.choice(["GET", "PUT", "POST", "PATCH"])
+                target = b"/%b/%d/%d" % (method.lower().encode(), number, turn)
+                with suppress(UpstreamUnreachable, UpstreamTimeout, UpstreamOverloaded):
+                    answer = await way.send(outbound(method, target, body=Whole(target)))
+                    assert await body_of(answer) == target
+
+        await asyncio.gather(*(client(number) for number in range(8)))
+        asked = Counter(seen.line for seen in one.seen + two.seen)
+        assert all(times <= (2 if line.startswith((b"GET", b"PUT")) else 1) for line, times in asked.items())
+        assert all(seen.body == seen.line.split(b" ")[1] for seen in one.seen + two.seen)
+        assert service.status()["connections"] <= 4
         await service.close()
