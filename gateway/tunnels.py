@@ -106,6 +106,8 @@ class Tunnels:
             opened.due, opened.snapshot = monotonic() + REVIEW, snapshot
         outcomes = await asyncio.gather(*[allowed(opened, snapshot) for opened in some], return_exceptions=True)
         for opened, error in zip(some, outcomes, strict=True):
+            if opened.tunnel.ended.done():
+                continue
             if isinstance(error, GatewayError):
                 opened.exchange.error = error.reason
                 opened.tunnel.end(TRY_LATER if isinstance(error, DependencyDown) else POLICY, detail=error.detail)

@@ -128,9 +128,12 @@ class Switching(asyncio.Protocol):
             self.transport.set_protocol(connection)
             connection.fail(UpstreamUnreachable(f"websocket: {problem}", reason=Reason.UPSTREAM_PROTOCOL))
             return
+        self._connection = None
         self.transport.pause_reading()
         connection.detach()
-        self._connection = None
+        if self._owner.done():
+            self.transport.abort()  # nobody waits for it any more
+            return
         made = Response.passed(SWITCHING, *split(fields))
         made.switched = self
         made.abandon = self.transport.abort

@@ -62,11 +62,11 @@ class Follower:
 
     def feed(self, data: bytes) -> bytes:
         """What of `data`, and of what was kept before, may go on. Raises Violation."""
+        self.more = False
         if self.broken or self.code is not None:
             return b""
         if self._kept:
             data, self._kept = self._kept + data, b""
-        self.more = False
         silent = self.sealed
         try:
             end = self._followed(data)

@@ -2,6 +2,10 @@
 
 import asyncio
 import contextlib
+import json
+import os
+import shutil
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +17,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from gateway.core.outbox import outbox_of
 from tests.house import House, house
+from tests.pki import Pki
 from tests.standalone import until
 
 Play = Callable[[ServerConnection], Awaitable[None]]
@@ -291,3 +297,118 @@ async def test_a_reader_that_is_slow_slows_the_writer_down(tmp_path: Path) -> No
             assert len(sent) < 4096
             assert sum([len(message) async for message in drained(socket)]) == 4096 * 65536
             assert socket.close_code == 1000
+
+
+@pytest.fixture
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("Node.js is missing")
+        pytest.skip("Node.js is missing")
+    return found
+
+
+async def test_a_browsers_websocket_as_nodejs_has_it(tmp_path: Path, node: str) -> None:
+    async with between(tmp_path, server={"subprotocols": [Subprotocol("chat.v2")]}) as gateway:
+        host, port = gateway.address()
+        pipe = asyncio.subprocess.PIPE
+        script = str(Path(__file__).parent / "node" / "socket.mjs")
+        command = (
+            node,
+            "--experimental-websocket",
+            "--no-warnings",
+            script,
+            f"ws://{host}:{port}/public/x",
+            "one",
+            "zwei",
+            "x" * 70_000,
+        )
+        process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        assert json.loads(out) == {
+            "heard": ["one", "zwei", "x" * 70_000],
+            "code": 4001,
+            "reason": "done",
+            "clean": True,
+            "protocol": "chat.v2",
+        }
+        assert (await ended(gateway))["detail"] == "websocket 4001 by the client"
+
+
+async def test_tls_on_both_sides(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.certificate, pki.key)
+    pki.ca.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    async with serve(echo, "localhost", 0, ssl=context) as upstream:
+        port = next(iter(upstream.sockets)).getsockname()[1]
+        target = {"url": f"https://localhost:{port}", "allow_private": True, "tls": {"ca": str(tmp_path / "ca.crt")}}
+        listen = {"address": "127.0.0.1:0", "tls": {"certificate": str(pki.certificate), "key": {"file": str(pki.key)}}}
+        upstreams = {"plain": target, "api": {**target, "credential": "bot"}}
+        async with house(tmp_path, upstreams=upstreams, listen=listen, routes=routes()) as gateway:
+            trusting = ssl.create_default_context(cadata=pki.ca.cert_pem.bytes().decode())
+            url = f"wss://localhost:{gateway.address()[1]}/public/x"
+            async with connect(url, ssl=trusting, proxy=None) as socket:
+                for message in ("hello", b"x" * MIB):
+                    await socket.send(message)
+                    assert await socket.recv() == message
+            assert (await ended(gateway))["detail"] == "websocket 1000 by the client"
+
+
+async def test_a_client_that_leaves_while_the_upstream_thinks_leaves_nothing_behind(tmp_path: Path) -> None:
+    asked, thinking = asyncio.Event(), asyncio.Event()
+
+    async def ponder(_: ServerConnection, __: Any) -> None:
+        asked.set()
+        await thinking.wait()
+
+    async with between(tmp_path, server={"process_request": ponder}) as gateway:
+        attempt = asyncio.create_task(to(gateway, "/public/x").__aenter__())
+        await asked.wait()
+        assert gateway.process.resources.status()["websockets"] == {"open.socket": 1}
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+        event = await ended(gateway)
+        assert (event["status"], event["error"]) == (None, "client-gone")
+        assert gateway.process.resources.status()["websockets"] == {}
+        assert gateway.process.resources.status()["upstreams"]["plain"]["connections"] == 0
+        thinking.set()
+
+
+async def test_a_stop_in_the_middle_of_a_handshake_ends_the_tunnel_as_soon_as_it_is_one(tmp_path: Path) -> None:
+    asked, thinking = asyncio.Event(), asyncio.Event()
+
+    async def ponder(_: ServerConnection, __: Any) -> None:
+        asked.set()
+        await thinking.wait()
+
+    async with between(tmp_path, server={"process_request": ponder}) as gateway:
+        attempt = asyncio.create_task(to(gateway, "/public/x").__aenter__())
+        await asked.wait()
+        drained = asyncio.create_task(gateway.process.server.drain(0, 10))
+        thinking.set()
+        assert await code_of(await attempt) == 1001
+        assert await drained
+
+
+async def test_a_forced_end_cuts_tunnels_off_and_writes_their_events(tmp_path: Path) -> None:
+    async with between(tmp_path) as gateway:
+        async with to(gateway, "/public/x") as socket:
+            assert not await gateway.process.server.close(), "what was cut off is told"
+            assert await code_of(socket) == 1001
+        assert (await ended(gateway))["detail"] == "websocket 1001 by the gateway: going away"
+
+
+async def test_tunnels_hold_up_nobody_elses_writes(tmp_path: Path) -> None:
+    """Writes wait for the end of a turn while several requests are in flight; an open tunnel is none of these."""
+    async with between(tmp_path) as gateway:
+        async with to(gateway, "/public/a") as first, to(gateway, "/public/b") as second:
+            await first.send("x")
+            await first.recv()
+            await second.send("x")
+            await second.recv()
+            assert outbox_of(asyncio.get_running_loop()).busy == 0
+        await until(lambda: _at_least(gateway, 2), "the trail is short")
+        assert outbox_of(asyncio.get_running_loop()).busy == 0

@@ -101,6 +101,8 @@ def _match(draft: Draft, path: Steps) -> Iterator[Problem]:
     host, methods = draft.value(*path, "match", "host"), draft.value(*path, "match", "methods")
     if isinstance(host, str) and (wrong := judged_host(host)):
         yield draft.error((*path, "match", "host"), *wrong)
+    if draft.value(*path, "websocket") and isinstance(methods, list) and "GET" not in methods:
+        yield draft.error((*path, "match", "methods"), "a WebSocket begins with a GET", "add GET, or leave `websocket` out")
     if methods == []:
         yield draft.error((*path, "match", "methods"), "matches nothing: the list is empty", "leave it out for any method")
 

@@ -25,6 +25,7 @@ SOUND: dict[str, Any] = {
     "upstreams": {"github": {"url": "https://api.example.com"}},
     "routes": [{"name": "r", "match": {"path": "/r/{id}"}, "upstream": "github", "authenticate": ["jwt.corp"]}],
 }
+PUBLIC = {"name": "p", "match": {"path": "/p"}, "upstream": "github", "anonymous": True}
 TLS = {"certificate": "/dev/null", "key": {"file": "/dev/null"}}
 
 
@@ -290,6 +291,12 @@ BROKEN: dict[str, tuple[Any, str]] = {
         "warning: routes[0].rate_limits[0]: 'l' is a default rule",
     ),
     # CORS
+    "sockets for every page": (route(websocket={"origins": ["*"]}), 'routes[0].websocket.origins[0]: "*" is refused on a route'),
+    "sockets for a path": (route(websocket={"origins": ["https://a.example/"]}), "routes[0].websocket.origins[0]: not an origin"),
+    "sockets without GET": (
+        route(websocket=True, match={"path": "/r/{id}", "methods": ["POST"]}),
+        "routes[0].match.methods: a WebSocket begins with a GET",
+    ),
     "credentials for everybody": (cors(origins=["*"], credentials=True), 'cors.app.origins[0]: "*" is refused together'),
     "origin with a path": (cors(origins=["https://a.example/"]), "cors.app.origins[0]: not an origin"),
     "origin in upper case": (cors(origins=["https://A.example"]), "cors.app.origins[0]: not an origin"),
@@ -409,6 +416,10 @@ FINE: dict[str, Any] = {
         origins=["https://*.example.com", "https://a.example:8443", "http://localhost:3000", "capacitor://app"]
     ),
     "everybody's origin": cors(origins=["*"]),
+    "everybody's socket": {
+        "routes": [*SOUND["routes"], {**PUBLIC, "websocket": {"origins": ["*"]}}],
+    },
+    "a socket": route(websocket=True, match={"path": "/r/{id}", "methods": ["GET", "POST"]}),
     "exporters": {"telemetry": {"traces": {"otlp": "http://127.0.0.1:4318"}}},
     "at sign in a path": {"telemetry": {"traces": {"otlp": "http://127.0.0.1:4318/a@b"}}},
     "certificates": {
