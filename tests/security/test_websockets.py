@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -482,7 +482,7 @@ async def test_who_reads_nothing_and_goes_on_sending_is_cut_off(tmp_path: Path) 
                 await client.send(frame(kind=PING))
                 await asyncio.sleep(0.05)
 
-        client.reader._transport.pause_reading()  # type: ignore[attr-defined]  # a client that reads nothing
+        cast("asyncio.Transport", client.writer.transport).pause_reading()  # a client that reads nothing
         tasks = [asyncio.create_task(flood()), asyncio.create_task(ping())]
         event = await ended(gateway)
         for task in tasks:

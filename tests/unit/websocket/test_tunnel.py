@@ -85,9 +85,9 @@ class Play:
 
     def lose(self) -> tuple[int, str]:
         """Both connections are lost; gives how it ended."""
-        for end in (self.client, self.upstream):
-            if not end.protocol.gone:  # type: ignore[attr-defined]
-                end.lose()
+        for wire, end in ((self.client, self.tunnel.client), (self.upstream, self.tunnel.upstream)):
+            if not end.gone:
+                wire.lose()
         ending = self.tunnel.ended.result()
         return ending.code, ending.by
 
