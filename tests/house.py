@@ -66,6 +66,7 @@ class Upstream:
 
     seen: list[Seen] = field(default_factory=list)
     port: int = 0
+    opened: int = 0
     answer: bytes | Callable[[Seen], bytes] = (
         b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
     )
@@ -84,6 +85,7 @@ class Upstream:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
         self._writers.add(writer)
         try:
             while (seen := await read_request(reader)) is not None:

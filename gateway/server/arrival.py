@@ -5,7 +5,7 @@ from typing import Final
 
 import httptools
 
-from gateway.core.errors import BadRequest
+from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.message import NO_BODY, Body
 from gateway.edge.model import ListenerLimits
 from gateway.server.body import HIGH_WATER, Source, StreamBody
@@ -109,6 +109,11 @@ class Arrival:
     def deadline(self, now: float) -> float:
         """When the client has to have sent more; it is waited for from now on."""
         return NEVER if self.pace is None else self.pace.wait(now)
+
+    def fail(self, error: GatewayError) -> None:
+        """The body cannot be completed: whoever reads it is told."""
+        if self.body is not None:
+            self.body.fail(error)
 
     def discard(self, now: float) -> float:
         """Nobody will read the rest; gives when it has to have come."""

@@ -147,8 +147,7 @@ class GatewayProtocol:
             if not data:
                 return b""
         head = arrival.head + data if fed else data
-        end = head.find(BLANK_LINE, max(0, fed - 3))
-        rest = b""
+        end, rest = head.find(BLANK_LINE, max(0, fed - 3)), b""
         if end >= 0:
             data, rest = data[: end + 4 - fed], data[end + 4 - fed :]
             head = head[: end + 4]
@@ -295,13 +294,14 @@ class GatewayProtocol:
     def _fault(self, error: GatewayError) -> None:
         """Something is wrong with what the client sent: it is answered through the app, and nothing more is read."""
         phase, self._phase, self._deadline = self._phase, OVER, NEVER
+        if self._ready is not None and error.status == 400:
+            self._ready[0].fault = error  # it will not begin: what came with its head is no body
         began = self._start()
         if phase == HEAD:
             self._begin(self._origin.refused(self._arrival.head, self.headers, error), close=True)
         elif self.run is not None and self._answer is not None:
             self._answer.close = True
-            if self._arrival.body is not None:
-                self._arrival.body.fail(error)
+            self._arrival.fail(error)
         elif not began:
             self._phase = phase
             self._finish()

@@ -94,8 +94,23 @@ async def test_a_head_two_readers_could_frame_differently_is_refused(raw: bytes)
 
 @pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES.keys())
 async def test_a_body_two_readers_could_end_differently_is_refused(raw: bytes) -> None:
-    """Rows 59, 60, 61: whoever reads the body is told, and nothing behind it is served."""
+    """Rows 59, 60, 61: where it came with its head the request does not begin, and nothing behind it is served."""
     echo = await play(raw)
+    assert echo.targets == []
+    assert echo.bodies == []
+
+
+@pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES.keys())
+async def test_a_body_that_turns_out_to_be_broken_is_refused_too(raw: bytes) -> None:
+    """The same where the request had begun: whoever reads the body is told."""
+    echo = Echo()
+    async with serving(echo) as gate:
+        client = await gate.ask(CHUNKED + b"2\r\nok\r\n")
+        await gate.until(lambda: bool(echo.seen))
+        await client.send(raw.removeprefix(CHUNKED) + FOLLOWER)
+        answer = await client.answer()
+        assert (answer.status, answer.fields["connection"], answer.fields["x-reason"]) == (400, "close", "malformed-request")
+        assert await client.rest() == b""
     assert echo.targets == [b"/smuggle"]
     assert echo.bodies == []
 
