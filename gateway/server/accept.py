@@ -40,6 +40,7 @@ class Acceptor:
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
         self._open = False
+        self._listens = True
 
     @property
     def address(self) -> str:
@@ -75,9 +76,7 @@ class Acceptor:
 
         Idle ones are left open, for a request may be on its way: its answer says that it is the last.
         """
-        if self._open:
-            self._open = False
-            self._deafen()
+        self._hang_up()
         self.bound.leaving = self.bound.elsewhere = True
 
     async def emptied(self) -> None:
@@ -98,12 +97,7 @@ class Acceptor:
         """Take no more connections; those there are end when they are done. Calling it twice is harmless."""
         if self.bound.draining:
             return
-        if self._open:
-            self._open = False
-            self._deafen()
-        self._sockets.close(self._socket)
-        while self._lent:
-            self._lent.pop().close()
+        self._hang_up()
         for task in self._opening:
             task.cancel()
         self.bound.draining = True
@@ -126,6 +120,17 @@ class Acceptor:
             self._resting = None
         for sock in (self._socket, *self._lent):
             self._loop.remove_reader(sock.fileno())
+
+    def _hang_up(self) -> None:
+        if not self._listens:
+            return
+        self._listens = False
+        if self._open:
+            self._open = False
+            self._deafen()
+        self._sockets.close(self._socket)
+        while self._lent:
+            self._lent.pop().close()
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(BURST):

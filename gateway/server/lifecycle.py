@@ -75,7 +75,8 @@ class Server:
 
         Raises ListenError, with nothing changed, when a new address cannot be bound beside the present ones.
         """
-        added = self._bind([listener for listener in listeners if listener.key not in self._acceptors])
+        new = [] if self.draining else [listener for listener in listeners if listener.key not in self._acceptors]
+        added = self._bind(new)
         wanted = {listener.key: listener for listener in listeners}
         self._leaving = [acceptor for acceptor in self._leaving if acceptor.connections]
         for key, acceptor in self._acceptors.items():
@@ -87,7 +88,7 @@ class Server:
         for acceptor in added.values():
             acceptor.start()
         known = self._acceptors | added
-        self._acceptors = {key: known[key] for key in wanted}
+        self._acceptors = {key: known[key] for key in wanted if key in known}
 
     async def refresh_certificates(self) -> None:
         """Take up replaced certificate files; a broken replacement is logged and counted, and the old one stays."""

@@ -155,7 +155,7 @@ class Channel:
                 self._arrived(message, given)
         except BlockingIOError:
             return
-        except (OSError, ValueError):
+        except (OSError, LookupError, TypeError, ValueError):  # or what arrived is nonsense
             data = b""
         if not data and self._open:
             self.close()

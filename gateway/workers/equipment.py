@@ -58,13 +58,17 @@ class Equipment:
         pairs = [(key, sock) for key, sock in zip(keys, found, strict=True) if not key[1].startswith("unix:")]
         return [key for key, _ in pairs], [sock for _, sock in pairs]
 
-    def release(self, kept: "Equipment | None" = None) -> None:
-        """Close everything, but for the sockets that `kept` has too."""
+    def hang_up(self, kept: "Equipment | None" = None) -> None:
+        """Listen no more in this process, but where `kept` does too."""
         others = kept._sockets if kept is not None else {}
         for key, found in self._sockets.items():
             if key not in others:
                 sockets.unshare(found)
         self._sockets = {}
+
+    def release(self, kept: "Equipment | None" = None) -> None:
+        """Close everything, but for the sockets that `kept` has too."""
+        self.hang_up(kept)
         if self.parcel >= 0:
             os.close(self.parcel)
             self.parcel = -1

@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Metrics
 from gateway.edge.model import Drain
-from gateway.telemetry.merge import Sums, unpack
+from gateway.telemetry.merge import Sums
 from gateway.workers.births import Births, bear
 from gateway.workers.channel import GoneError
 from gateway.workers.equipment import Equipment
@@ -27,8 +27,6 @@ from gateway.workers.tries import Tries
 
 log = logging.getLogger(__name__)
 
-ANSWER: Final = 5.0
-"""Seconds a worker may take to tell how it is."""
 REAPED: Final = 0.5
 """Seconds in which the exit code of one that is gone arrives."""
 LAST: Final = 10.0
@@ -84,7 +82,12 @@ class Fleet:
         """A worker that serves. Raises ConfigError, GoneError."""
         member = await self._births.begin(slot, self._leaves, self._over)
         self._everybody.add(member)
-        await bear(member, self.equipment)
+        try:
+            await bear(member, self.equipment)
+        except GoneError:
+            member.drop()
+            self.kill(member)
+            raise
         if self._full:
             member.tell("room", full=True)
         return member
@@ -115,7 +118,7 @@ class Fleet:
     def _over(self, member: Member) -> None:
         """It is gone."""
         if member.families:
-            self.sums.note(member.serial, "", unpack(member.families))
+            self.sums.note(member.serial, "", member.families)
         self.sums.end(member.serial)
         self._burials.add(burial := asyncio.ensure_future(self._bury(member)))
         burial.add_done_callback(self._burials.discard)
@@ -190,12 +193,6 @@ class Fleet:
             self._full = full
             self.tell("room", full=full)
 
-    async def ask(self, what: str) -> dict[int, dict[str, Any]]:
-        """What every serving worker answers; those that do not are left out."""
-        members = self.serving
-        answers = await asyncio.gather(*(member.ask(what, timeout=ANSWER) for member in members), return_exceptions=True)
-        return {member.slot: found for member, found in zip(members, answers, strict=True) if isinstance(found, dict)}
-
     # Another configuration
 
     async def renew(self, equipment: Equipment, others: Callable[[], None]) -> None:
@@ -269,7 +266,9 @@ class Fleet:
         members = self.alive
         for member in members:
             member.tell("drain", delay=bounds.delay, timeout=bounds.timeout)
-        await asyncio.gather(*(self._gone(member, bounds.delay + bounds.timeout) for member in members))
+        await asyncio.sleep(bounds.delay)
+        self.equipment.hang_up()
+        await asyncio.gather(*(self._gone(member, bounds.timeout) for member in members))
         return not any(member.cut_off for member in members)
 
     async def force(self) -> bool:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.core.errors import ConfigError, Problem
+from gateway.telemetry.merge import unpack
+from gateway.telemetry.series import Family
 from gateway.workers.channel import Channel, Message
 
 
@@ -39,7 +41,7 @@ class Member:
         self.code: int | None = None
         self.cut_off = True  # until it says that it was not
         self.said_goodbye = False
-        self.families: list[Any] = []
+        self.families: list[Family] = []
         self.gone = asyncio.Event()
         self.reaped = asyncio.Event()
         self._leaves = leaves
@@ -70,13 +72,14 @@ class Member:
     def drop(self) -> None:
         """Have nothing more to do with it: it ends by itself when it notices."""
         self.channel.close()
-        self._ended()
+        if self.state is not State.GONE:
+            self._ended()
 
     def _told(self, message: Message, _: list[int]) -> None:
         if message["tell"] == "over":
             self.said_goodbye = True
             self.cut_off = message["cut_off"]
-            self.families = message["families"]
+            self.families = unpack(message["families"])
         elif self.state is State.SERVING:
             self._leaves(self)
 

@@ -48,7 +48,7 @@ class Operating:
         """The whole, and what each worker says of itself."""
         running = self._running
         refused = running.reload.last_error
-        told = await running.fleet.ask("status")
+        told = await running.fleet.pulse.ask("status")
         return {
             "version": __version__,
             "generation": running.loaded.generation,
@@ -72,7 +72,7 @@ class Operating:
 
     async def routes(self) -> list[Mapping[str, Any]]:
         """Every route as it is served: all workers have the same."""
-        told = await self._running.fleet.ask("routes")
+        told = await self._running.fleet.pulse.ask("routes")
         return next((each["routes"] for each in told.values()), [])
 
     def level(self) -> str:

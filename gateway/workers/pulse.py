@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from gateway.core.errors import ConfigError
 from gateway.telemetry.merge import Sums, unpack
-from gateway.workers.channel import GoneError
+from gateway.workers.channel import GoneError, Message
 from gateway.workers.member import Member, State
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ class Crew(Protocol):
 
     sums: Sums
 
+    @property
+    def serving(self) -> list[Member]: ...
     @property
     def alive(self) -> list[Member]: ...
     def is_in_place(self, member: Member) -> bool: ...
@@ -39,6 +41,12 @@ class Pulse:
         """Take over what everybody counts, now; of one that does not answer, what it told last."""
         await asyncio.gather(*(self._measure(member, EVERY) for member in self._crew.alive))
 
+    async def ask(self, what: str) -> dict[int, Message]:
+        """What every serving worker answers, by place; those that do not are left out."""
+        members = self._crew.serving
+        answers = await asyncio.gather(*(member.ask(what, timeout=EVERY) for member in members), return_exceptions=True)
+        return {member.slot: found for member, found in zip(members, answers, strict=True) if isinstance(found, dict)}
+
     async def watch(self) -> None:
         """The same now and then. Runs until cancelled."""
         while True:
@@ -48,11 +56,11 @@ class Pulse:
     async def _measure(self, member: Member, timeout: float) -> bool:
         try:
             answer = await member.ask("measure", timeout=timeout)
-        except (GoneError, ConfigError):
+            families = unpack(answer["families"])
+        except (GoneError, ConfigError, LookupError, TypeError, ValueError):  # what it tells may be nonsense, if it is in a bad way
             return False
         if member.state is not State.GONE:
-            shown = str(member.slot) if self._crew.is_in_place(member) else ""
-            self._crew.sums.note(member.serial, shown, unpack(answer["families"]))
+            self._crew.sums.note(member.serial, str(member.slot) if self._crew.is_in_place(member) else "", families)
         return True
 
     async def _look(self, member: Member) -> None:

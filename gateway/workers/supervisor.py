@@ -6,6 +6,7 @@ It touches no request. What workers tell of requests it writes down; while it ca
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 ROOM_EVERY: Final = 0.05
 """Seconds between looks whether the audit trail is full."""
 SECRETS_EVERY: Final = 2.0
+LAST: Final = 5.0
+"""Seconds for the end of what workers tell, when they are gone."""
 HOPELESS: Final = "no worker can be started"
 
 
@@ -165,9 +168,8 @@ class Supervisor:
         try:
             equipment.bind(data_keys(settings), before)
             equipment.pack(loaded, parcel)
-            await self.fleet.renew(equipment, lambda: self.server.apply([admin(loaded, settings, self._operating.app)]))
+            await self.fleet.renew(equipment, lambda: self._move_operators(loaded, settings))
         except ListenError as error:
-            equipment.release(before)
             raise ConfigError([loaded.problem(("listen",), str(error))]) from error
         except ConfigError:
             equipment.release(before)
@@ -176,6 +178,12 @@ class Supervisor:
         self._adopt(loaded, seen)
         self.trail.event("config.changed", generation=loaded.generation, previous=previous)
         return loaded.generation
+
+    def _move_operators(self, loaded: Loaded, settings: Settings) -> None:
+        try:
+            self.server.apply([admin(loaded, settings, self._operating.app)])
+        except ListenError as error:
+            raise ConfigError([loaded.problem(("admin", "address"), str(error))]) from error
 
     def _refused(self, error: ConfigError) -> None:
         self.trail.event("config.refused", problems=[str(problem) for problem in error.problems])
@@ -234,7 +242,8 @@ class Supervisor:
 
     async def _stop(self, *, cut_off: bool) -> None:
         await self.fleet.close()
-        await self._audit.ended()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._audit.ended(), LAST)
         stopped(self.trail, self.loaded.generation, cut_off=cut_off)
         await self._end()
 
@@ -245,6 +254,8 @@ class Supervisor:
         if hasattr(self, "fleet"):
             await self.fleet.close()
             self.fleet.equipment.release()
+            self._audit.close()
+            self._logs.close()
         if hasattr(self, "server"):
             await self.server.close()
         if hasattr(self, "trail"):

@@ -94,6 +94,8 @@ class Worker:
         except ConfigError as error:
             given = {"problems": [astuple(problem) for problem in error.problems]}
         except Exception as bug:  # a bug in this house: the supervisor decides what becomes of the worker
+            if message["do"] == "start" and not self._over.done():
+                self._over.set_exception(bug)
             log.exception("bug in a worker", extra={"order": message["do"]})
             given = {"problems": [astuple(Problem("", 0, 0, "", f"a worker failed: {type(bug).__name__}"))]}
         if "id" in message:

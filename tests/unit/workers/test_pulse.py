@@ -16,7 +16,8 @@ from gateway.workers.pulse import Pulse
 class Worker:
     """A member that tells what the test says, or nothing."""
 
-    def __init__(self, slot: int, count: float | None) -> None:
+    def __init__(self, slot: int, count: float | None, nonsense: Any = None) -> None:
+        self.nonsense = nonsense
         self.slot = self.serial = slot
         self.pid = 100 + slot
         self.state = State.SERVING
@@ -26,12 +27,14 @@ class Worker:
         assert what == "measure"
         if self.count is None:
             raise GoneError
+        if self.nonsense is not None:
+            return {"families": self.nonsense}
         return {"families": pack([Family(REQUESTS, (((), self.count),)), Family(ACTIVE, (((), 1.0),))])}
 
 
 class Crew:
     def __init__(self, *workers: Any) -> None:
-        self.alive = list(workers)
+        self.alive = self.serving = list(workers)
         self.sums = Sums()
         self.killed: list[Any] = []
 
@@ -61,6 +64,15 @@ async def test_of_one_that_does_not_answer_counts_what_it_told_last() -> None:
     crew.alive[0].count, crew.alive[1].count = None, 5.0
     await Pulse(crew).measure()
     assert (requests(crew), crew.killed) == (8, [])
+
+
+@pytest.mark.parametrize(
+    "nonsense", [1, [1], [["a"]], [["no.such.instrument", []]], [[["x"], []]], [["gateway.requests", [[[], "x"]]]]]
+)
+async def test_nonsense_of_one_does_not_keep_the_others_from_being_counted(nonsense: Any) -> None:
+    crew = Crew(Worker(0, 3.0), Worker(1, 4.0, nonsense))
+    await Pulse(crew).measure()
+    assert requests(crew) == 3
 
 
 async def test_one_that_hangs_is_ended_and_one_that_is_gone_is_left_alone() -> None:

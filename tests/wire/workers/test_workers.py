@@ -52,7 +52,8 @@ class Several:
         self.port = int(started_event["listeners"]["listen"].rpartition(":")[2] or 0)
 
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.gateway.audit.splitlines()]
+        whole, _, _ = self.gateway.audit.rpartition(b"\n")  # the last one may just be being written
+        return [json.loads(line) for line in whole.split(b"\n") if line]
 
     def requests(self) -> Counter[str]:
         return Counter(event["request_id"] for event in self.events() if event["event"] == "request")
@@ -309,6 +310,41 @@ async def test_listeners_come_and_go_with_a_reload(tmp_path: Path) -> None:
         before = await two.pids()
         os.kill(before["1"], signal.SIGKILL)
         await two.replaced(before, {"1"})
+
+
+async def test_a_reload_that_the_operators_listener_cannot_follow_changes_nothing_and_the_next_one_is_good(two: Several) -> None:
+    good = two.gateway.document()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        document = two.gateway.document() | {"admin": {"address": f"127.0.0.1:{taken.getsockname()[1]}"}}
+        two.gateway.write(document)
+        await two.gateway.reload("refused")
+    two.gateway.write(good | {"security_headers": {"X-Turn": "1"}})
+    await two.gateway.reload("applied")
+    async with population(two.port) as clients:
+        await clients.more(20)
+    assert {answer["X-Turn"] for answer in clients.answers} == {"1"}
+
+
+async def test_while_workers_drain_nobody_connects_any_more(tmp_path: Path) -> None:
+    async with several(tmp_path, listen={"drain": {"timeout": "60s"}}) as two:
+        held = two.hold()
+        _, writer = await asyncio.open_connection("127.0.0.1", two.port)
+        writer.write(request_bytes("/public/x"))
+        await asyncio.wait_for(held.wait(), PATIENCE)
+        two.gateway.process.send_signal(signal.SIGTERM)
+
+        async def refused() -> bool:
+            try:
+                _, another = await asyncio.open_connection("127.0.0.1", two.port)
+            except ConnectionRefusedError:
+                return True
+            another.close()
+            return False
+
+        await until(refused, "connections are taken, or kept waiting, while draining")
+        assert two.gateway.process.returncode is None
+        writer.close()
+        assert await asyncio.wait_for(two.gateway.process.wait(), PATIENCE) == 0
 
 
 async def test_a_place_whose_worker_cannot_use_its_files_is_filled_after_the_next_reload(two: Several) -> None:
