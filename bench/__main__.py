@@ -14,8 +14,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.arena import Arena
-from bench.contenders import CONTENDERS
+from bench.arena import Arena, Entry
+from bench.contenders import CONTENDERS, LONG
 from bench.machine import Foreign, cores, facts, raise_limits
 from bench.report import page
 from bench.runner import play
@@ -49,18 +49,25 @@ def arguments() -> argparse.Namespace:
 def chosen(options: argparse.Namespace) -> list[Scenario]:
     """The scenarios to play, with the contenders that take part. Raises SystemExit for a name that does not exist."""
     names, wanted = words(options.only), words(options.contenders)
-    known = {scenario.name for scenario in SCENARIOS} | {contender.name for contender in CONTENDERS}
+    contenders = CONTENDERS + (LONG if options.long else ())
+    known = {scenario.name for scenario in SCENARIOS} | {contender.name for contender in contenders}
     if unknown := (names | wanted) - known:
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
-    found = [scenario for scenario in SCENARIOS if not names or scenario.name in names]
+    found = [lengthened(scenario) if options.long else scenario for scenario in SCENARIOS if not names or scenario.name in names]
     for skipped in SLOW if options.quick and not wanted else ():
         found = [without(scenario, {skipped}) for scenario in found]
-    others = {contender.name for contender in CONTENDERS} - wanted - {UPSTREAM.contender.name} if wanted else set()
+    others = {contender.name for contender in contenders} - wanted - {UPSTREAM.contender.name} if wanted else set()
     return [without(scenario, others) for scenario in found]
 
 
 def words(text: str) -> set[str]:
     return {word.strip() for word in text.split(",") if word.strip()}
+
+
+def lengthened(scenario: Scenario) -> Scenario:
+    """With the rivals that only a long run has, where the full chain is measured."""
+    more = tuple(Entry(contender) for contender in LONG) if scenario.name == "full" else ()
+    return dataclasses.replace(scenario, entries=scenario.entries + more)
 
 
 def without(scenario: Scenario, names: set[str]) -> Scenario:

@@ -4,7 +4,7 @@ import contextlib
 import http.client
 import ssl
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.contenders.contender import Ask, Contender, Setup
@@ -22,7 +22,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        if self.contender.launch is None:
+        if not self.contender.setups:
             return self.contender.name
         setup = self.setup
         more = {
@@ -94,6 +94,8 @@ class Arena:
                 contender.prepare(self.site, port)
             instance = Instance(entry, pid, port, contender.ask(self.site) if contender.ask else ask, folder)
             prove(instance)
+            if setup.chain == "full":
+                prove_it_refuses(instance)
             yield instance
 
     def keep(self, needed: Iterable[Entry]) -> None:
@@ -113,6 +115,15 @@ def prove(instance: Instance) -> None:
     expected = PAYLOAD if ask.answers is None else ask.answers
     if status != 200 or expected not in body:
         raise NotStarted(f"answered {status}: {body[:150]}")
+
+
+def prove_it_refuses(instance: Instance) -> None:
+    """Who claims the full chain must refuse a request without a token, and one that the condition does not allow. Raises NotStarted."""
+    ask = instance.ask
+    for changed in (replace(ask, headers={}), replace(ask, path="/api/v1/items/secret"), replace(ask, method="DELETE")):
+        status, _ = fetch(instance, changed)
+        if not 400 <= status < 500:
+            raise NotStarted(f"answered {status} to {changed.method} {changed.path}, which it must refuse")
 
 
 def fetch(instance: Instance, ask: Ask) -> tuple[int, str]:

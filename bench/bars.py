@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.arena import Entry
+from bench.contenders import LONG
 from bench.figures import ratio
 from bench.scenarios.scenario import CADDY_BARE, ENVOY_FULL, GATEWAY_FULL, NGINX_BARE, Run
 from bench.scenarios.workers import ONE, TWO
@@ -42,7 +43,7 @@ def figure(scenario: str, name: str, factor: float = 1.0) -> Callable[[Run], flo
 
 def slowest_rival(run: Run) -> float | None:
     """The smaller of the ratios to the rivals of the long run, of those that started."""
-    rivals = [entry for entry in run.found.get("full", {}) if entry.contender.name in ("ContextForge", "LiteLLM")]
+    rivals = [entry for entry in run.found.get("full", {}) if entry.contender in LONG]
     found = [against("full", "rps", GATEWAY_FULL, entry)(run) for entry in rivals]
     return min((value for value in found if value is not None), default=None)
 

@@ -12,7 +12,8 @@ HEAD = """# How fast it is, beside other proxies
 
 `make bench` writes this page; nobody edits it. [How to measure](../how-to/measure.md) says what is measured, how to run it on your own
 machine, and how not to read the figures. Ratios are taken round by round, on one machine in one run, and their median is shown: they travel
-between machines far better than requests a second do.
+between machines far better than requests a second do. The contender under test has one core to itself, the load and the upstreams have another
+(two others on machines of four cores or more).
 """
 
 

@@ -42,7 +42,7 @@ def rounds(run: Run, scenario: Scenario) -> None:
 def once(run: Run, scenario: Scenario, entry: Entry, seconds: float) -> Sample:
     """One measurement of one entry. Raises one of FAILURES."""
     with contextlib.ExitStack() as stack:
-        return scenario.measure(standing(run.arena, scenario, entry, stack), run, seconds)
+        return scenario.measure(standing(run.arena, scenario, entry, stack), run, max(seconds, entry.contender.least))
 
 
 def standing(arena: Arena, scenario: Scenario, entry: Entry, stack: contextlib.ExitStack) -> Instance:

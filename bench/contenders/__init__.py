@@ -2,10 +2,12 @@
 
 from bench.contenders.caddy import CADDY
 from bench.contenders.contender import Contender
+from bench.contenders.contextforge import CONTEXTFORGE
 from bench.contenders.direct import DIRECT
 from bench.contenders.envoy import ENVOY
 from bench.contenders.gateway import GATEWAY
 from bench.contenders.haproxy import HAPROXY
+from bench.contenders.litellm import LITELLM
 from bench.contenders.mitmproxy import MITMPROXY
 from bench.contenders.nginx import NGINX
 from bench.contenders.node_http_proxy import NODE_HTTP_PROXY
@@ -13,4 +15,19 @@ from bench.contenders.proxy_py import PROXY_PY
 
 CONTENDERS: tuple[Contender, ...] = (DIRECT, NGINX, HAPROXY, ENVOY, CADDY, NODE_HTTP_PROXY, PROXY_PY, MITMPROXY, GATEWAY)
 
-__all__ = ["CADDY", "CONTENDERS", "DIRECT", "ENVOY", "GATEWAY", "HAPROXY", "MITMPROXY", "NGINX", "NODE_HTTP_PROXY", "PROXY_PY"]
+LONG: tuple[Contender, ...] = (CONTEXTFORGE, LITELLM)
+"""Those that take long to install and are slow; they stand beside the full chain only."""
+
+__all__ = [
+    "CADDY",
+    "CONTENDERS",
+    "DIRECT",
+    "ENVOY",
+    "GATEWAY",
+    "HAPROXY",
+    "LONG",
+    "MITMPROXY",
+    "NGINX",
+    "NODE_HTTP_PROXY",
+    "PROXY_PY",
+]

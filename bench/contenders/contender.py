@@ -48,8 +48,13 @@ class Contender:
     launch: Callable[[Site, Setup, Path, int], Launch] | None
     version: Callable[[], str]
     setups: tuple[Chain, ...] = ("bare",)
+    """What it can be asked to do; empty for what is neither."""
+    least: float = 0.0
+    """Seconds a measurement of it takes at least, for those that answer a few requests a second."""
     note: str = ""
     """What a reader must know to compare it, printed below the tables."""
+    connections: int = 64
+    """Clients at once; fewer for those that are busy with one, where wrk would see no answer in time."""
     ask: Callable[[Site], Ask] | None = None
     """For those that cannot be asked what the others are asked."""
     prepare: Callable[[Site, int], None] | None = None

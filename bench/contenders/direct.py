@@ -2,4 +2,4 @@
 
 from bench.contenders.contender import Contender
 
-DIRECT = Contender("direct", None, lambda: "")
+DIRECT = Contender("direct", None, lambda: "", setups=())

@@ -60,7 +60,7 @@ def condition() -> dict[str, Any]:
     request = {"ident_expr": {"name": "request"}}
     methods = {"list_expr": {"elements": [text("GET"), text("POST")]}}
     tenant = call("_==_", call("_[_]", claims, text("tenant")), text("acme"))
-    path = call("_!=_", select(request, "path"), text("/api/v1/secret"))
+    path = call("_!=_", select(request, "path"), text("/api/v1/items/secret"))
     return call("_&&_", call("_&&_", tenant, call("@in", select(request, "method"), methods)), path)
 
 

@@ -20,7 +20,7 @@ rules:
   - name: own-tenant
     allow: [GET, POST]
     permission: items:use
-    when: subject.claims.tenant == 'acme' && request.method in ['GET', 'POST'] && resource.path != '/api/v1/secret'
+    when: subject.claims.tenant == 'acme' && request.method in ['GET', 'POST'] && resource.path != '/api/v1/items/secret'
 """
 ROLES = """
 apiVersion: gateway/v1
@@ -93,8 +93,9 @@ def chain(site: Site, setup: Setup) -> dict[str, Any]:
 
 def launch(site: Site, setup: Setup, folder: Path, port: int) -> Launch:
     (folder / "policies").mkdir(exist_ok=True)
-    (folder / "policies" / "api.yaml").write_text(POLICY if setup.chain == "full" else OPEN)
-    (folder / "policies" / "roles.yaml").write_text(ROLES)
+    written = {"api": POLICY, "roles": ROLES} if setup.chain == "full" else {"api": OPEN}
+    for name, text in written.items():
+        (folder / "policies" / f"{name}.yaml").write_text(text)
     (folder / "config.yaml").write_text(json.dumps(configuration(site, setup, port, free_port()), indent=1))
     workers = ("--workers", str(setup.workers)) if setup.workers > 1 else ()
     command = (sys.executable, "-m", "gateway", "serve", "--config", "config.yaml", *workers)

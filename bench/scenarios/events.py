@@ -42,7 +42,7 @@ EVENTS = Scenario(
     (
         Column("p50_us", "p50 µs"),
         Column("p99_us", "p99 µs"),
-        Column("added_us", "added p50 µs"),
+        Column("added_us", "added p50 µs", ratios=True),
     ),
     measure,
     added=(("p50_us", "added_us"),),

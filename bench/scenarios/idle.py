@@ -43,7 +43,7 @@ IDLE = Scenario(
     (NGINX_BARE, ENVOY_FULL, GATEWAY_FULL),
     (
         Column("clients", "clients"),
-        Column("pss_kb", "PSS KB each", ",.1f", ratios=True, less_is_better=True),
+        Column("pss_kb", "PSS KB each", ",.1f", ratios=True),
         Column("rss_kb", "RSS KB each", ",.1f"),
     ),
     measure,

@@ -23,7 +23,6 @@ class Column:
     title: str
     form: str = ",.0f"
     ratios: bool = False
-    less_is_better: bool = False
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from bench.arena import Entry, Instance
 from bench.contenders import CONTENDERS
 from bench.contenders.contender import Ask, Setup
 from bench.figures import Sample
-from bench.load import CONNECTIONS, Script, wrk
+from bench.load import Script, wrk
 from bench.process import kilobytes
 from bench.scenarios.scenario import CADDY_BARE, ENVOY_FULL, GATEWAY_FULL, NGINX_BARE, UPSTREAM, Column, Run, Scenario
 from bench.site import CLIENTS, NEW_TOKENS, Site, token_file
@@ -36,14 +36,13 @@ function init(args)
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
   wrk.body = file:read("*a")
-  wrk.init({})
 end
 """
 RATE = Column("rps", "req/s", ratios=True)
-CPU = Column("cpu_us", "µs CPU/req", ",.1f", ratios=True, less_is_better=True)
+CPU = Column("cpu_us", "µs CPU/req", ",.1f", ratios=True)
 P99 = Column("p99_us", "p99 µs")
 SINGLE = Column("single_us", "p50 at 1 connection µs")
-ADDED = Column("added_us", "added p50 µs", ratios=True, less_is_better=True)
+ADDED = Column("added_us", "added p50 µs", ratios=True)
 RESIDENT = Column("rss_mb", "resident MB")
 Loaded = Callable[[Instance, Run, float], Sample]
 
@@ -60,14 +59,14 @@ def busy(
     seconds: float,
     ask: Ask | None = None,
     script: Script | None = None,
-    connections: int = CONNECTIONS,
+    connections: int | None = None,
 ) -> Sample:
-    """One run of wrk with what it cost the contender: `cpu_us` a request, from /proc/PID/stat of all its processes."""
+    """One run of wrk, with the contender's number of clients or another, and what it cost the contender: `cpu_us` a request, from /proc/PID/stat of all its processes."""
     asked = ask or instance.ask
     if script is None and asked.method == "POST":
         script = Script(write(run.arena.site, "asked.lua", ASKED), (str(write(run.arena.site, "body", asked.body)),))
     before = instance.cpu()
-    found = wrk(instance.url, asked, seconds, connections, script)
+    found = wrk(instance.url, asked, seconds, connections or instance.entry.contender.connections, script)
     if instance.pid is not None:
         found |= {"cpu_us": (instance.cpu() - before) / found["requests"] * 1e6, "rss_mb": kilobytes(instance.pid, "VmRSS") / 1024}
     return found
@@ -79,7 +78,7 @@ def both(instance: Instance, run: Run, seconds: float) -> Sample:
     return found | {"single_us": busy(instance, run, seconds / 2, connections=1)["p50_us"]}
 
 
-def at(path: str, connections: int = CONNECTIONS) -> Loaded:
+def at(path: str, connections: int | None = None) -> Loaded:
     """Everybody asks for this path."""
 
     def measure(instance: Instance, run: Run, seconds: float) -> Sample:
