@@ -63,4 +63,5 @@ BARS = (
     Bar("an idle client", 15.0, False, figure("idle", "pss_kb"), "KB"),
     Bar("added delay of an event", 0.3, False, figure("events", "added_us", 0.001), "ms"),
     Bar("two workers beside one", 1.7, True, against("workers", "rps", TWO, ONE)),
+    Bar("the same with a core each, by processor time", 1.7, True, against("workers", "capacity", TWO, ONE)),
 )

@@ -110,12 +110,17 @@ def stat_fields(pid: int) -> list[str]:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of the process and its descendants, so far."""
-    ticks = 0
+    return sum(cpu_by_process(pid).values())
+
+
+def cpu_by_process(pid: int) -> dict[int, float]:
+    """The same for each of them, by process id."""
+    found = {}
     for each in tree(pid):
         with contextlib.suppress(OSError):
             fields = stat_fields(each)
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / TICKS
+            found[each] = (int(fields[11]) + int(fields[12])) / TICKS
+    return found
 
 
 def kilobytes(pid: int, name: str, source: str = "status") -> int:
