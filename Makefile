@@ -59,7 +59,7 @@ bench: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS)  ## the gatewa
 	$(BIN)/python -m bench --write docs/explanation/performance.md
 
 .PHONY: bench-quick
-bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS)  ## the same in three minutes, coarser, printed only
+bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS)  ## the same in four minutes, coarser, printed only
 	$(BIN)/python -m bench --quick
 
 .PHONY: bench-long

@@ -34,7 +34,7 @@ def arguments() -> argparse.Namespace:
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="about three minutes: shorter, three rounds, without the slowest rivals"
+        "--quick", action="store_true", help="about four minutes: shorter, three rounds, without the slowest rivals"
     )
     parser.add_argument("--long", action="store_true", help="with ContextForge and LiteLLM (`make bench-long` installs them)")
     parser.add_argument("--only", default="", help=f"scenarios, with commas: {', '.join(scenario.name for scenario in SCENARIOS)}")
@@ -85,12 +85,8 @@ def main() -> None:
     clients = min(5000, raise_limits() - DESCRIPTORS)
     os.sched_setaffinity(0, share.load)
     with tempfile.TemporaryDirectory() as folder, upstreams(Path(folder), share.load) as site:
-        run = Run(
-            Arena(site, share),
-            options.seconds or (1.0 if options.quick else 2.0),
-            options.rounds or (3 if options.quick else 5),
-            clients,
-        )
+        seconds, rounds = options.seconds or (1.0 if options.quick else 2.0), options.rounds or (3 if options.quick else 5)
+        run = Run(Arena(site, share), seconds, rounds, clients, quick=options.quick)
         try:
             play(run, scenarios)
         finally:

@@ -23,20 +23,29 @@ def play(run: Run, scenarios: Sequence[Scenario]) -> None:
 
 
 def rounds(run: Run, scenario: Scenario) -> None:
+    """All rounds of one scenario, after one that is not counted for those that have not worked yet."""
     entries = run.found.setdefault(scenario.name, {})
     failures = run.failures.setdefault(scenario.name, {})
     entries |= {entry: [] for entry in scenario.entries}
-    for turn in range(-1 if not scenario.fresh else 0, run.rounds):
-        found: dict[Entry, Sample] = {}
-        for entry in [entry for entry in scenario.entries if entry not in failures]:
-            try:
-                found[entry] = once(run, scenario, entry, run.seconds if turn >= 0 else min(1.0, run.seconds))
-            except FAILURES as error:
-                failures[entry] = str(error) or type(error).__name__
-                entries.pop(entry)
-        if turn >= 0:
-            for entry, sample in differences(scenario, found).items():
-                entries[entry].append(sample)
+    cold = [entry for entry in scenario.entries if not scenario.fresh and entry not in run.warm]
+    turn(run, scenario, cold, min(1.0, run.seconds))
+    run.warm.update(cold)
+    for _ in range(1 if scenario.fresh and run.quick else run.rounds):
+        found = turn(run, scenario, [entry for entry in scenario.entries if entry not in failures], run.seconds)
+        for entry, sample in differences(scenario, found).items():
+            entries[entry].append(sample)
+
+
+def turn(run: Run, scenario: Scenario, entries: Sequence[Entry], seconds: float) -> dict[Entry, Sample]:
+    """One measurement of each; who fails is left out of the scenario from then on."""
+    found = {}
+    for entry in entries:
+        try:
+            found[entry] = once(run, scenario, entry, seconds)
+        except FAILURES as error:
+            run.failures[scenario.name][entry] = str(error) or type(error).__name__
+            run.found[scenario.name].pop(entry)
+    return found
 
 
 def once(run: Run, scenario: Scenario, entry: Entry, seconds: float) -> Sample:

@@ -33,6 +33,9 @@ class Run:
     seconds: float = 2.0
     rounds: int = 5
     clients: int = 5000
+    quick: bool = False
+    """Scenarios that start new processes each round have one."""
+    warm: set[Entry] = field(default_factory=set)
     found: dict[str, dict[Entry, list[Sample]]] = field(default_factory=dict)
     failures: dict[str, dict[Entry, str]] = field(default_factory=dict)
     memory: dict[Entry, dict[str, float]] = field(default_factory=dict)
