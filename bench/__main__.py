@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.arena import Arena, Entry
 from bench.contenders import CONTENDERS, LONG
-from bench.machine import Foreign, cores, facts, raise_limits
+from bench.machine import Foreign, cores, disturbance, facts, raise_limits
 from bench.report import page
 from bench.runner import play
 from bench.scenarios import SCENARIOS
@@ -91,7 +91,7 @@ def main() -> None:
             play(run, scenarios)
         finally:
             run.arena.keep(())
-    known |= {"processor time taken by others": f"{foreign.share():.0%}"}
+    known |= {"processor time taken by others": disturbance(foreign.share())}
     print(samples(run) if options.json else page(run, scenarios, known))
     if options.write is not None:
         options.write.write_text(page(run, scenarios, known))

@@ -6,6 +6,9 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+QUIET = 0.05
+"""The share of processor time that others may take before figures are worth nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cores:
@@ -78,6 +81,11 @@ class Foreign:
         """Between 0 and 1, since `begin`. Children count once they have ended, so ask when all have."""
         busy, total, own = _used()
         return max(0.0, (busy - self.busy) - (own - self.own)) / max(total - self.total, 1e-9)
+
+
+def disturbance(share: float) -> str:
+    """How the page states that share."""
+    return f"{share:.0%}" + (": not a quiet machine, nothing here is to be quoted" if share > QUIET else "")
 
 
 def _used() -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from bench.__main__ import without, words
 from bench.arena import Arena, Entry
 from bench.bars import BARS
 from bench.contenders import CONTENDERS
-from bench.machine import cores, memory, processor
+from bench.machine import cores, disturbance, memory, processor
 from bench.process import last_words
 from bench.report import page, rows
 from bench.scenarios import SCENARIOS
@@ -96,3 +96,8 @@ def test_one_core_is_not_enough() -> None:
 def test_the_machine_is_described_without_its_name() -> None:
     assert processor("vendor_id\t: X\nmodel name\t: Fast CPU 9\n") == "Fast CPU 9"
     assert memory("MemTotal:       25267000 kB\nMemFree: 1 kB\n") == "24 GiB"
+
+
+def test_a_page_made_on_a_busy_machine_says_so() -> None:
+    assert disturbance(0.02) == "2%"
+    assert disturbance(0.4).startswith("40%: not a quiet machine")
