@@ -1,5 +1,6 @@
 """Conversations to try: well-formed messages, wrong in places, and cut anywhere into the pieces they arrive in."""
 
+import re
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -134,11 +135,17 @@ def conversations(draw: st.DrawFn) -> Conversation:
     for _ in range(draw(st.integers(1, 3))):
         framing, body = draw(framed())
         target = draw(st.sampled_from(TARGETS))
-        wanted.append(b"%b %b HTTP/%b\r\n%b%b\r\n%b" % (method, target, version, fields, framing, body))
+        message = b"%b %b HTTP/%b\r\n%b%b\r\n%b" % (method, target, version, fields, framing, body)
+        # Twice the same: what is remembered of the first must mean the same for the second.
+        wanted += [message] * draw(st.integers(1, 2))
         if draw(st.booleans()):
             wanted.append(plain % target)
     stream = draw(mutated(st.just(b"".join(wanted))) | mutated(st.just(b"".join(wanted))) | st.binary(max_size=200))
-    return Conversation(earlier, stream + FOLLOWER, draw(CUTS), draw(st.booleans()))
+    stream += FOLLOWER
+    cuts = draw(CUTS)
+    if draw(st.booleans()):
+        cuts += [found.end() for found in re.finditer(b"\r\n\r\n", stream)]
+    return Conversation(earlier, stream, cuts, draw(st.booleans()))
 
 
 STATUSES = (
