@@ -13,4 +13,4 @@ def launch(site: Site, setup: Setup, folder: Path, port: int) -> Launch:
     return Launch((command("mitmproxy", "mitmdump"), "-q", "--set", f"confdir={folder}", *mode))
 
 
-MITMPROXY = Contender("mitmproxy", launch, lambda: distribution("mitmproxy", "mitmproxy"))
+MITMPROXY = Contender("mitmproxy", launch, lambda: distribution("mitmproxy", "mitmproxy"), least=3.0)
