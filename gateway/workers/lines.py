@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-GATHER: Final = 0.01
+GATHER: Final = 0.03
 """Seconds in which lines gather before they are read: a reader who sleeps on every line would be woken for every one."""
 PIPE: Final = 1024 * 1024
 """Bytes a pipe holds where the system lets an ordinary user have so many (pipe(7): /proc/sys/fs/pipe-max-size)."""
