@@ -35,6 +35,8 @@ class Births:
         finally:
             theirs.close()
             close_all([audit_end, log_end])
+            if not member.pid:  # given up on the way: a process that is forked all the same ends by itself
+                member.drop()
         return member
 
     def kill(self, member: Member) -> None:

@@ -62,7 +62,7 @@ class Equipment:
         """Listen no more in this process, but where `kept` does too."""
         others = kept._sockets if kept is not None else {}
         for key, found in self._sockets.items():
-            if key not in others:
+            if key not in others and found[0].fileno() >= 0:
                 sockets.unshare(found)
         self._sockets = {}
 

@@ -147,10 +147,10 @@ class Fleet:
         """Fill a place again, however long it takes; not with a configuration that was refused, before there is another."""
         while self._misses(slot):
             await asyncio.sleep(self._tries.pause(slot))
-            self._metrics.count("gateway.worker.restarts", cause=cause)
             try:
                 async with self._lock:
                     if self._misses(slot):
+                        self._metrics.count("gateway.worker.restarts", cause=cause)
                         self._place(await self._bear(slot))
             except ConfigError as refused:
                 self._tries.refused(slot)

@@ -39,12 +39,12 @@ class Lines:
     def add(self, pipe: int) -> None:
         """Read this pipe to its end, then close it."""
         self._rests[pipe] = b""
-        self._ended.clear()
         self._loop.add_reader(pipe, self._readable, pipe)
 
     async def ended(self) -> None:
         """Wait until every pipe has come to its end."""
         while self._rests:
+            self._ended.clear()
             await self._ended.wait()
 
     def close(self) -> None:

@@ -50,6 +50,7 @@ class Supervisor:
         self._count = workers
         self._tasks: list[asyncio.Task[Any]] = []
         self._rolling: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._again = False
         self._hopeless: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.draining = False
@@ -153,7 +154,8 @@ class Supervisor:
 
     def watch(self) -> None:
         """Reload whenever a file of the configuration changes."""
-        self._tasks.append(asyncio.create_task(watch(self.files, lambda: self._seen, self.reload)))
+        self._watching = asyncio.create_task(watch(self.files, lambda: self._seen, self.reload))
+        self._tasks.append(self._watching)
 
     # Reload
 
@@ -210,8 +212,9 @@ class Supervisor:
             return self._hopeless.result()
         log.info("draining")
         self.draining = True
-        if self._rolling is not None:
-            self._rolling.cancel()
+        for task in (self._rolling, self._watching):
+            if task is not None:
+                task.cancel()
         finished = await unless(self.fleet.drain(self._bounds()), signals.stop_again())
         forced = await self.fleet.force()
         return 0 if finished and forced else 1

@@ -224,12 +224,16 @@ class Worker:
         self._tasks.add(task)
 
     async def _conclude(self, ends: asyncio.Future[bool]) -> None:
-        await asyncio.wait([ends])
-        finished = not ends.cancelled() and ends.exception() is None and ends.result()
-        finished = await self._process.server.close() and (finished or ends.cancelled())
-        await self._process.stop(cut_off=not finished)
-        self._channel.send({"tell": "over", "cut_off": not finished, "families": pack(self._process.telemetry.metrics.collect())})
-        self._finish(0 if finished else 1)
+        finished = False
+        try:
+            await asyncio.wait([ends])
+            finished = not ends.cancelled() and ends.exception() is None and ends.result()
+            finished = await self._process.server.close() and (finished or ends.cancelled())
+            await self._process.stop(cut_off=not finished)
+            families = pack(self._process.telemetry.metrics.collect())
+            self._channel.send({"tell": "over", "cut_off": not finished, "families": families})
+        finally:
+            self._finish(0 if finished else 1)
 
     def _finish(self, code: int) -> None:
         if not self._over.done():

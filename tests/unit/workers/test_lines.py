@@ -50,6 +50,19 @@ async def test_a_line_that_is_not_whole_is_told_and_joins_no_other() -> None:
     assert reader.torn == [3]
 
 
+async def test_whoever_waits_for_the_end_lets_others_run_until_the_last_pipe_has_come_to_it() -> None:
+    reader = Reader()
+    ends = [reader.pipe() for _ in range(3)]
+    os.close(ends[0])
+    await asyncio.sleep(0.05)
+    waiting = asyncio.create_task(reader.reading.ended())
+    for end in ends[1:]:
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        os.close(end)
+    await asyncio.wait_for(waiting, 20)
+
+
 async def test_a_line_in_pieces_is_one_line() -> None:
     reader = Reader()
     end = reader.pipe()

@@ -282,7 +282,10 @@ async def test_a_stop_while_workers_are_replaced_is_obeyed(two: Several) -> None
         two.gateway.process.send_signal(signal.SIGHUP)
         await two.told("config.changed")
         clients.end()
-        assert await two.gateway.end() == 0
+        try:
+            assert await two.gateway.end() == 0
+        except TimeoutError:
+            raise AssertionError(two.gateway.stderr.decode()) from None
     assert (clients.lost, clients.statuses) == ([], {200})
     await two.complete(clients.ids)
 
