@@ -28,9 +28,10 @@ VARIANT: Final = bytes(0x80 | octet & 0x3F for octet in range(256))
 
 
 class Evidence(Protocol):
-    """Who watches exchanges: told when one begins and when its last byte is out. Never awaits, never raises."""
+    """Who watches exchanges: told when one begins, opens a tunnel, and when its last byte is out. Never awaits, never raises."""
 
     def begin(self, exchange: Exchange, inbound: Inbound) -> None: ...
+    def opened(self, exchange: Exchange) -> None: ...
     def end(self, exchange: Exchange) -> None: ...
 
 
@@ -78,7 +79,7 @@ class GatewayApp:
         self._begin = evidence.begin
         self._end = evidence.end
         self._new_id = new_id
-        self._tunnels = Tunnels(current)
+        self._tunnels = Tunnels(current, evidence.opened)
 
     async def serve(self, inbound: Inbound, writer: Writer) -> None:
         """One request; implements core.ports.App."""

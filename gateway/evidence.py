@@ -33,6 +33,23 @@ class Evidence:
             outbox_of(loop).hold(self.write)
         self.begin: Callable[[Exchange, Inbound], None] = telemetry.begin
 
+    def opened(self, exchange: Exchange) -> None:
+        """A WebSocket was opened. Its request's event comes when it is over, which may be never where the process dies."""
+        principal = exchange.principal
+        self._trail.event(
+            "websocket.opened",
+            request_id=exchange.id,
+            trace_id=exchange.trace_id or None,
+            client=exchange.client,
+            issuer=principal and principal.issuer,
+            subject=principal and principal.id,
+            scheme=principal and principal.scheme,
+            credential_id=principal and principal.credential_id,
+            route=exchange.route,
+            upstream=exchange.upstream,
+            credential=exchange.credential,
+        )
+
     def end(self, exchange: Exchange) -> None:
         """Note the end now, write it down within `GATHERED` seconds."""
         ended = self._ended

@@ -88,6 +88,7 @@ class Operating:
                 "methods": list(route.methods) if route.methods is not None else "any",
                 "upstream": route.service.upstream if route.service is not None else None,
                 "credential": route.service.injector.name if route.service is not None else None,
+                "websocket": route.service is not None and route.service.sockets is not None,
             }
             for route in self._running.current.snapshot.routes
         ]

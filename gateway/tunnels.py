@@ -6,7 +6,7 @@ changes: then the same handshake would be refused now, and the tunnel ends with 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic, time
 from typing import Final
 
@@ -54,8 +54,10 @@ class Open:
 class Tunnels:
     """The open tunnels of one listener's app."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Current, tell: Callable[[Exchange], None]) -> None:
+        """`tell` is told of each tunnel as it opens."""
         self._current = current
+        self._tell = tell
         self._open: set[Open] = set()
         self._watch: asyncio.Task[None] | None = None
 
@@ -70,6 +72,7 @@ class Tunnels:
             try:
                 claim: Claim = inbound.claim
                 tunnel = Tunnel(asyncio.get_running_loop(), given.transport, switched.transport, bounds_of(claim))
+                self._tell(exchange)
                 tunnel.start(switched.early, lost=switched.lost)
                 given.carry(tunnel)
                 await self._watched(Open(tunnel, inbound, exchange, self._current.snapshot))

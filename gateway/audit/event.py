@@ -92,6 +92,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "gateway.stopped": Kind("info", ("version", "generation", "pid", "cut_off")),
     "worker.started": Kind("info", ("worker", "generation", "pid")),
     "worker.stopped": Kind("info", ("worker", "generation", "pid", "exit", "cut_off")),
+    "websocket.opened": Kind("info", ("upstream", "credential")),
 }
 
 

@@ -171,6 +171,9 @@ class Witness:
     def begin(self, exchange: Exchange, inbound: Inbound) -> None:
         self.begun.append((exchange, inbound))
 
+    def opened(self, exchange: Exchange) -> None:
+        raise AssertionError("no tunnel is opened here")
+
     def end(self, exchange: Exchange) -> None:
         inbound = next(inbound for begun, inbound in self.begun if begun is exchange)
         self.ended.append((exchange, inbound, None if inbound.claim is None else inbound.claim.request))

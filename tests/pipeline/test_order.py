@@ -181,6 +181,9 @@ class Watching:
     def begin(self, exchange: Exchange, inbound: Inbound) -> None:
         self.exchange = exchange
 
+    def opened(self, exchange: Exchange) -> None:
+        raise AssertionError("no tunnel is opened here")
+
     def end(self, exchange: Exchange) -> None:
         assert exchange is self.exchange
 

@@ -407,6 +407,17 @@ async def test_frames_pass_byte_for_byte_in_both_directions(tmp_path: Path) -> N
         assert (event["bytes_in"], event["bytes_out"], event["detail"]) == (len(there), len(back), "websocket 4000 by the client")
 
 
+async def test_the_trail_tells_of_a_tunnel_as_it_opens_and_when_it_is_over(tmp_path: Path) -> None:
+    async with before(tmp_path) as (gateway, upstream):
+        client, server = await tunnel(gateway, upstream, bearing(gateway, "alice"))
+        [told] = [event for event in await gateway.events() if event["event"] == "websocket.opened"]
+        assert (told["subject"], told["route"], told["upstream"], told["credential"]) == ("alice", "socket", "api", "bot")
+        assert await gateway.requests() == []
+        client.close()
+        server.close()
+        assert (await ended(gateway))["request_id"] == told["request_id"]
+
+
 async def test_what_comes_behind_a_close_goes_nowhere(tmp_path: Path) -> None:
     async with before(tmp_path) as (gateway, upstream):
         client, server = await tunnel(gateway, upstream)
