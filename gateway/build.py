@@ -210,6 +210,7 @@ class Builder:
             return None
         drop = upstream_model.cookies == "drop" or (upstream_model.cookies is None and credential is not None)
         cookies = self._authn.credential_cookies()
+        transport = upstream.transport(model.timeouts, drop_cookies=drop, reserved_cookies=cookies)
         return Service(
             upstream=model.upstream,
             parameters=parameters,
@@ -219,7 +220,7 @@ class Builder:
             validation=validation,
             fields=fields,
             injector=injector,
-            transport=upstream.transport(model.timeouts, drop_cookies=drop, reserved_cookies=cookies),
+            transport=upstream.metered(transport, credential=credential or "", route=model.name),
             sockets=self._sockets(at, model),
         )
 

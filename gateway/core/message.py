@@ -217,9 +217,12 @@ class Outbound:
     with its CRLF, judged by whoever rendered them; `headers` are those that a credential may have to join. Neither carries
     framing fields: the transport frames the body. `start` is the request line and the Host field in wire form, where they are
     rendered already; who changes the target uses `retarget`. `interim` takes an interim answer's head, in wire form, to the client.
+    `principal` is the key of who asks.
     """
 
-    __slots__ = ("authority", "body", "head", "headers", "interim", "lines", "method", "request", "secrets", "start", "target")
+    __slots__ = (
+        "authority", "body", "head", "headers", "interim", "lines", "method", "principal", "request", "secrets", "start", "target",
+    )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
         self.method = method
@@ -229,6 +232,7 @@ class Outbound:
         self.request = request
         self.authority = b""
         self.start = b""
+        self.principal = ""
         self.lines: list[bytes] = []
         self.secrets: tuple[bytes, ...] = ()
         self.head = method == "HEAD"

@@ -127,6 +127,13 @@ COUNTED: Final = (
     Instrument("gateway.upstream.poisoned", "counter", "{connection}", "Idle upstream connections that spoke.", ("upstream",)),
     Instrument("gateway.upstream.retries", "counter", "{retry}", "Requests sent to an upstream again.", ("upstream",)),
     Instrument("gateway.upstream.retries_refused", "counter", "{retry}", "Requests not sent again: no budget.", ("upstream",)),
+    Instrument(
+        "gateway.upstream.quota_refused",
+        "counter",
+        "{request}",
+        "Requests not sent, to spare an upstream's quota.",
+        ("upstream", "credential", "why"),
+    ),
     Instrument("gateway.upstream.ejections", "counter", "{ejection}", "Addresses of an upstream passed over.", ("upstream",)),
     Instrument("gateway.upstream.circuit_changes", "counter", "{change}", "Circuits opened and closed.", ("upstream", "to")),
     Instrument("gateway.upstream.health_checks", "counter", "{check}", "Health checks of addresses.", ("upstream", "outcome")),
@@ -172,6 +179,16 @@ UPSTREAMS: Final = (
         "gateway.upstream.waiting", "gauge", "{request}", "Requests that wait for a connection.", ("upstream",), across="sum"
     ),
     Instrument("gateway.upstream.addresses", "gauge", "{address}", "Addresses of an upstream's targets.", ("upstream", "state")),
+    Instrument(
+        "gateway.upstream.quota_remaining",
+        "gauge",
+        "{request}",
+        "Requests an upstream's quota has left, where it says so.",
+        ("upstream", "credential"),
+    ),
+    Instrument(
+        "gateway.upstream.quota_paused", "gauge", "{quota}", "Quotas an upstream asked to pause.", ("upstream", "credential")
+    ),
     Instrument("gateway.upstream.circuit_open", "gauge", "", "1 while a circuit breaker refuses requests.", ("upstream",)),
 )
 """What upstreams are asked for when somebody looks."""

@@ -83,7 +83,7 @@ class RequestFields:
             told.target, told.request = target, request
         made = Outbound(request.method, told.target, [*told.cookies], request.body, request)
         made.authority, made.interim = told.authority, exchange.interim
-        made.start = told.start
+        made.start, made.principal = told.start, principal.key
         # Ids are judged where they are made, or taken from a proxy.
         said = f"x-request-id: {exchange.id}\r\n"
         if self._internal and exchange.trace_id:

@@ -8,6 +8,8 @@ from gateway.config.values import Duration, FilePath, FileSecret, Model, Name, T
 
 PATH: Final = r"^/[!-\"$-~]*$"
 HOST: Final = r"^[A-Za-z0-9._\[\]:-]+$"
+Per = Literal["credential", "route", "path"]
+"""What shares an upstream's quota, beside the credential."""
 STATUSES: Final = r"^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"
 
 
@@ -81,6 +83,19 @@ class RetryBudget(Model):
     min_retries_per_second: Annotated[int, Field(ge=0, le=100)] = 1
 
 
+class Quota(Model):
+    """Heed what the upstream says of its own limits, for each credential: RateLimit, X-RateLimit-*, Retry-After.
+
+    `per` tells what shares a quota beside the credential; `reserve_percent` of the limit is left to others who hold the same
+    credential; below `fair_below_percent` of it every principal that asks has an equal part.
+    """
+
+    per: Per = "credential"
+    reserve_percent: Annotated[int, Field(ge=0, le=90)] = 5
+    fair_below_percent: Annotated[int, Field(ge=0, le=100)] = 50
+    max_pause: Annotated[Duration, Field(ge=1, le=86400)] = 3600.0
+
+
 class Upstream(Model):
     """A named service behind us: exactly one of `url` and `targets`."""
 
@@ -96,6 +111,7 @@ class Upstream(Model):
     slow_start: Duration = 10.0
     panic_threshold: Annotated[int, Field(ge=0, le=100)] = 1
     circuit_breaker: CircuitBreaker | None = None
+    quota: Quota | None = None
     failure_statuses: list[Annotated[int, Field(ge=500, le=599)]] = []
     preserve_host: bool = False
     tls: UpstreamTls = UpstreamTls()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from time import time
 from typing import Any
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
@@ -18,6 +19,7 @@ from gateway.upstream.judge import Judge
 from gateway.upstream.lane import Lane
 from gateway.upstream.model import RouteTimeouts, Timeouts
 from gateway.upstream.model import Upstream as UpstreamModel
+from gateway.upstream.quota import Metered, Quota
 from gateway.upstream.target import FRESH, Resolve, is_literal, parse_targets, resolve_by_system
 from gateway.upstream.tls import ClientTls
 from gateway.upstream.transport import UpstreamTransport
@@ -51,6 +53,7 @@ class Upstream:
         self._waiting = self._queue.waiting
         self._answered = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._quotas: dict[str, Quota] = {}
         self.answered = self._judge.answered
         self.failed = self._judge.failed
         self.take: Callable[[bool], Connection | None] = self._lanes[0].take if len(self._lanes) == 1 else self._take_chosen
@@ -80,6 +83,16 @@ class Upstream:
         if any(not is_literal(target.host) for target in self._targets):
             self._tasks.append(asyncio.create_task(self._refresh()))
 
+    def metered(self, transport: Transport, *, credential: str, route: str) -> Transport:
+        """The same way, heeding what this upstream says of its own limits, where that is configured."""
+        model = self._model.quota
+        if model is None:
+            return transport
+        if credential not in self._quotas:
+            count = partial(self._metrics.count, upstream=self.name, credential=credential)
+            self._quotas[credential] = Quota(f"{self.name}-quota", model, count)
+        return Metered(transport, self._quotas[credential], route, model.per)
+
     async def close(self) -> None:
         """Idle connections end now, busy ones with their exchange. Requests still under way find new connections."""
         for task in self._tasks:
@@ -95,6 +108,7 @@ class Upstream:
             "limit": self._limit,
             "waiting": len(self._queue),
             **self._judge.status(),
+            **({"quotas": {name: quota.status() for name, quota in self._quotas.items()}} if self._quotas else {}),
         }
 
     def levels(self) -> Iterator[tuple[str, float, dict[str, str]]]:
@@ -104,6 +118,8 @@ class Upstream:
         yield "gateway.upstream.connections", idle, {"state": "idle"}
         yield "gateway.upstream.waiting", len(self._queue), {}
         yield from self._judge.levels()
+        for name, quota in list(self._quotas.items()):
+            yield from quota.levels(name, time())
 
     # For the transports
 
@@ -203,7 +219,6 @@ class Upstream:
             self._reserved -= 1
             self._offer_place()
         elif given.is_usable():
-            self._answered -= 1  # which `release` counts, and is counted already
             self.release(given)
 
     def _offer_place(self) -> None:
@@ -212,21 +227,22 @@ class Upstream:
 
     async def _dialled(self, seconds: float, avoid: Lane | None) -> Connection:
         """Turn a reserved place into a connection."""
-        connection = None
+        made = False
         try:
             # asyncio.timeout needs a task, see server/run.py; and those who begin together must see each other's dials.
             await asyncio.sleep(0)
             connection = await dial(self._rotation.order(avoid), self, self._tls, seconds, self._judge.unreached)
+            made = connection.is_usable()
         except (UpstreamUnreachable, UpstreamTimeout):
             self._count("gateway.upstream.connect_failures")
             self._judge.unreachable()
             raise
         finally:
             self._reserved -= 1
-            if connection is not None and connection.is_usable():
-                self._connections.add(connection)
-            else:
-                if connection is not None:
-                    uncount(connection)
+            if not made:
                 self._offer_place()
+        if made:
+            self._connections.add(connection)
+        else:
+            uncount(connection)
         return connection
