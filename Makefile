@@ -41,6 +41,13 @@ test: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done lint types a
 fuzz: $(DONE)/dev  ## bytes of clients and upstreams against a strict reader, for FUZZ=seconds each
 	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -n 2 --timeout 0
 
+.PHONY: compiled
+compiled: $(DONE)/compiled.done  ## the request path compiled to C, from the same sources: a wheel in dist/, a tree in .make/compiled
+
+.PHONY: test-compiled
+test-compiled: $(DONE)/apt-test $(DONE)/dev $(DONE)/compiled.done  ## what goes over sockets, once more with the compiled request path
+	cd $(DONE)/compiled && PYTHONPATH=$$PWD $(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/compiled tests/wire tests/security tests/fuzz
+
 .PHONY: lint
 lint: $(DONE)/dev  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -100,6 +107,19 @@ $(DONE)/runtime: $(VENV)/pyvenv.cfg requirements/build.txt requirements/runtime.
 $(DONE)/dev: $(DONE)/runtime requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@mkdir -p $(DONE) && touch $@
+
+# In a tree of its own: the build hook leaves its objects beside the sources, where Python would prefer them.
+$(DONE)/compiled.done: $(DONE)/compile.done $(shell find gateway tests -name '*.py') pyproject.toml requirements/mypyc.ini
+	rm -rf $(DONE)/compiled && mkdir -p $(DONE)/compiled
+	cp -r gateway tests policies deploy docs requirements pyproject.toml README.md LICENSE CHANGELOG.md config.example.yaml $(DONE)/compiled
+	cd $(DONE)/compiled && HATCH_BUILD_HOOKS_ENABLE=1 $(CURDIR)/$(DONE)/compile/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist
+	@touch $@
+
+$(DONE)/compile.done: requirements/runtime.txt requirements/compile.txt
+	rm -rf $(DONE)/compile && $(PYTHON) -m venv $(DONE)/compile
+	$(DONE)/compile/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes \
+		-r requirements/runtime.txt -r requirements/compile.txt
+	@touch $@
 
 $(DONE)/sslyze.done: requirements/sslyze.txt
 	rm -rf $(DONE)/sslyze && $(PYTHON) -m venv $(DONE)/sslyze

@@ -41,7 +41,7 @@ class Echo(asyncio.Protocol):
 
 
 class NoMetrics:
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         pass
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:

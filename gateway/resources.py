@@ -32,7 +32,7 @@ class SystemClock:
 class Nobody:
     """Metrics for nobody: a check counts nothing."""
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         return
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:

@@ -33,7 +33,7 @@ class Tally:
         self.sums: dict[str, float] = {}
         self.values: dict[str, float] = {}
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.sums[name] = self.sums.get(name, 0) + amount
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:

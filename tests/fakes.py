@@ -37,7 +37,7 @@ class CountingMetrics:
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counts[name, tuple(sorted(labels.items()))] += int(amount)
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:

@@ -166,7 +166,7 @@ class Counted:
     def __init__(self) -> None:
         self.counts: dict[str, float] = {}
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:

@@ -90,14 +90,13 @@ class Arrival:
 
     def cut(self, data: bytes) -> tuple[bytes, bytes]:
         """(what surely belongs to this body or ends it, what lies behind it)."""
-        size = self.remaining
-        if size is None:
-            size = self._chunks.end(data)
-            self._overhead += min(size, len(data))
-            return data[:size], data[size:]
-        own, rest = data[:size], data[size:]
-        self.remaining = size - len(own)
-        return own, rest
+        if self.remaining is None:
+            size = min(self._chunks.end(data), len(data))
+            self._overhead += size
+        else:
+            size = min(self.remaining, len(data))
+            self.remaining -= size
+        return data[:size], data[size:]
 
     def put(self, piece: bytes, now: float) -> None:
         """One piece of the body. Raises BadRequest over the limit."""

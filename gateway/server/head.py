@@ -26,7 +26,7 @@ def head_fault(head: bytes, limits: ListenerLimits) -> BadRequest | None:
         return too_long() if len(head) > limits.request_line else None
     if end > limits.request_line:
         return too_long()
-    if head[end - 9 : end] not in VERSIONS or head.count(b" ", 0, end) != 2:
+    if head[max(0, end - 9) : end] not in VERSIONS or head.count(b" ", 0, end) != 2:
         return line_fault(head[:end])
     return too_large("header bytes") if len(head) - end - 4 > limits.headers else None
 

@@ -24,7 +24,7 @@ LOCAL: Final = ""
 class Silent:
     """Metrics for nobody."""
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         """Nobody counts."""
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:

@@ -23,7 +23,7 @@ LINE_END: Final = b" HTTP/1.1\r\n"
 class Repeat:
     """One request without a body, as llhttp read it. Its fields are one list for all requests like it: nobody changes it."""
 
-    __slots__ = ("_came", "_end", "_headers", "_limits", "_longest", "_memo", "_method", "_start")
+    __slots__ = ("_came", "_end", "_headers", "_limits", "_longest", "_memo", "_method", "_shortest", "_start")
 
     def __init__(self, head: bytes, method: str, headers: list[Field], limits: ListenerLimits) -> None:
         """`head` is the whole head, that is from the method to the empty line, of an HTTP/1.1 request within `limits`."""
@@ -34,6 +34,7 @@ class Repeat:
         self._limits = limits
         self._start = method.encode("ascii") + b" /"
         self._end = head[head.index(LINE_END) :]
+        self._shortest = len(self._start) + len(self._end)
         self._longest = limits.request_line - len(LINE_END) + 2 + len(self._end)
 
     def inbound(self, data: bytes, limits: ListenerLimits, origin: Origin) -> Inbound | None:
@@ -41,7 +42,7 @@ class Repeat:
 
         `limits` are those of now, `origin` the connection's.
         """
-        if limits is not self._limits or len(data) > self._longest:
+        if limits is not self._limits or not self._shortest <= len(data) <= self._longest:
             return None
         if not (data.endswith(self._end) and data.startswith(self._start)):
             return None

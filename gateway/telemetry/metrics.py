@@ -101,7 +101,7 @@ class Registry:
 
     # Beside the request path.
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         """Add to a counter. Labels as the reference names them."""
         with self._lock:
             values, at = self._place(name, "counter", labels)

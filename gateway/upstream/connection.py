@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.upstream.lane import Lane
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """A connection and the one exchange on it. Between exchanges `_owner` is None and any byte received is poison."""
 
     __slots__ = (
@@ -52,8 +52,6 @@ class Connection(asyncio.Protocol):
         self.unsent = self._paused = self._complete = self._keep = self._until_close = self._poisoned = False
         self._fault: str | None = None
 
-    # What the pool and the transport do with it
-
     def is_calm(self) -> bool:
         """Whether it served so lately that the upstream cannot have closed it for idleness, and has not closed it either."""
         self._peek = self._peek or peek_of(cast("asyncio.Transport", self.transport))
@@ -72,7 +70,7 @@ class Connection(asyncio.Protocol):
 
         `response` and `idle` are seconds; `bodiless` says that the answer to this method has no body whatever its fields say.
         """
-        self.seen, self._reply, self._complete = 0, None, False
+        self.seen, self._quiet, self._reply, self._complete = 0, 0, None, False
         owner = self._owner = Owner(loop=self._loop)
         owner.wake, self._bodiless = None, bodiless
         self._response_timeout, self._idle_timeout = response, idle
@@ -160,6 +158,9 @@ class Connection(asyncio.Protocol):
                 self._finish()
             else:
                 self.fail(UpstreamUnreachable("the upstream closed the connection before its answer was complete"))
+
+    def eof_received(self) -> None:
+        """The upstream sends no more: the transport closes next. Some event loops ask for this method."""
 
     def pause_writing(self) -> None:
         self._flow.full = True
@@ -256,7 +257,6 @@ class Connection(asyncio.Protocol):
         owner = cast("Owner", self._owner)
         stream = self._stream = reply.stream = BodyStream(self, owner)
         reply.abandon = stream.abandon
-        self._quiet = 0
         self._stop_upload()
         if not owner.done():
             owner.set_result(reply)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.connection import Connection
@@ -74,7 +75,8 @@ async def connect(lane: Lane, endpoint: Endpoint, pool: Pool, tls: ClientTls) ->
         # The address is numeric: nothing is resolved here. The name counts for SNI and for the certificate.
         context = tls.context() if target.secure else None
         name = target.host if target.secure else None
-        await loop.create_connection(lambda: connection, ip, target.port, ssl=context, server_hostname=name)
+        protocol = cast("asyncio.BaseProtocol", connection)  # what the loop asks of one, without its base class
+        await loop.create_connection(lambda: protocol, ip, target.port, ssl=context, server_hostname=name)
         made = True
     finally:
         if not made:

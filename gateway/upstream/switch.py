@@ -7,7 +7,7 @@ import asyncio
 import os
 import re
 from base64 import b64encode
-from typing import Final
+from typing import Final, cast
 
 from gateway.core.errors import UpstreamUnreachable
 from gateway.core.handshake import SWITCHING, VERSION, accept_of, listed
@@ -117,7 +117,7 @@ class Switching(asyncio.Protocol):
     def _give_back(self, connection: Connection) -> None:
         """An ordinary answer, or nothing sensible: for the connection to judge."""
         self._connection = None
-        self.transport.set_protocol(connection)
+        self.transport.set_protocol(cast("asyncio.BaseProtocol", connection))
         connection.data_received(self.early)
 
     def _switched(self, connection: Connection, head: bytes) -> None:
@@ -125,7 +125,7 @@ class Switching(asyncio.Protocol):
             fields = self._accepted(head)
         except ValueError as problem:
             self._connection = None
-            self.transport.set_protocol(connection)
+            self.transport.set_protocol(cast("asyncio.BaseProtocol", connection))
             connection.fail(UpstreamUnreachable(f"websocket: {problem}", reason=Reason.UPSTREAM_PROTOCOL))
             return
         self._connection = None

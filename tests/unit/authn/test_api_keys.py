@@ -187,7 +187,7 @@ async def test_a_bug_while_looking_does_not_end_the_watch(tmp_path: Path, caplog
         await go.acquire()
 
     class Broken(Counted):
-        def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+        def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
             raise RuntimeError("bug")
 
     keys = Keys(tmp_path, sleep)

@@ -16,7 +16,7 @@ class Counted:
     def __init__(self) -> None:
         self.counts: list[tuple[str, dict[str, str]]] = []
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counts.append((name, labels))
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:

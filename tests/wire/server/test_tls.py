@@ -102,7 +102,7 @@ class Gauging:
         self._inner = inner
         self.gauges: dict[str, float] = {}
 
-    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self._inner.count(name, amount, **labels)
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:
