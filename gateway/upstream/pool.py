@@ -219,6 +219,7 @@ class Upstream:
             self._reserved -= 1
             self._offer_place()
         elif given.is_usable():
+            self._answered -= 1  # which `release` counts, and is counted already
             self.release(given)
 
     def _offer_place(self) -> None:

@@ -187,7 +187,9 @@ class Addresses:
             found = await self._resolve(self._target.host, self._target.port)
         except (OSError, UnicodeError) as error:
             raise UpstreamUnreachable(f"{self._target.host} does not resolve") from error
-        vetted = tuple(addresses.normalise(address) for address in found if self._may_be_dialled(address))[:MOST_ADDRESSES]
+        answer = list(dict.fromkeys(addresses.normalise(address) for address in found if self._may_be_dialled(address)))
+        # Those in use first: name servers answer in another order each time, and with a part of many.
+        vetted = tuple(sorted(answer, key=self._place))[:MOST_ADDRESSES]
         if not vetted:
             raise UpstreamUnreachable(f"{self._target.host} resolves to no address that may be dialled")
         self._answered = self._time()
@@ -195,6 +197,10 @@ class Addresses:
             self.known = vetted
             self.moved()
         return vetted
+
+    def _place(self, address: str) -> int:
+        """Where an address stood in the answer before, behind it if nowhere."""
+        return self.known.index(address) if address in self.known else len(self.known)
 
     def _may_be_dialled(self, address: str) -> bool:
         try:

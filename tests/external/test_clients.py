@@ -203,7 +203,7 @@ async def test_server_sent_events_arrive_one_by_one(tmp_path: Path) -> None:
 async def test_an_interrupted_upload_never_looks_complete_to_the_upstream(tmp_path: Path) -> None:
     async with before(tmp_path, [HEAD]) as (gateway, upstream):
         _, writer = await asyncio.open_connection(*gateway.address())
-        writer.write(b"POST /public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 100\r\n\r\nonly a part")
+        writer.write(b"POST /public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 100000\r\n\r\nonly a part")
         await upstream.until_seen(1)
         writer.close()
         await upstream.until_closed(1)

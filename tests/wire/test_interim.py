@@ -81,9 +81,10 @@ async def test_hints_of_an_upload_that_is_still_on_its_way_arrive_before_the_100
     script: Script = [HEAD, b"HTTP/1.1 100 Continue\r\n\r\n" + HINT, READ, OK]
     async with before(tmp_path, script) as (gateway, _):
         client = await connected(gateway)
-        await client.send(b"POST /public/x HTTP/1.1\r\nHost: gw.test\r\nExpect: 100-continue\r\nContent-Length: 18\r\n\r\n")
+        fields = b"Host: gw.test\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await client.send(b"POST /public/x HTTP/1.1\r\n" + fields)
         assert sorted([await head(client), await head(client)]) == [b"HTTP/1.1 100 Continue\r\n\r\n", TOLD]
-        await client.send(b"GET / HTTP/1.1\r\n\r\n")  # what the script reads as another request is this body
+        await client.send(b"12\r\nGET / HTTP/1.1\r\n\r\n\r\n0\r\n\r\n")  # what the script reads as another request is this body
         assert (await client.answer()).body == b"ok"
         client.close()
 

@@ -23,6 +23,11 @@ class Zone:
         self.ips = list(ips)
         self.asked = 0
 
+    def asked_again(self) -> Callable[[], bool]:
+        """Whether it was asked since now."""
+        before = self.asked
+        return lambda: self.asked > before
+
     async def __call__(self, host: str, port: int) -> list[str]:
         self.asked += 1
         if not self.ips:
@@ -165,6 +170,40 @@ async def test_a_name_nobody_uses_is_not_asked_for() -> None:
         for _ in range(30):
             await asyncio.sleep(0.01)
         assert zone.asked == 0
+        await service.close()
+
+
+async def test_an_answer_in_another_order_moves_nothing() -> None:
+    zone = Zone("127.0.0.1", "127.0.0.2")
+    async with replicas("127.0.0.1", "127.0.0.2") as servers:
+        service = named(servers[0].port, zone)
+        service.start()
+        way = way_to(service)
+        await asyncio.gather(*(way.send(outbound()) for _ in range(4)))
+        before = dict(service._lanes[0].endpoints)
+        for _ in range(4):
+            zone.ips.reverse()
+            await until(zone.asked_again())
+        assert list(service._lanes[0].endpoints.items()) == list(before.items())
+        assert [server.opened for server in servers] == [2, 2]
+        await service.close()
+
+
+async def test_of_many_addresses_those_in_use_stay_in_use() -> None:
+    """A name with more addresses than are used, answered in part and in any order, must not move with each answer."""
+    many = [f"127.0.1.{number}" for number in range(1, 21)]
+    zone = Zone(*many)
+    async with Moody() as server:
+        service = named(server.port, zone)
+        addresses = service._lanes[0].addresses
+        first = await addresses.current()
+        assert len(first) == 8
+        zone.ips = [*reversed(many)]
+        await addresses._refreshed()
+        assert addresses.known == first
+        zone.ips = [*many[10:], first[3]]
+        await addresses._refreshed()
+        assert addresses.known == (first[3], *many[10:17])
         await service.close()
 
 
