@@ -62,15 +62,15 @@ arch: $(DONE)/dev  ## import-linter: storeys and lives-in contracts
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS)  ## the gateway beside other proxies, written to docs (15 minutes, never gates)
+bench: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.done $(RIVALS)  ## the gateway beside other proxies, written to docs (15 minutes, never gates)
 	$(BIN)/python -m bench --write docs/explanation/performance.md
 
 .PHONY: bench-quick
-bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS)  ## the same in four minutes, coarser, printed only
+bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.done $(RIVALS)  ## the same in four minutes, coarser, printed only
 	$(BIN)/python -m bench --quick
 
 .PHONY: bench-long
-bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(RIVALS) $(LONG_RIVALS)  ## the same with ContextForge and LiteLLM, which take long to install
+bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.done $(RIVALS) $(LONG_RIVALS)  ## the same with ContextForge and LiteLLM, which take long to install
 	$(BIN)/python -m bench --long --write docs/explanation/performance.md
 
 .PHONY: image

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from bench.site import AUDIENCE, ISSUER, SIZES, Site
 from gateway import __version__
 
 REPOSITORY = Path(__file__).parents[2]
+COMPILED = REPOSITORY / ".make" / "compiled"
+"""Where `make compiled` leaves a tree with the request path as C."""
 POLICY = """
 apiVersion: gateway/v1
 kind: Policy
@@ -91,7 +94,8 @@ def chain(site: Site, setup: Setup) -> dict[str, Any]:
     }
 
 
-def launch(site: Site, setup: Setup, folder: Path, port: int) -> Launch:
+def launch(site: Site, setup: Setup, folder: Path, port: int, *, tree: Path | None = None) -> Launch:
+    """From `tree`, which is the compiled one where there is one."""
     (folder / "policies").mkdir(exist_ok=True)
     written = {"api": POLICY, "roles": ROLES} if setup.chain == "full" else {"api": OPEN}
     for name, text in written.items():
@@ -99,13 +103,29 @@ def launch(site: Site, setup: Setup, folder: Path, port: int) -> Launch:
     (folder / "config.yaml").write_text(json.dumps(configuration(site, setup, port, free_port()), indent=1))
     workers = ("--workers", str(setup.workers)) if setup.workers > 1 else ()
     command = (sys.executable, "-m", "gateway", "serve", "--config", "config.yaml", *workers)
-    return Launch(command, {"BENCH_TOKEN": "bench-upstream-token-0123456789", "PYTHONPATH": str(REPOSITORY)})
+    return Launch(command, {"BENCH_TOKEN": "bench-upstream-token-0123456789", "PYTHONPATH": str(tree or release())})
+
+
+def release() -> Path:
+    """The tree that runs as a release does."""
+    return COMPILED if any((COMPILED / "gateway").glob("pipeline.*.so")) else REPOSITORY
+
+
+def version() -> str:
+    return f"{__version__}, {'interpreted' if release() == REPOSITORY else 'compiled'}"
 
 
 GATEWAY = Contender(
     "gateway",
     launch,
-    lambda: __version__,
+    version,
     setups=("bare", "full"),
     note="The gateway's audit trail cannot be switched off: its bare row writes one line a request to a file, which no other bare row does.",
+)
+INTERPRETED = Contender(
+    "gateway (Python)",
+    partial(launch, tree=REPOSITORY),
+    lambda: __version__,
+    setups=("full",),
+    note="The gateway compiles its request path to C, from the same sources; interpreted is the wheel for any platform.",
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.arena import Entry, Instance
-from bench.contenders import CONTENDERS
+from bench.contenders import CONTENDERS, INTERPRETED
 from bench.contenders.contender import Ask, Setup
 from bench.figures import Sample
 from bench.load import Script, wrk
@@ -139,7 +139,7 @@ FULL = Scenario(
     "full",
     "The full chain",
     "RS256 token, a condition, two limits, header injection, a log line a request, metrics; the gateway also traces 1 %. nginx and Caddy, bare, for scale.",
-    (UPSTREAM, NGINX_BARE, CADDY_BARE, ENVOY_FULL, GATEWAY_FULL),
+    (UPSTREAM, NGINX_BARE, CADDY_BARE, ENVOY_FULL, GATEWAY_FULL, Entry(INTERPRETED, GATEWAY_FULL.setup)),
     (RATE, CPU, P99, SINGLE, ADDED, RESIDENT),
     both,
     added=(("single_us", "added_us"),),
