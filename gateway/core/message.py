@@ -16,9 +16,11 @@ Field = tuple[bytes, bytes]
 
 def lines(fields: Iterable[Field]) -> bytes:
     """Fields in wire form, each with its CRLF. Raises InternalError where one would break out of its line."""
-    made = [b"%b: %b" % field for field in fields]
-    rendered = b"".join([line + b"\r\n" for line in made])
-    if not is_lines(rendered, len(made)):
+    pieces: list[bytes] = []
+    for name, value in fields:
+        pieces += (name, b": ", value, b"\r\n")
+    rendered = b"".join(pieces)
+    if not is_lines(rendered, len(pieces) // 4):
         raise InternalError("a header field would have broken out of its line")
     return rendered
 
@@ -216,8 +218,7 @@ class Outbound:
     the transport can keep them out of the answer. `authority` is the Host field's value. `lines` are fields in wire form, each
     with its CRLF, judged by whoever rendered them; `headers` are those that a credential may have to join. Neither carries
     framing fields: the transport frames the body. `start` is the request line and the Host field in wire form, where they are
-    rendered already; who changes the target uses `retarget`. `interim` takes an interim answer's head, in wire form, to the client.
-    `principal` is the key of who asks.
+    rendered already, see `retarget`. `interim` takes an interim answer's head to the client. `principal` is who asks, its key.
     """
 
     __slots__ = (

@@ -71,7 +71,12 @@ def test_names_are_those_of_the_tables() -> None:
 
 
 def test_contenders_can_be_left_out() -> None:
-    assert [entry.contender.name for entry in without(FULL, {"nginx", "caddy"}).entries] == ["direct", "envoy", "gateway", "gateway (Python)"]
+    assert [entry.contender.name for entry in without(FULL, {"nginx", "caddy"}).entries] == [
+        "direct",
+        "envoy",
+        "gateway",
+        "gateway (Python)",
+    ]
     assert words(" nginx, gateway ,") == {"nginx", "gateway"}
 
 
