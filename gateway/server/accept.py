@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.core.ports import Metrics
 from gateway.server.connect import connector
-from gateway.server.listener import Bound, Connection, Listener, peer_of
+from gateway.server.listener import Asgi, Bound, Connection, Listener, peer_of
 from gateway.server.proxied import ProxyHeaderError, conveyed
 from gateway.server.sockets import Own, Sockets, bound_address
 
@@ -21,7 +21,9 @@ CROWD: Final = 64
 BACK_OFF: Final = 0.5
 """Seconds of rest when the process or the system is out of file descriptors or memory."""
 SHUTDOWN: Final = 5.0
-"""Seconds a peer gets to answer close_notify."""
+"""Seconds an operator's TLS connection gets to take what is left of the last answer, and to answer close_notify."""
+NO_SHUTDOWN: Final = 86400.0
+"""The same on the data path, where this never comes: what a client has taken ends its connection, see Wire.check."""
 SLOWEST_TICK: Final = 1.0
 FASTEST_TICK: Final = 0.02
 
@@ -188,7 +190,7 @@ class Acceptor:
                 sock,
                 ssl=None if tls is None else tls.context,
                 ssl_handshake_timeout=None if tls is None else max(listener.limits.header_timeout, FASTEST_TICK),
-                ssl_shutdown_timeout=None if tls is None else SHUTDOWN,
+                ssl_shutdown_timeout=None if tls is None else shutdown_of(listener),
             )
         except asyncio.CancelledError:
             sock.close()
@@ -214,6 +216,11 @@ class Acceptor:
         limits = self.bound.listener.limits
         shortest = min(limits.header_timeout, limits.body_idle, limits.idle_timeout)
         self._timer = self._loop.call_later(min(SLOWEST_TICK, max(FASTEST_TICK, shortest / 4)), self._tick)
+
+
+def shutdown_of(listener: Listener) -> float:
+    """Seconds the event loop grants a TLS connection between its close and its end, whatever is still unsent."""
+    return SHUTDOWN if isinstance(listener.app, Asgi) else NO_SHUTDOWN
 
 
 def reason_of(error: OSError) -> str:

@@ -4,9 +4,11 @@ There are no timers. Whoever waits for a client asks when its time ends; the lis
 """
 
 import asyncio
+import fcntl
 import math
 import socket
 import struct
+import termios
 from typing import Final
 
 NEVER: Final = math.inf
@@ -59,4 +61,23 @@ def taken(transport: asyncio.Transport) -> int:
             told = b""  # a unix socket
         if len(told) >= TCP_INFO_SIZE:
             return int(struct.unpack_from("=Q", told, ACKNOWLEDGED)[0])
-    return -transport.get_write_buffer_size()
+    return -waiting(transport)
+
+
+def waiting(transport: asyncio.Transport) -> int:
+    """How many bytes the other end has not taken yet, as far as can be told: with us and, where the system tells, with it.
+
+    Under TLS what lies between us and the socket is not counted, but while there is any the system's queue is not empty either,
+    except for the moment until the event loop has filled it again.
+    """
+    return transport.get_write_buffer_size() + queued(transport.get_extra_info("socket"))
+
+
+def queued(connection: socket.socket | None) -> int:
+    """The bytes the system holds that the other end has not acknowledged (TIOCOUTQ, tcp(7)); 0 where it does not tell."""
+    if connection is None:
+        return 0
+    try:
+        return int(struct.unpack("=i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+    except (OSError, ValueError):
+        return 0  # closed, or nothing with a queue

@@ -127,7 +127,7 @@ class GatewayProtocol:
         self._start()
 
     def eof_received(self) -> None:
-        self._wire.flush()  # the transport closes next, and what waits is an answer
+        self._wire.last(self.loop.time())  # the transport closes next, and what waits is an answer
 
     def pause_writing(self) -> None:
         self._wire.full(self.loop.time())

@@ -7,11 +7,11 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 from gateway.core.outbox import Outlet
 from gateway.server.listener import Bound
-from gateway.server.pace import NEVER, Pace, taken
+from gateway.server.pace import NEVER, Pace, taken, waiting
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER: Final = 2.0
-"""Seconds a client gets to read the last answer before the connection is torn down."""
+"""Seconds a client that has taken the last answer gets to leave before the connection is torn down."""
 LINGER_BYTES: Final = 256 * 1024
 """What is read and dropped of a client that goes on sending after its last answer."""
 
@@ -101,9 +101,17 @@ class Wire:
 
     def close(self, now: float) -> None:
         """End when everything is sent."""
+        self.last(now)
+        # Closed a second time, asyncio's TLS transport forgets its connection, and could not be aborted any more.
+        if not self._transport.is_closing():
+            self._transport.close()
+
+    def last(self, now: float) -> None:
+        """Nothing more will be written: the client has to take what there is, also what the system holds, and to leave."""
         self._outlet.flush()
-        self._last(now)
-        self._transport.close()
+        if not self._ending:
+            self._ending = True
+            self._watch(now)
 
     def close_gently(self, now: float) -> None:
         """End, but go on reading and dropping for a moment, lest a reset for unread bytes destroy the answer (RFC 9112 9.6).
@@ -114,8 +122,7 @@ class Wire:
             self.close(now)
             return
         self.resume()
-        self._outlet.flush()
-        self._last(now)
+        self.last(now)
         self._transport.write_eof()
 
     def discard(self, size: int) -> bool:
@@ -130,22 +137,16 @@ class Wire:
             before, self._taken = self._taken, taken(self._transport)
             if self._taken > before:
                 pace.gave(self._taken - before, now)
-            if pace.wait(now) <= now:
+                self._end = NEVER
+            if self._ending and not waiting(self._transport):
+                # It goes on being watched: the system's queue is empty also when it could not be filled again in time.
+                self._end = min(self._end, now + LINGER)
+            elif pace.wait(now) <= now:
                 self._count()
                 self._end = now
-            elif self._ending and not self._transport.get_write_buffer_size():
-                self._pace, self._end = None, now + LINGER
         if self._end <= now:
             self._pace, self._end = None, NEVER
             self._transport.abort()
-
-    def _last(self, now: float) -> None:
-        """Nothing more will be written: the client has to take what there is."""
-        self._ending = True
-        if self._transport.get_write_buffer_size():
-            self._watch(now)
-        else:
-            self._end = now + LINGER
 
     def _watch(self, now: float) -> None:
         limits = self._bound.listener.limits

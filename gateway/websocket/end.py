@@ -65,6 +65,11 @@ class End(asyncio.Protocol):
             self.sent += len(data)
             self.transport.write(data)
 
+    def close(self) -> None:
+        """End it when everything is sent. Only once: asyncio's TLS transport cannot be asked anything after a second time."""
+        if not self.transport.is_closing():
+            self.transport.close()
+
     def cut(self) -> None:
         """End it now."""
         if not self.gone:

@@ -165,14 +165,14 @@ class Tunnel:
             self._tell(other, self._ending.code)
         for each in (end, other):
             if each.told and each.follower.code is not None and not each.gone:
-                each.transport.close()
+                each.close()
 
     def _tell(self, end: End, code: int) -> None:
         end.send(close_frame(code, masked=end is self.upstream))
         end.told = True
         end.other.listen(True)  # to hear its Close, or that it is gone; nothing of it passes any more
         if end.follower.code is not None:
-            end.transport.close()
+            end.close()
         elif end.follower.broken and end.transport.can_write_eof():
             end.transport.write_eof()  # its Close would not be understood
 

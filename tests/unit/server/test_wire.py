@@ -19,9 +19,14 @@ class Backlog(Memory):
         super().__init__()
         self.backlog = 0
         self._aborted = False
+        self.closes = 0
 
     def get_write_buffer_size(self) -> int:
         return self.backlog
+
+    def close(self) -> None:
+        self.closes += 1
+        self.closing = True
 
     def is_aborted(self) -> bool:
         return self._aborted
@@ -104,6 +109,37 @@ async def test_who_has_taken_all_and_does_not_leave_is_cut_off_after_a_moment(en
     wire.check(5.0 + LINGER)
     assert transport.is_aborted()
     assert cuts(metrics) == 0
+
+
+async def test_who_says_that_it_leaves_and_takes_nothing_is_cut_off(end: End) -> None:
+    """A half-closed connection is closed by the event loop, which waits for ever with what it could not send."""
+    wire, transport, metrics = end
+    transport.backlog = 10
+    wire.last(0.0)
+    transport.closing = True
+    wire.check(PAUSE)
+    assert transport.is_aborted()
+    assert cuts(metrics) == 1
+
+
+async def test_a_client_that_goes_on_taking_has_not_taken_all(end: End) -> None:
+    """A queue that is empty for a moment is not the end: what comes behind it has its own time."""
+    wire, transport, _ = end
+    wire.close(0.0)
+    wire.check(0.5)
+    transport.backlog = 100_000
+    wire.check(0.5 + LINGER - 0.1)
+    transport.backlog = 50_000
+    wire.check(0.5 + LINGER)
+    assert not transport.is_aborted()
+
+
+async def test_a_connection_is_closed_once(end: End) -> None:
+    """asyncio's TLS transport cannot be aborted after a second time."""
+    wire, transport, _ = end
+    wire.close(0.0)
+    wire.close(0.0)
+    assert transport.closes == 1
 
 
 async def test_a_connection_at_rest_is_left_alone(end: End) -> None:

@@ -20,6 +20,7 @@ class Wire(asyncio.Transport):
         self.backlog = 0
         self.reading = True
         self.closing = self.aborted = self.ended = False
+        self.closes = 0
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         assert isinstance(protocol, asyncio.Protocol)
@@ -48,6 +49,7 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.closing = True
+        self.closes += 1
 
     def abort(self) -> None:
         self.aborted = True
@@ -113,6 +115,16 @@ async def test_a_closing_handshake_passes_and_both_connections_end() -> None:
     assert play.upstream.sent == closing(4000)
     assert play.state() == ("closing", "closing")
     assert play.lose() == (4000, "upstream")
+
+
+async def test_a_connection_is_closed_once_whatever_comes_of_it_still() -> None:
+    """asyncio's TLS transport can neither be asked nor aborted after a second time."""
+    play = Play()
+    play.say(play.upstream, closing(4000, masked=False))
+    play.say(play.client, closing(4000))
+    play.say(play.client, b"more")
+    play.say(play.upstream, b"more")
+    assert (play.client.closes, play.upstream.closes) == (1, 1)
 
 
 async def test_a_client_that_never_answers_a_close_is_cut_off() -> None:
