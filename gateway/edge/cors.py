@@ -18,9 +18,10 @@ VARY: Final = (b"vary", b"Origin")
 PREFLIGHT_VARY: Final = (b"vary", b"Access-Control-Request-Method, Access-Control-Request-Headers")
 LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 ORIGIN: Final = re.compile(
-    rf"(?P<scheme>https?)://(?P<any>\*\.)?(?P<host>{LABEL}(?:\.{LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{{0,4}}))?",
+    rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<any>\*\.)?(?P<host>{LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{{0,4}}))?",
     re.ASCII,
 )
+"""Of any scheme: pages of hybrid apps and browser extensions have an origin like capacitor://localhost (RFC 6454 4, 6.2)."""
 DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
@@ -33,12 +34,12 @@ def pattern(text: str) -> "re.Pattern[bytes] | bytes":
     if found is None:
         raise ValueError(f"not an origin: {text!r}; one is written like https://app.example.com or https://*.example.com")
     scheme, host, port = found["scheme"], found["host"], found["port"]
-    tail = f":{port}" if port and port != DEFAULT_PORTS[scheme] else ""
+    tail = f":{port}" if port and port != DEFAULT_PORTS.get(scheme) else ""
     if not found["any"]:
         return f"{scheme}://{host}{tail}".encode()
-    if "." not in host:
+    if "." not in host.rstrip("."):
         raise ValueError(f"too wide: {text!r} would match a whole top-level domain")
-    return re.compile(rf"{scheme}://(?:{LABEL}\.)+{re.escape(host + tail)}".encode())
+    return re.compile(rf"{re.escape(scheme)}://(?:{LABEL}\.)+{re.escape(host + tail)}".encode())
 
 
 class Cors:

@@ -1,18 +1,12 @@
 """CORS policies: origins as browsers write them (RFC 6454 6.2), and no credentials for everybody."""
 
-import re
 from collections.abc import Iterator
-from typing import Final
 
 from gateway.config.document import Steps
 from gateway.core.errors import Problem
-from gateway.edge.cors import DEFAULT_PORTS, LABEL
+from gateway.edge.cors import DEFAULT_PORTS, ORIGIN
 from gateway.edge.model import Cors
 from gateway.settings.rules.draft import Draft
-
-HOST: Final = rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f:.]+\]"
-ORIGIN: Final = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>{HOST})(?::(?P<port>[0-9]{{1,5}}))?", re.ASCII)
-WIDE: Final = re.compile(r"\*\.[^.]+")
 
 
 def check(draft: Draft) -> Iterator[Problem]:
@@ -50,7 +44,7 @@ def _origin(draft: Draft, path: Steps, origin: str, credentials: bool) -> Iterat
     if found is None:
         yield draft.error(path, "not an origin", _hint(origin))
         return
-    if "*" in found["host"] and (found["scheme"] != "https" or WIDE.fullmatch(found["host"])):
+    if found["any"] and (found["scheme"] != "https" or "." not in found["host"].rstrip(".")):
         yield draft.error(path, "a wildcard stands for the first label of a name under a domain", "like https://*.example.com")
     elif found["port"] and found["port"] == DEFAULT_PORTS.get(found["scheme"]):
         yield draft.error(path, "browsers leave out the default port: this never matches", "leave out the port")

@@ -80,6 +80,30 @@ def test_a_warning_is_told_and_fails_only_when_asked_to(run: Run, house: Path) -
     assert run("check", "--strict") == (1, told, "")
 
 
+ORIGINS = "cors: {app: {origins: [ORIGIN]}}\n"
+ROUTE = "anonymous: true, cors: app, websocket: {origins: [ORIGIN]}}"
+
+
+def test_the_origin_of_an_app_or_an_extension_is_one(run: Run, house: Path) -> None:
+    """Such pages name it in Origin; what is found sound here can also be built."""
+    sound = SOUND.replace("anonymous: true}", ROUTE).replace("/api/**}", "/api/**, methods: [GET, POST]}") + ORIGINS
+    for origin in ("capacitor://localhost", "ionic://localhost", "chrome-extension://abcdefghij", "https://a.example."):
+        (house / "config.yaml").write_text(sound.replace("ORIGIN", origin))
+        assert run("check") == (0, "no problems\n", "")
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://a.example:0", "https://a.example:0443", "capacitor:app", "capacitor://*.a.example", "https://*.com."]
+)
+def test_what_is_no_origin_is_told_once_with_its_place(run: Run, house: Path, origin: str) -> None:
+    (house / "config.yaml").write_text(SOUND.replace("true}", "true, cors: app}") + ORIGINS.replace("ORIGIN", f'"{origin}"'))
+    code, out, _ = run("check")
+    assert code == 78
+    assert out.startswith("config.yaml:7:24: cors.app.origins[0]: ")
+    assert out.endswith("\n1 error, 0 warnings\n")
+    assert out.count("origins[0]") == 1
+
+
 def test_a_mistake_is_exit_78(run: Run, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND.replace("upstream: api", "upstream: apo"))
     code, out, _ = run("check")

@@ -38,6 +38,10 @@ LISTED = [
     ("https://*.example.com", b"https://a.b-c.example.com"),
     ("https://*.example.com:8443", b"https://a.example.com:8443"),
     ("https://app.example.com", b"HTTPS://App.Example.com"),
+    ("https://app.example.com.", b"https://app.example.com."),
+    ("capacitor://localhost", b"capacitor://localhost"),
+    ("ionic://localhost:80", b"ionic://localhost:80"),
+    ("chrome-extension://abcdefghijklmnop", b"chrome-extension://abcdefghijklmnop"),
 ]
 
 UNLISTED = [
@@ -70,6 +74,11 @@ UNLISTED = [
     ("https://*.example.com", b"https://" + b"a." * 300 + b"example.com"),
     ("https://*.example.com", "https://\u00e9.example.com".encode()),
     ("*", b"null"),
+    ("capacitor://localhost", b"https://localhost"),
+    ("capacitor://localhost", b"http://localhost"),
+    ("capacitor://localhost", b"ionic://localhost"),
+    ("https://localhost", b"capacitor://localhost"),
+    ("https://*.example.com.", b"https://a.example.com"),
 ]
 
 
@@ -110,7 +119,7 @@ def test_wildcard_never_matches_another_host(origin: str) -> None:
 @pytest.mark.parametrize(
     "origin",
     ["null", "", "app.example.com", "https://", "https://app.example.com/", "https://app.example.com/path", "https://user@app.example.com",
-     "https://*", "https://*.com", "https://a.*.example.com", "https://*example.com", "*.example.com", "ftp://app.example.com", "https://app.example.com:0",
+     "https://*", "https://*.com", "https://a.*.example.com", "https://*example.com", "*.example.com", "capacitor:app", "1app://app", "https://*.com.", "https://app.example.com:0",
      "https://app.example.com:123456", "https://app example.com", "file://"],
 )  # fmt: skip
 def test_text_that_is_no_origin_is_refused_at_load(origin: str) -> None:

@@ -111,6 +111,8 @@ def test_only_subprotocols_that_may_be_are_offered_on(
         (b"https://a.app.example", ["https://*.app.example"], True),
         (b"https://app.example", ["https://*.app.example"], False),
         (b"https://anything.test", ["*"], True),
+        (b"capacitor://localhost", ["capacitor://localhost"], True),
+        (b"capacitor://localhost", ["https://localhost"], False),
         (b"null", ["*"], False),
         (b"https://" + b"a" * 600 + b".test", ["*"], False),
     ],
