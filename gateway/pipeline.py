@@ -14,6 +14,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.message import NO_BODY, Inbound, Outbound, Request, Response
 from gateway.core.principal import ANONYMOUS
 from gateway.core.shape import split
+from gateway.edge import hops
 from gateway.edge.problem import render
 from gateway.edge.websocket import Offer
 from gateway.snapshot import Door, Route, Service
@@ -119,8 +120,7 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     service = route.service
     assert service is not None  # noqa: S101  a route answers itself or leads to a service, see build.py
     exchange.upstream = service.upstream
-    params = claim.params
-    if params is None:
+    if (params := claim.params) is None:
         params = claim.params = service.parameters.decoded(claim.captured)
     exchange.params = params
     route.cors.check(request)
@@ -136,10 +136,11 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     exchange.allowances += allowances
     if request.body is not NO_BODY or service.validation.wants_body:
         await service.validation.validate(request)
+    if request.method == "OPTIONS" and hops.ends_here(request):
+        return hops.told(door.table.methods(request.head.host, request.segments))
     outbound = service.fields.outbound(request, principal, exchange)
     exchange.upstream_target = outbound.target  # before a credential may become part of it
-    coming = service.injector.inject(outbound, permit)
-    if coming is not None:
+    if (coming := service.injector.inject(outbound, permit)) is not None:
         await coming
     exchange.credential = service.injector.name
     sent = exchange.upstream_started = monotonic()

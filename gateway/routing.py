@@ -223,6 +223,13 @@ class Table(Generic[T]):
                 return leaf.claim(method) or self._missing, captured
         return self._missing, ()
 
+    def methods(self, host: str, segments: tuple[str, ...]) -> frozenset[str] | None:
+        """What a path takes, of all its routes; None for any method. A path that no route claims takes none."""
+        for tree in self._only or self._trees(host):
+            if (found := tree.find(segments, 0, ())) is not None:
+                return None if found[0].any is not None else frozenset(found[0].methods)
+        return frozenset()
+
     def _trees(self, host: str) -> Iterable[Node[T]]:
         trees = []
         if (exact := self._hosts.get(host)) is not None:

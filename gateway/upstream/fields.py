@@ -220,7 +220,7 @@ def is_named(pair: bytes, names: frozenset[bytes]) -> bool:
 
 
 def spent(value: bytes, method: str) -> bytes:
-    """Max-Forwards one hop later (RFC 9110 7.6.2: OPTIONS only, TRACE is never admitted)."""
+    """Max-Forwards one hop later (RFC 9110 7.6.2: OPTIONS only, TRACE is never admitted; zero was answered, see edge/hops.py)."""
     if method != "OPTIONS" or not value.isdigit() or len(value) > 9:
         return value
     if int(value) == 0:

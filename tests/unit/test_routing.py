@@ -40,6 +40,16 @@ def test_a_more_specific_branch_that_leads_nowhere_is_left_again() -> None:
     assert match(routes, "/a/b/d") == ("rest", ("a/b/d",))
 
 
+def test_what_a_path_takes_is_that_of_all_its_routes() -> None:
+    routes = table(
+        ("read", "/a", ("GET",)), ("write", "/a", ("POST", "OPTIONS")), ("any", "/b/*"), ("own", "/a", ("PUT",), "x.test")
+    )
+    assert routes.methods("h", ("a",)) == frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+    assert routes.methods("x.test", ("a",)) == frozenset({"PUT"})
+    assert routes.methods("h", ("b", "c")) is None
+    assert routes.methods("h", ("c",)) == frozenset()
+
+
 def test_a_trailing_slash_is_another_path() -> None:
     routes = table(("with", "/a/"), ("without", "/a"))
     assert match(routes, "/a/")[0] == "with"

@@ -112,9 +112,46 @@ async def test_max_forwards_counts_down(gateway: House, hops: str, carried: str)
     assert gateway.upstream.seen[0].all("max-forwards") == [carried]
 
 
-async def test_where_max_forwards_ends_nothing_is_carried(gateway: House) -> None:
-    assert (await gateway.get("/public/a", method="OPTIONS", headers={"Max-Forwards": "0"})).status == 508
+@pytest.mark.parametrize("hops", ["0", "000"])
+async def test_where_max_forwards_ends_the_gateway_answers_itself(gateway: House, hops: str) -> None:
+    """RFC 9110 7.6.2: it is the final recipient, and tells what the path takes (9.3.7)."""
+    reply = await gateway.get("/public/a", method="OPTIONS", headers={"Max-Forwards": hops})
+    assert (reply.status, reply.body) == (204, b"")
+    assert reply.all("allow") == ["DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"]
     assert gateway.upstream.seen == []
+    (event,) = await gateway.requests()
+    assert (event["status"], event["route"]) == (204, "open.public")
+
+
+async def test_who_may_not_ask_is_not_told_where_max_forwards_ends_either(gateway: House) -> None:
+    """It is authenticated and decided on like any request."""
+    ending = {"Max-Forwards": "0"}
+    assert (await gateway.get("/admin/a", method="OPTIONS", headers=ending)).status == 401
+    nobody = gateway.keys.token(roles=[])
+    assert (await gateway.get("/admin/a", method="OPTIONS", headers=ending, token=nobody)).status == 403
+    assert (await gateway.get("/admin/a", method="OPTIONS", headers=ending, token=gateway.keys.token())).status == 204
+    assert gateway.upstream.seen == []
+
+
+async def test_where_max_forwards_ends_every_route_of_the_path_is_told_with_its_cors_fields(tmp_path: Path) -> None:
+    """The fields of the route that claims OPTIONS; a method without a route is still refused."""
+    page, elsewhere = "https://app.example.com", {"path": "/public/b", "methods": ["GET"]}
+    common = {"upstream": "plain", "anonymous": True}
+    reading = {"name": "open.reading", "match": {"path": "/public/a", "methods": ["GET"]}, **common}
+    asking = {"name": "open.asking", "match": {"path": "/public/a", "methods": ["OPTIONS", "POST"]}, "cors": "app", **common}
+    other = {"name": "open.other", "match": elsewhere, **common}
+    async with house(tmp_path, routes=[reading, asking, other], cors={"app": {"origins": [page]}}) as home:
+        ending = {"Max-Forwards": "0", "Origin": page}
+        reply = await home.get("/public/a", method="OPTIONS", headers=ending)
+        assert (reply.status, reply.all("allow")) == (204, ["GET, HEAD, OPTIONS, POST"])
+        assert (reply.all("access-control-allow-origin"), reply.all("x-content-type-options")) == ([page], ["nosniff"])
+        assert (await home.get("/public/b", method="OPTIONS", headers=ending)).status == 405
+        assert home.upstream.seen == []
+
+
+async def test_max_forwards_of_another_method_ends_nothing(gateway: House) -> None:
+    assert (await gateway.get("/public/a", headers={"Max-Forwards": "0"})).status == 200
+    assert gateway.upstream.seen[0].all("max-forwards") == ["0"]
 
 
 async def test_an_answer_to_half_a_request_is_passed_on_and_ends_both_connections(tmp_path: Path) -> None:
