@@ -23,7 +23,11 @@ def settle() -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """While a configuration is made: no collections; afterwards what was made is left out of them."""
+    """While a configuration is made: no collections; afterwards what was made is left out of them.
+
+    Garbage is collected first: what is frozen as garbage, as ended connections are that refer to themselves, is never freed.
+    """
+    gc.collect()
     gc.disable()
     try:
         yield
