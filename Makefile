@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 DONE := .make
 JOBS ?= auto
 FUZZ ?= 300
+SOAK ?= 1800
+WORKERS ?= 1
 IMAGE ?= latchgate:dev
 UV_VERSION := 0.13.9
 RIVALS := $(patsubst %,$(DONE)/bench/%.done,envoy mitmproxy proxy-py node)
@@ -72,6 +74,10 @@ bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.d
 .PHONY: bench-long
 bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.done $(RIVALS) $(LONG_RIVALS)  ## the same with ContextForge and LiteLLM, which take long to install
 	$(BIN)/python -m bench --long --write docs/explanation/performance.md
+
+.PHONY: soak
+soak: $(DONE)/apt-test $(DONE)/dev  ## faults, reloads, abuse and honest clients at once for SOAK=seconds, WORKERS=1; every answer checked
+	$(BIN)/python -m bench.soak --seconds $(SOAK) --workers $(WORKERS)
 
 .PHONY: image
 image:  ## build the container image
