@@ -209,13 +209,17 @@ class Acceptor:
         """About once a second: the date, and every connection's deadline. Goes on after `stop` until nobody is left."""
         if not (self._open or self.connections or self._opening):
             return
-        self.bound.tick_date()
-        now = self._loop.time()
-        for connection in list(self.connections):
-            connection.check(now)
         limits = self.bound.listener.limits
         shortest = min(limits.header_timeout, limits.body_idle, limits.idle_timeout)
         self._timer = self._loop.call_later(min(SLOWEST_TICK, max(FASTEST_TICK, shortest / 4)), self._tick)
+        self.bound.tick_date()
+        now = self._loop.time()
+        for connection in list(self.connections):
+            try:
+                connection.check(now)
+            except Exception:  # a bug with one connection must not leave all others without deadlines
+                log.exception("bug in a connection's deadlines", extra={"listener": self.bound.listener.name})
+                connection.kill()
 
 
 def shutdown_of(listener: Listener) -> float:

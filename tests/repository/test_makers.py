@@ -25,6 +25,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/process.py": 3,
     "gateway/reload.py": 1,
     "gateway/resources.py": 1,
+    "gateway/server/accept.py": 1,
     "gateway/server/run.py": 1,
     "gateway/store/redis.py": 1,
     "gateway/telemetry/otlp.py": 1,

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,7 +17,7 @@ from gateway.config.values import Network
 from gateway.server.listener import Listener, peer_of
 from gateway.server.sockets import ListenError, listen
 from tests.fakes import CountingMetrics
-from tests.rawhttp import FOLLOWER, Echo, serving
+from tests.rawhttp import FOLLOWER, Echo, limits, serving
 
 
 def networks(*texts: str) -> tuple[Network, ...]:
@@ -161,3 +162,33 @@ def test_without_file_descriptors_accepting_rests_and_then_goes_on(loop: str) ->
     )
     assert done.stdout.split() == ["True", "True", "True"], done.stderr
     assert "accept failed" in done.stderr
+
+
+class Broken:
+    """A connection whose deadlines cannot be judged."""
+
+    run = None
+
+    def __init__(self, leave: Callable[["Broken"], None]) -> None:
+        self._leave = leave
+
+    def check(self, now: float) -> None:
+        raise RuntimeError("a bug")
+
+    def shutdown(self) -> None:
+        """Nothing is in flight."""
+
+    def kill(self) -> None:
+        self._leave(self)
+
+
+async def test_a_bug_with_one_connection_leaves_the_others_their_deadlines(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception among the checks once ended the clock of the listener: nobody had a deadline any more."""
+    async with serving(Echo(), limits=limits(header_timeout=0.2)) as gate:
+        (acceptor,) = gate.server._acceptors.values()
+        acceptor.connections.add(Broken(acceptor.connections.discard))
+        client = await gate.connect()
+        await client.send(b"GET / HT")
+        assert (await client.answer()).status == 408
+        assert not [connection for connection in acceptor.connections if isinstance(connection, Broken)]
+    assert "bug in a connection's deadlines" in caplog.text
