@@ -20,6 +20,8 @@ from gateway.upstream.told import Told, read
 MOST_STANDINGS: Final = 1024
 MOST_PRINCIPALS: Final = 1024
 """Paths and subjects come from strangers: what is kept about them is bounded, the oldest goes first."""
+ANY: Final = "/"
+"""No part of a path."""
 
 
 class Standing:
@@ -78,8 +80,9 @@ class Metered:
 
     async def _metered(self, outbound: Outbound, sending: Coroutine[Any, Any, Response]) -> Response:
         key = "" if self._per == "credential" else self._route if self._per == "route" else outbound.request.path
+        part = outbound.target.partition(b"?")[0].split(b"/", 2)[1].decode("latin-1")
         try:
-            standing = self._quota.spend(key, outbound.principal, time())
+            standing = self._quota.spend(key, part, outbound.principal, time())
         except LimitExceeded:
             sending.close()
             raise
@@ -87,7 +90,7 @@ class Metered:
         try:
             response = await sending
         finally:
-            self._quota.done(key, standing, response, time())
+            self._quota.done(key, part, standing, response, time())
         return response
 
 
@@ -99,14 +102,16 @@ class Quota:
         self._model = model
         self._count = count
         self._standings: dict[str, Standing] = {}
-        self._resources: dict[str, str] = {}
+        self._resources: dict[tuple[str, str], str] = {}
 
-    def spend(self, key: str, principal: Hashable, now: float) -> Standing:
+    def spend(self, key: str, part: str, principal: Hashable, now: float) -> Standing:
         """Take one request; `done` must follow, with what this gives. `now` is Unix seconds.
 
-        Raises LimitExceeded with Retry-After.
+        `key` is what shares a quota, `part` the first part of the path, by which an upstream's resources are told apart. Raises
+        LimitExceeded with Retry-After.
         """
-        standing = self._standing(key)
+        resources = self._resources
+        standing = self._standing(resources.get((key, part)) or resources.get((key, ANY)) or key)
         standing.refill(now)
         if now < standing.until:
             raise self._refusal("paused", standing.until - now)
@@ -124,12 +129,12 @@ class Quota:
         spent[principal] = spent.get(principal, 0) + 1
         return standing
 
-    def done(self, key: str, standing: Standing, response: Response | None, now: float) -> None:
+    def done(self, key: str, part: str, standing: Standing, response: Response | None, now: float) -> None:
         """The request was answered, or came to nothing."""
         standing.flying -= 1
         told = None if response is None else read(response, now)
         if told is not None:
-            self._heed(self._named(key, standing, told), told, now)
+            self._heed(self._named(key, part, told) if told.resource else standing, told, now)
 
     def status(self) -> dict[str, Any]:
         """For the operators' port: what is nearest to its end, of all that is known."""
@@ -151,8 +156,7 @@ class Quota:
 
     # Inside
 
-    def _standing(self, key: str) -> Standing:
-        at = self._resources.get(key, key)
+    def _standing(self, at: str) -> Standing:
         standing = self._standings.get(at)
         if standing is None:
             if len(self._standings) >= MOST_STANDINGS:
@@ -160,14 +164,17 @@ class Quota:
             standing = self._standings[at] = Standing()
         return standing
 
-    def _named(self, key: str, standing: Standing, told: Told) -> Standing:
-        """The standing an answer is about. GitHub has one for each of its resources, and says which only afterwards."""
-        if not told.resource or self._resources.get(key) == (at := f"{key} {told.resource}"):
-            return standing
-        if len(self._resources) >= MOST_STANDINGS:
-            del self._resources[next(iter(self._resources))]
-        self._resources[key] = at
-        return self._standing(key)
+    def _named(self, key: str, part: str, told: Told) -> Standing:
+        """The standing an answer is about. GitHub has one for each of its resources, and says which only afterwards.
+
+        What was never asked for is judged by the resource named last.
+        """
+        at = f"{key} {told.resource}"
+        for place in ((key, part), (key, ANY)):
+            if place not in self._resources and len(self._resources) >= MOST_STANDINGS:
+                del self._resources[next(iter(self._resources))]
+            self._resources[place] = at
+        return self._standing(at)
 
     def _heed(self, standing: Standing, told: Told, now: float) -> None:
         latest = now + self._model.max_pause

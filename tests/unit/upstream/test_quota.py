@@ -24,14 +24,14 @@ class Upstream:
 
     def ask(self, who: str, now: float = NOW, key: str = "") -> None:
         """Raises LimitExceeded where the quota does not let it go."""
-        standing = self.quota.spend(key, who, now)
+        standing = self.quota.spend(key, "", who, now)
         self.left -= 1
         fields = ((b"x-ratelimit-limit", b"%d" % self.limit), (b"x-ratelimit-remaining", b"%d" % self.left))
-        self.quota.done(key, standing, Response(200, (*fields, (b"x-ratelimit-reset", b"%d" % self.resets))), now)
+        self.quota.done(key, "", standing, Response(200, (*fields, (b"x-ratelimit-reset", b"%d" % self.resets))), now)
 
     def refuse(self, seconds: int, now: float = NOW, key: str = "", status: int = 429) -> None:
-        standing = self.quota.spend(key, "somebody", now)
-        self.quota.done(key, standing, Response(status, ((b"retry-after", b"%d" % seconds),)), now)
+        standing = self.quota.spend(key, "", "somebody", now)
+        self.quota.done(key, "", standing, Response(status, ((b"retry-after", b"%d" % seconds),)), now)
 
 
 def waits(refused: LimitExceeded) -> int:
@@ -41,7 +41,7 @@ def waits(refused: LimitExceeded) -> int:
 def test_nothing_is_known_and_nothing_refused_until_the_upstream_says_something() -> None:
     quota = Quota("api-quota", QuotaModel(), lambda *_: None)
     for number in range(100):
-        quota.done("", quota.spend("", f"p{number}", NOW), Response(200, ()), NOW)
+        quota.done("", "", quota.spend("", "", f"p{number}", NOW), Response(200, ()), NOW)
 
 
 def test_a_refusal_of_the_upstream_pauses_the_credential_for_as_long_as_it_says() -> None:
@@ -75,12 +75,12 @@ def test_requests_on_their_way_count_though_the_upstream_has_not_counted_them_ye
     upstream = Upstream(100, NOW + 60, reserve_percent=0)
     upstream.left = 4
     upstream.ask("ada")
-    flying = [upstream.quota.spend("", "ada", NOW) for _ in range(3)]
+    flying = [upstream.quota.spend("", "", "ada", NOW) for _ in range(3)]
     with pytest.raises(LimitExceeded):
-        upstream.quota.spend("", "ada", NOW)
+        upstream.quota.spend("", "", "ada", NOW)
     for standing in flying:
-        upstream.quota.done("", standing, None, NOW)
-    upstream.quota.spend("", "ada", NOW)
+        upstream.quota.done("", "", standing, None, NOW)
+    upstream.quota.spend("", "", "ada", NOW)
 
 
 def test_a_quota_is_full_again_at_the_time_the_upstream_named() -> None:
@@ -131,16 +131,17 @@ def test_what_a_route_or_a_path_uses_up_is_its_own_where_the_upstream_counts_so(
 def test_github_s_resources_are_apart_once_it_has_said_which_is_asked() -> None:
     quota = Quota("api-quota", QuotaModel(reserve_percent=0), lambda *_, **__: None)
 
-    def ask(route: str, resource: bytes, left: int) -> None:
+    def ask(part: str, resource: bytes, left: int) -> None:
         fields = ((b"x-ratelimit-limit", b"30"), (b"x-ratelimit-remaining", b"%d" % left), (b"x-ratelimit-reset", b"60"))
-        standing = quota.spend(route, "ada", NOW)
-        quota.done(route, standing, Response(200, (*fields, (b"x-ratelimit-resource", resource))), NOW)
+        standing = quota.spend("", part, "ada", NOW)
+        quota.done("", part, standing, Response(200, (*fields, (b"x-ratelimit-resource", resource))), NOW)
 
+    ask("repos", b"core", 29)
     ask("search", b"search", 0)
-    ask("issues", b"core", 29)
-    ask("issues", b"core", 28)
+    ask("repos", b"core", 28)
     with pytest.raises(LimitExceeded):
         ask("search", b"search", 0)
+    ask("repos", b"core", 27)
 
 
 @given(
