@@ -11,13 +11,15 @@ sys.path.insert(0, str(ROOT))
 from docs.reasons import MEANING  # noqa: E402  the script is run by its path
 from docs.tables import objects, table  # noqa: E402
 from gateway.cli.schema import config_schema, policy_schema  # noqa: E402
-from gateway.core.reason import STATUS, Reason, title  # noqa: E402
+from gateway.core.reason import IN_DOUBT, STATUS, Reason, title  # noqa: E402
 from gateway.telemetry.instruments import INSTRUMENTS, prometheus_name  # noqa: E402
 
 NOTE = "<!-- Made by docs/generate.py (`make docs`): change the code it comes from, not this page. -->"
 
 
 def errors() -> list[str]:
+    *most, last = (f"`{reason}`" for reason in Reason if reason in IN_DOUBT)
+    listed = f"{', '.join(most)} and {last}"
     lines = [
         "# Errors",
         "",
@@ -30,6 +32,9 @@ def errors() -> list[str]:
         "",
         "The reason is the end of `type`, the audit event's `reason` and the label `reason` of `gateway_requests_total`. It is one",
         "of a closed list and never renamed. `error` is one fixed text per status: no rule, no upstream, no hint if a key exists.",
+        "",
+        f"The connection ends with {listed}: the message could be",
+        "read in two ways, or was not read to its end. After the other refusals it can be used on.",
     ]
     for status in sorted(set(STATUS.values())):
         lines += ["", f"## {status} {title(status)}", ""]

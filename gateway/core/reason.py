@@ -92,6 +92,25 @@ STATUS: Final[dict[Reason, int]] = {
     Reason.UPSTREAM_TIMEOUT: 504,
 }
 
+IN_DOUBT: Final = frozenset(
+    (
+        Reason.MALFORMED_REQUEST,
+        Reason.PATH_REFUSED,
+        Reason.QUERY_INVALID,
+        Reason.REQUEST_TIMEOUT,
+        Reason.BODY_TOO_LARGE,
+        Reason.TARGET_TOO_LONG,
+        Reason.HEADERS_TOO_LARGE,
+        Reason.METHOD_NOT_IMPLEMENTED,
+        Reason.VERSION_NOT_SUPPORTED,
+    )
+)
+"""The message was not read to its end, or another reader could have read something else: its connection ends with the answer.
+
+RFC 9112 9.6 lets a server close, 2.2 and 6.3 bid it to where framing is in doubt. Refusals not in here were understood to the
+last byte: what follows is surely the next request.
+"""
+
 
 # RFC 9110's names; the standard library had older ones before Python 3.13, and answers are the same bytes on every version.
 RENAMED: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.core.errors import GatewayError
 from gateway.core.message import Field, Response
-from gateway.core.reason import STATUS, Reason, title
+from gateway.core.reason import IN_DOUBT, STATUS, Reason, title
 
 CONTENT_TYPE: Final = b"application/problem+json"
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -64,8 +64,7 @@ def render(error: GatewayError, *, request_id: str, now: float) -> Response:
         document.setdefault(member, value)
     body = json.dumps(document, separators=(",", ":")).encode("ascii")
     headers: list[Field] = [(b"content-type", CONTENT_TYPE), (b"cache-control", b"no-store"), *error.headers]
-    # RFC 9110 15.5.14: the rest of a refused body is not read, so the connection cannot be used again.
-    return Response(error.status, headers, body, close=error.close or error.status == 413)
+    return Response(error.status, headers, body, close=error.close or error.reason in IN_DOUBT)
 
 
 def instance(request_id: str) -> str:

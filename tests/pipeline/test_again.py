@@ -51,7 +51,7 @@ def constant(event: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("target", "status"),
-    [("/things/a?x=1", 200), ("/public/a", 200), ("/things/%41;b", 400), ("/nowhere", 404), ("/admin/../x", 400)],
+    [("/things/a?x=1", 200), ("/public/a", 200), ("/things/%41;b", 400), ("/nowhere", 404), ("/things/a,b", 400)],
 )
 @pytest.mark.parametrize("presented", ["good", "bad", None])
 async def test_it_is_answered_and_written_down_as_it_was_before(

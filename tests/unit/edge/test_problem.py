@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.core.errors import BadRequest, GatewayError, InternalError, LimitExceeded, MethodNotAllowed
-from gateway.core.reason import STATUS, Reason
+from gateway.core.reason import IN_DOUBT, STATUS, Reason
 from gateway.edge.problem import render
 
 ID = "01920b7e-8c4a-7d3e-9f21-5a6b7c8d9e0f"
@@ -76,7 +76,7 @@ def test_answer_to_a_reason_is_these_bytes(reason: Reason) -> None:
     assert response.status == status
     assert response.headers == [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
     assert response.own
-    assert response.close is (status == 413)
+    assert response.close is (reason in IN_DOUBT)
 
 
 def test_detail_never_reaches_the_client() -> None:
