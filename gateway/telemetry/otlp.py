@@ -1,13 +1,14 @@
-"""OpenTelemetry: the only file that knows its SDK, and imported only where a collector is configured (OTLP/HTTP).
+"""OpenTelemetry: with `encoding` the only file that knows its SDK, imported only where a collector is configured (OTLP/HTTP).
 
-Spans arrive finished and are handed to the SDK's batch processor; metrics are handed over as data each minute.
+Spans arrive finished, are encoded and sent in batches by the SDK's exporter; metrics are handed over as data each minute.
 """
 
 import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -25,23 +26,23 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from gateway.core.ports import Clock, Metrics
+from gateway.telemetry.encoding import Encoder
 from gateway.telemetry.metrics import Registry
 from gateway.telemetry.series import Buckets, Family, Labels
-from gateway.telemetry.span import Remote, Span
+from gateway.telemetry.span import Span
 
 log = logging.getLogger(__name__)
 
 QUEUE: Final = 2048
+"""Spans that wait to be sent; further ones are dropped and counted."""
 BATCH: Final = 512
+DELAY: Final = 2.0
+"""Seconds after which fewer than BATCH are sent too."""
 EXPORT_TIMEOUT: Final = 5.0
 NANO: Final = 1_000_000_000
-KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT}
 INTEGERS: Final = frozenset({"http.response.status_code", "server.port"})
 SCHEMA: Final = "https://opentelemetry.io/schemas/1.37.0"
 
@@ -56,80 +57,82 @@ def endpoint(base: str, signal: str) -> str:
     return base if base.rstrip("/").endswith(f"/v1/{signal}") else f"{base.rstrip('/')}/v1/{signal}"
 
 
-class Counting(SpanExporter):
-    """An exporter that counts what it took and what it lost."""
-
-    def __init__(self, exporter: SpanExporter, lost: Callable[[int], None]) -> None:
-        self.taken = 0
-        self._exporter = exporter
-        self._lost = lost
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.taken += len(spans)
-        result = self._exporter.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            self._lost(len(spans))
-        return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-
 class OtlpSpans:
-    """Sends spans in batches from the SDK's own thread; drops and counts what the queue cannot hold."""
+    """Sends spans in batches from a thread of its own; drops and counts what the queue cannot hold.
 
-    def __init__(self, base: str, about: Resource, metrics: Metrics, *, delay: float = 2.0, queue: int = QUEUE) -> None:
-        exporter = OTLPSpanExporter(endpoint=endpoint(base, "traces"), timeout=EXPORT_TIMEOUT)
-        self._exporter = Counting(exporter, lambda count: metrics.count("gateway.spans.dropped", count))
-        self._processor = BatchSpanProcessor(
-            self._exporter,
-            max_queue_size=queue,
-            schedule_delay_millis=delay * 1000,
-            max_export_batch_size=min(BATCH, queue),
-        )
-        self._about = about
-        self._scope = InstrumentationScope("latchgate", schema_url=SCHEMA)
+    Spans are encoded as they come, many requests at a time and after their answers (see Evidence): that is short, and a thread
+    that encodes holds the interpreter's lock for milliseconds. The thread only sends, which is mostly waiting.
+    """
+
+    def __init__(self, base: str, about: Resource, metrics: Metrics, *, delay: float = DELAY, queue: int = QUEUE) -> None:
+        self._exporter: Any = OTLPSpanExporter(endpoint=endpoint(base, "traces"), timeout=EXPORT_TIMEOUT)
+        # The exporter keeps its connections, retries and OTEL_EXPORTER_OTLP_* settings; only its encoding is too slow for us. It
+        # has no public name for what comes after that, which is why pyproject.toml names the releases that have this one.
+        self._send: Callable[[bytes], Any] = self._exporter._client.export
+        self._encoder = Encoder(about, InstrumentationScope("latchgate", schema_url=SCHEMA))
         self._metrics = metrics
-        self._queue = queue
-        self._emitted = 0
+        self._delay = delay
+        self._most = queue
+        self._batch = min(BATCH, queue)
+        self._queue: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="otlp-spans", daemon=True)
+        self._thread.start()
+
+    def room(self, spans: int) -> bool:
+        """May so many be emitted? If not they are counted as lost and need not be made."""
+        if len(self._queue) + spans <= self._most:
+            return True
+        self._lost(spans)
+        return False
 
     def emit(self, span: Span) -> None:
-        """Queue a finished span. When the queue is full the SDK drops its oldest."""
-        if self._emitted - self._exporter.taken >= self._queue:
-            self._metrics.count("gateway.spans.dropped")
-        else:
-            self._emitted += 1
-        self._processor.on_end(
-            ReadableSpan(
-                name=span.name,
-                context=_context(span.trace_id, span.span_id, remote=False),
-                parent=_remote(span.parent, span.kind == "server") if span.parent is not None else None,
-                resource=self._about,
-                attributes=span.attributes,
-                links=[Link(_remote(span.link, True))] if span.link is not None else [],
-                kind=KINDS[span.kind],
-                status=Status(StatusCode.ERROR if span.failed else StatusCode.UNSET),
-                start_time=span.start,
-                end_time=span.end,
-                instrumentation_scope=self._scope,
-            )
-        )
+        """Queue a finished span. Never waits."""
+        queue = self._queue
+        if len(queue) >= self._most:
+            self._lost(1)
+            return
+        queue.append(self._encoder.span(span))
+        if len(queue) >= self._batch and not self._wake.is_set():
+            self._wake.set()
+
+    def _lost(self, spans: int) -> None:
+        self._metrics.count("gateway.spans.dropped", spans)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            full = self._wake.wait(self._delay)
+            self._wake.clear()
+            if not self._flush(self._batch if full and not self._stop.is_set() else 1):
+                self._stop.wait(self._delay)  # a collector that refuses is not asked again at once, nor complained of
+        self._flush(1)
+
+    def _flush(self, least: int) -> bool:
+        """Send until fewer than `least` wait or the collector takes none; did it take all?"""
+        queue = self._queue
+        while len(queue) >= least:
+            spans = [queue.popleft() for _ in range(min(self._batch, len(queue)))]
+            if not self._sent(spans):
+                self._lost(len(spans))
+                return False
+        return True
+
+    def _sent(self, spans: list[bytes]) -> bool:
+        try:
+            return bool(self._send(self._encoder.request(spans)).success)
+        except Exception:  # a bug in one batch must not end the sending
+            log.exception("spans not sent")
+            return False
 
     async def close(self, timeout: float) -> None:
-        """Export what is queued for at most `timeout` seconds, then stop."""
-        if not await _within(timeout, self._processor.force_flush):
+        """Send what is queued for at most `timeout` seconds, then stop."""
+        self._stop.set()
+        self._wake.set()
+        if not await _within(timeout, self._thread.join) or self._queue:
             log.warning("spans lost at the end: the collector takes none")
+            self._lost(len(self._queue))
         self._exporter.shutdown()
-        await _within(1.0, self._processor.shutdown)
-
-
-def _context(trace_id: str, span_id: str, *, remote: bool, sampled: bool = True) -> SpanContext:
-    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=flags)
-
-
-def _remote(span: Remote, remote: bool) -> SpanContext:
-    return _context(span.trace_id, span.span_id, remote=remote, sampled=span.sampled)
 
 
 async def _within(timeout: float, work: Callable[[], object]) -> bool:

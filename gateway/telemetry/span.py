@@ -15,7 +15,7 @@ REASONS: Final = frozenset(str(reason) for reason in Reason)
 CLIENT_GONE: Final = "client-gone"
 """What `exchange.error` says of a client that left: a deliberate end, no error of ours."""
 
-Attributes = dict[str, str | int | bool]
+Attributes = dict[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Span:
 def server_attributes(exchange: Exchange, names: Names) -> Attributes:
     """Attributes of the SERVER span. No header but User-Agent, no subject, no secret of the query."""
     host, port = split_authority(exchange.host)
-    found: dict[str, str | int | bool | None] = {
+    found: dict[str, str | int | None] = {
         **_method(exchange),
         "url.path": scrub(exchange.path[:TEXT]) or None,
         "url.query": redact_query(exchange.query[:TEXT], names.hidden) if exchange.query else None,
@@ -128,7 +128,7 @@ def split_authority(text: str) -> tuple[str | None, int | None]:
     return host or None, int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None
 
 
-def _method(exchange: Exchange) -> dict[str, str | int | bool | None]:
+def _method(exchange: Exchange) -> dict[str, str | int | None]:
     if exchange.method in METHODS:
         return {"http.request.method": exchange.method}
     return {"http.request.method": OTHER, "http.request.method_original": exchange.method[:64]}
@@ -151,6 +151,11 @@ def _broken(exchange: Exchange) -> str | None:
     return exchange.error if exchange.error in REASONS else "broken"
 
 
-def _bounded(found: dict[str, str | int | bool | None]) -> Attributes:
-    told = {name: value for name, value in found.items() if value is not None}
-    return {name: visible(value[:TEXT]) if isinstance(value, str) else value for name, value in told.items()}
+def _bounded(found: dict[str, str | int | None]) -> Attributes:
+    return {
+        name: value
+        if isinstance(value, int) or (len(value) <= TEXT and value.isascii() and value.isprintable())
+        else visible(value[:TEXT])
+        for name, value in found.items()
+        if value is not None
+    }

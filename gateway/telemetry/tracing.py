@@ -32,8 +32,9 @@ NANO: Final = 1_000_000_000
 
 
 class SpanOut(Protocol):
-    """Where finished spans go. Never waits."""
+    """Where finished spans go. Never waits. Where there is no `room` for so many, they are counted as lost and need not be made."""
 
+    def room(self, spans: int) -> bool: ...
     def emit(self, span: Span) -> None: ...
     async def close(self, timeout: float) -> None: ...
 
@@ -93,11 +94,11 @@ class Tracer:
 
     def end(self, exchange: Exchange, duration: float) -> None:
         """Record the spans of a sampled exchange. `exchange.span_id` is the CLIENT span, where there was a call."""
-        if not exchange.sampled or self._out is None:
+        called = was_called(exchange)
+        if not exchange.sampled or self._out is None or not self._out.room(2 if called else 1):
             return
         remote, trusted = exchange.span if isinstance(exchange.span, tuple) else (None, False)
         start = int(exchange.time * NANO)
-        called = was_called(exchange)
         server_id = self._octets(8).hex() if called else exchange.span_id
         server = Span(
             kind="server",

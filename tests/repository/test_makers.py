@@ -28,7 +28,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/server/accept.py": 1,
     "gateway/server/run.py": 1,
     "gateway/store/redis.py": 1,
-    "gateway/telemetry/otlp.py": 1,
+    "gateway/telemetry/otlp.py": 2,
     "gateway/upstream/check.py": 1,
     "gateway/workers/supervisor.py": 1,
     "gateway/workers/worker.py": 1,

@@ -139,6 +139,51 @@ async def test_what_the_queue_cannot_hold_is_dropped_and_counted(received: Colle
     assert len(received.spans) == 20
 
 
+async def test_what_is_dropped_is_counted_and_not_logged(received: Collector, caplog: pytest.LogCaptureFixture) -> None:
+    tally = Tally()
+    spans = OtlpSpans(received.url, resource("gateway", "1"), tally, queue=10)
+    received.hold.clear()
+    for number in range(10):
+        spans.emit(a_span(number))
+    await until(lambda: received.requests == 1)
+    assert spans.room(10)
+    for number in range(9):
+        spans.emit(a_span(number))
+    assert not spans.room(2)
+    assert tally.sums["gateway.spans.dropped"] == 2
+    assert spans.room(1)
+    for number in range(1000):
+        spans.emit(a_span(number))
+    assert tally.sums["gateway.spans.dropped"] == 2 + 999
+    received.hold.set()
+    await spans.close(10.0)
+    assert len(received.spans) == 20
+    assert [record.message for record in caplog.records] == []
+
+
+async def test_a_collector_that_refuses_is_left_alone_for_a_while(received: Collector) -> None:
+    tally = Tally()
+    spans = OtlpSpans(received.url, resource("gateway", "1"), tally, delay=3600.0, queue=10)
+    received.status = 400
+    for number in range(10):
+        spans.emit(a_span(number))
+    await until(lambda: tally.sums.get("gateway.spans.dropped") == 10)
+    for number in range(100):
+        spans.emit(a_span(number))
+    assert tally.sums["gateway.spans.dropped"] == 10 + 90
+    assert received.requests == 1
+    received.status = 200
+    await spans.close(10.0)
+    assert len(received.spans) == 10
+
+
+async def test_spans_that_fill_no_batch_are_sent_after_a_delay(received: Collector) -> None:
+    spans = OtlpSpans(received.url, resource("gateway", "1"), Tally(), delay=0.01)
+    spans.emit(a_span(0))
+    await until(lambda: len(received.spans) == 1)
+    await spans.close(5.0)
+
+
 async def test_what_a_collector_refuses_is_counted(received: Collector) -> None:
     tally = Tally()
     spans = OtlpSpans(received.url, resource("gateway", "1"), tally)

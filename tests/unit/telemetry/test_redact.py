@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.telemetry.names import Names
-from gateway.telemetry.redact import QUERY_NAMES, is_sensitive, redact_query, scrub, sealed, visible
+from gateway.telemetry.redact import QUERY_NAMES, is_sensitive, masked, redact_query, scrub, sealed, visible
 
 CONVENTIONS = [
     "X-Amz-Signature",
@@ -51,6 +51,16 @@ def test_parameters_that_credentials_travel_in_are_hidden_too() -> None:
     names = Names.of({}, {}, ["MapKey"])
     assert redact_query(b"mapkey=canary&MapKey=canary&q=1", names.hidden) == "mapkey=REDACTED&MapKey=REDACTED&q=1"
     assert names.hidden > QUERY_NAMES
+
+
+pieces = st.sampled_from(
+    ["Bearer", "basic", " ", "%20", "+", "\t", "\u2003", "eyJ", "eyJhbGci.", "abcdef", "://", "u:p@", "/", "\u017f", "\u0131"]
+)
+
+
+@given(st.lists(pieces | st.text(max_size=3)).map("".join))
+def test_what_looks_harmless_has_nothing_to_mask(text: str) -> None:
+    assert scrub(text) == masked(text)
 
 
 @given(st.binary(max_size=200), st.sampled_from(sorted(QUERY_NAMES)))

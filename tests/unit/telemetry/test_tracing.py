@@ -31,6 +31,10 @@ class Spans:
     def __init__(self) -> None:
         self.all: list[Span] = []
         self.closed: float | None = None
+        self.most = 1_000_000
+
+    def room(self, spans: int) -> bool:
+        return len(self.all) + spans <= self.most
 
     def emit(self, span: Span) -> None:
         self.all.append(span)
@@ -194,6 +198,17 @@ def test_the_client_span_is_the_servers_child_and_the_upstreams_parent() -> None
     assert client.parent.span_id == server.span_id
     assert client.span_id == made.span_id != server.span_id
     assert client.trace_id == server.trace_id == made.trace_id
+
+
+@pytest.mark.parametrize(("most", "recorded"), [(1, 0), (2, 2)], ids=["room for one", "room for two"])
+def test_of_a_request_both_spans_are_recorded_or_none(most: int, recorded: int) -> None:
+    out = Spans()
+    out.most = most
+    recording = tracer(1.0, out)
+    made = fresh()
+    recording.begin(made)
+    recording.end(made, 0.05)
+    assert len(out.all) == recorded
 
 
 def test_without_a_call_there_is_one_span() -> None:
