@@ -71,7 +71,7 @@ class Tunnels:
                 return BadRequest("websocket: bytes before the handshake was answered", close=True)
             try:
                 claim: Claim = inbound.claim
-                tunnel = Tunnel(asyncio.get_running_loop(), given.transport, switched.transport, bounds_of(claim))
+                tunnel = Tunnel(asyncio.get_running_loop(), given.transport, switched.transport, bounds_of(claim), given.patience)
                 self._tell(exchange)
                 tunnel.start(switched.early, lost=switched.lost)
                 given.carry(tunnel)

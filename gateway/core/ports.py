@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from gateway.core.decision import Permit
 from gateway.core.exchange import Spent
 from gateway.core.message import Inbound, Outbound, Request, Response
+from gateway.core.pace import Pace
 from gateway.core.principal import Identity, Principal
 from gateway.core.secret import Secret
 
@@ -132,6 +133,10 @@ class Given(Protocol):
     """A client's connection given away after a 101. `transport`, asyncio's, belongs to whoever took it."""
 
     transport: Any
+
+    def patience(self) -> Pace:
+        """How slowly the client may take what waits for it when nothing more will be written."""
+        ...
 
     def carry(self, tunnel: Tunnel) -> None:
         """Tell the tunnel what the listener decides, from now on."""

@@ -7,10 +7,10 @@ import httptools
 
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.message import NO_BODY, Body
+from gateway.core.pace import NEVER, Pace
 from gateway.edge.model import ListenerLimits
 from gateway.server.body import HIGH_WATER, Source, StreamBody
 from gateway.server.chunks import Chunks
-from gateway.server.pace import NEVER, Pace
 
 FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 CHUNK_OVERHEAD: Final = 16

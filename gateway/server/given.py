@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.core.message import Response, lines
+from gateway.core.pace import Pace
 from gateway.core.ports import Tunnel
 from gateway.server.listener import Bound
 from gateway.server.run import Run
@@ -35,6 +36,10 @@ class GivenAway:
         self._tunnel: Tunnel | None = None
         bound.arrive(self)
         bound.outbox.busy -= 1  # nothing of a tunnel waits for its turn, and nobody has to wait because it is open
+
+    def patience(self) -> Pace:
+        """How slowly the client may take what waits for it when nothing more will be written."""
+        return self._bound.patience()
 
     def carry(self, tunnel: Tunnel) -> None:
         """Tell the tunnel what the listener decides, from now on."""

@@ -11,6 +11,7 @@ from gateway.config.values import Network
 from gateway.core.addresses import normalise
 from gateway.core.message import Inbound
 from gateway.core.outbox import outbox_of
+from gateway.core.pace import Pace
 from gateway.core.ports import App, Metrics, Writer
 from gateway.edge.model import ListenerLimits
 from gateway.server.run import Run
@@ -145,6 +146,11 @@ class Bound:
     async def emptied(self) -> None:
         """Wait until no connection is left."""
         await self._empty.wait()
+
+    def patience(self) -> Pace:
+        """How slowly what waits for a client may be taken: at the least rate it may take as long as it needs."""
+        limits = self.listener.limits
+        return Pace(limits.min_download, limits.body_idle, limits.body_idle)
 
     def tick_date(self) -> None:
         """Render the Date field anew (RFC 9110 6.6.1)."""

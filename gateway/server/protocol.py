@@ -11,13 +11,13 @@ import httptools
 
 from gateway.core.errors import BadRequest, GatewayError, Unavailable
 from gateway.core.message import Field, Inbound
+from gateway.core.pace import NEVER
 from gateway.server.answer import Answer
 from gateway.server.arrival import FRAMING, Arrival
 from gateway.server.given import GivenAway
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
 from gateway.server.listener import Bound
 from gateway.server.origin import Origin
-from gateway.server.pace import NEVER
 from gateway.server.repeat import Repeat
 from gateway.server.run import Run
 from gateway.server.wire import CONTINUE, Wire

@@ -6,8 +6,9 @@ from typing import Final
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from gateway.core.outbox import Outlet
+from gateway.core.pace import NEVER, Pace
 from gateway.server.listener import Bound
-from gateway.server.pace import NEVER, Pace, taken, waiting
+from gateway.taken import taken, waiting
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER: Final = 2.0
@@ -149,9 +150,7 @@ class Wire:
             self._transport.abort()
 
     def _watch(self, now: float) -> None:
-        limits = self._bound.listener.limits
-        # What waits may take as long as it is read at the least rate, which is longer than anybody may pause.
-        self._pace = Pace(limits.min_download, limits.body_idle, limits.body_idle)
+        self._pace = self._bound.patience()
         self._pace.wait(now)
         self._taken = taken(self._transport)
 

@@ -3,6 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.pace import Pace
+from gateway.taken import taken, waiting
 from gateway.websocket.frames import Follower
 
 if TYPE_CHECKING:
@@ -16,12 +18,13 @@ class End(asyncio.Protocol):
     """A connection, the follower of what it sends, and the other end.
 
     `told` says that it was sent a Close, `gone` that it is lost; `received` and `sent` count bytes. `active` is when it last
-    got on with a frame (loop time), `fresh` the same while none is under way; `drained` when it last read of what waits for it.
+    got on with a frame (loop time), `fresh` the same while none is under way; `drained` when it was last seen to take of what
+    waits for it, which is looked at while it makes others wait and when the tunnel ends.
     """
 
     __slots__ = (
-        "_backlog", "_frames", "_octets", "_tunnel", "active", "drained", "follower", "fresh", "full", "gone", "other", "received",
-        "sent", "told", "transport",
+        "_frames", "_octets", "_pace", "_taken", "_tunnel", "active", "drained", "follower", "fresh", "full", "gone", "other",
+        "received", "sent", "told", "transport",
     )  # fmt: skip
     other: "End"
 
@@ -30,7 +33,8 @@ class End(asyncio.Protocol):
         self.transport = transport
         self.follower = follower
         self.active = self.fresh = self.drained = now
-        self.received = self.sent = self._frames = self._octets = self._backlog = 0
+        self.received = self.sent = self._frames = self._octets = self._taken = 0
+        self._pace: Pace | None = None
         self.told = self.gone = self.full = False
 
     # What the event loop tells
@@ -44,7 +48,7 @@ class End(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.full = True
-        self._backlog = self.transport.get_write_buffer_size()
+        self._taken = taken(self.transport)
         self.drained = self._tunnel.now()
         self.other.listen(False)
 
@@ -81,12 +85,30 @@ class End(asyncio.Protocol):
         moved = follower.frames != self._frames or follower.octets - self._octets >= DRIP
         if moved:
             self._frames, self._octets, self.active = follower.frames, follower.octets, now
-        if moved or not follower.is_within:
+        if moved or not follower.is_within or self.other.full:  # nobody drips who is not listened to
             self.fresh = now
-        backlog = 0 if self.gone else self.transport.get_write_buffer_size()
-        if backlog < self._backlog:
-            self.drained = now
-        self._backlog = backlog
+        if (self.full or self._pace is not None) and not self.gone:
+            before, self._taken = self._taken, taken(self.transport)
+            if self._taken > before:
+                self.drained = now
+                if self._pace is not None:
+                    self._pace.gave(self._taken - before, now)
+
+    def last(self, pace: Pace) -> None:
+        """The tunnel ends: what was sent to it has to be taken at this pace."""
+        self._pace = pace
+        if not self.gone:
+            pace.wait(self._tunnel.now())
+            self._taken = taken(self.transport)
+
+    def is_taking(self, now: float, within: float) -> bool:
+        """Whether it takes what was sent to it, as fast as it has to, or did so less than `within` seconds ago.
+
+        Under TLS the system's queue is empty also for the moment until the event loop has filled it again.
+        """
+        if self.gone or self._pace is None or self._pace.wait(now) <= now:
+            return False
+        return now - self.drained < within or waiting(self.transport) > 0
 
     def is_stuck(self, now: float, patience: float) -> bool:
         """Whether it drips at a frame, or reads nothing of what waits for it, for longer than `patience` seconds."""

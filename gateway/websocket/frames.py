@@ -1,15 +1,17 @@
 """Frames followed without being held (RFC 6455 5): which of the bytes that arrived may go on as they are.
 
 Payload passes piece by piece. A frame's header passes when it is whole and in order, so that the other side is at the boundary
-of a frame whenever one is refused. Text is not checked for UTF-8: that is for whoever reads the message.
+of a frame whenever one is refused; but one of text may turn out not to be UTF-8 when its beginning has passed.
 """
 
 from typing import Final
 
 from gateway.websocket.closing import CLOSE, INVALID_DATA, PROTOCOL_ERROR, TOO_LARGE, code_of, unmasked
+from gateway.websocket.text import Text
 
 CONTINUATION: Final = 0x0
-DATA: Final = frozenset((0x1, 0x2))
+TEXT: Final = 0x1
+DATA: Final = frozenset((TEXT, 0x2))
 CONTROL: Final = frozenset((CLOSE, 0x9, 0xA))
 MOST_CONTROL: Final = 125
 EXTENDED: Final = {126: 2, 127: 8}
@@ -38,7 +40,7 @@ class Follower:
     """
 
     __slots__ = (
-        "_fragmented", "_kept", "_masked", "_most", "_size", "_stopped",
+        "_fragmented", "_judge", "_kept", "_masked", "_most", "_size", "_stopped", "_text",
         "broken", "code", "frames", "left", "more", "octets", "sealed",
     )  # fmt: skip
 
@@ -48,6 +50,8 @@ class Follower:
         self._kept = b""
         self._fragmented = self._stopped = self.more = self.sealed = self.broken = False
         self._size = self.frames = self.octets = self.left = 0
+        self._text: Text | None = None  # the message on its way, where it is of text ...
+        self._judge: Text | None = None  # ... and the same while one of its frames is
         self.code: int | None = None
 
     @property
@@ -85,32 +89,38 @@ class Follower:
         """How far `data` may go on; a header that is not whole is kept."""
         at, size, most = 0, len(data), self.frames + MOST_FRAMES
         passed: int | None = None
-        while True:
-            at = self._skipped(at, size)
-            if self._stopped and not self.left and passed is None:
-                self.sealed, passed = True, at
-            if self.left or at == size or self.code is not None:
-                break
-            if self.frames >= most:
-                self.more = True
-                break
-            try:
+        begun, whole = not self.left, 0  # whether the frame behind `whole`, up to where frames are whole, has begun in `data`
+        try:
+            while True:
+                at = self._skipped(data, at)
+                if self._stopped and not self.left and passed is None:
+                    self.sealed, passed = True, at
+                if self.left or at == size or self.code is not None:
+                    break
+                if self.frames >= most:
+                    self.more = True
+                    break
+                begun, whole = True, at
                 behind = self._header(data, at)
-            except Violation as violation:
-                violation.passed = data[: at if passed is None else passed]
-                raise
-            if not behind:
-                break
-            at = behind
+                if not behind:
+                    break
+                at = behind
+        except Violation as violation:
+            violation.passed = data[: whole if passed is None else passed]
+            if begun:
+                self.left = 0  # nothing of it passed
+            raise
         if self.code is None:
             self._kept = data[at:]
         return at if passed is None else passed
 
-    def _skipped(self, at: int, size: int) -> int:
-        """Past the payload that is still to come."""
+    def _skipped(self, data: bytes, at: int) -> int:
+        """Past the payload that is still to come, as far as it is here. Raises Violation where it is no text that should be."""
         if not self.left:
             return at
-        step = min(self.left, size - at)
+        step = min(self.left, len(data) - at)
+        if self._judge is not None:
+            read(self._judge, data[at : at + step], ends=step == self.left)
         self.left -= step
         if not self.left:
             self.frames += 1
@@ -123,7 +133,7 @@ class Follower:
             return 0
         first, second = data[at], data[at + 1]
         kind, final = first & 0xF, first >= 0x80
-        self._judge(first, kind, final, second)
+        self._rules(first, kind, final, second)
         length = second & 0x7F
         width = EXTENDED.get(length, 0)
         start = at + 2 + width + (4 if self._masked else 0)
@@ -135,8 +145,10 @@ class Follower:
                 raise Violation(PROTOCOL_ERROR, "a length that is not written the shortest way")
         if kind == CLOSE:
             return self._closed(data, start, start + length)
+        self._judge = None
         if kind not in CONTROL:
             self._measure(final, length)
+            self._told(kind, data[start - 4 : start] if self._masked else b"", final, length)
         self.left = length
         self.frames += not length
         return start
@@ -149,6 +161,16 @@ class Follower:
         self._fragmented = not final
         if final:
             self._size = 0
+
+    def _told(self, kind: int, mask: bytes, final: bool, length: int) -> None:
+        """What the payload that comes has to be. That of the message before is forgotten only here: it has ended in order."""
+        if kind != CONTINUATION:
+            self._text = Text() if kind == TEXT else None
+        self._judge = text = self._text
+        if text is not None:
+            text.frame(mask, last=final)
+            if not length:
+                read(text, b"", ends=True)
 
     def _closed(self, data: bytes, start: int, end: int) -> int:
         """A Close passes whole or not at all."""
@@ -164,7 +186,7 @@ class Follower:
         self.frames += 1
         return end
 
-    def _judge(self, first: int, kind: int, final: bool, second: int) -> None:
+    def _rules(self, first: int, kind: int, final: bool, second: int) -> None:
         if first & 0x70:
             raise Violation(PROTOCOL_ERROR, "a reserved bit is set: no extension was agreed on")
         if (second >= 0x80) is not self._masked:
@@ -179,3 +201,11 @@ class Follower:
             raise Violation(PROTOCOL_ERROR, "an opcode nobody has defined")
         elif self._fragmented:
             raise Violation(PROTOCOL_ERROR, "a message begins within another")
+
+
+def read(text: Text, piece: bytes, *, ends: bool) -> None:
+    """A piece of text. Raises Violation (RFC 6455 8.1)."""
+    try:
+        text.read(piece, ends=ends)
+    except UnicodeDecodeError:
+        raise Violation(INVALID_DATA, "a text message that is not UTF-8") from None

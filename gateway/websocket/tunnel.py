@@ -1,14 +1,16 @@
 """Two ends that speak RFC 6455 through the gateway: bytes carried as they are, ended when either end, or the gateway, ends it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
+from gateway.core.pace import Pace
 from gateway.websocket.closing import GOING_AWAY, INTERNAL, POLICY, close_frame
 from gateway.websocket.end import End
 from gateway.websocket.frames import Follower, Violation
 
 CLOSE_WITHIN: Final = 5.0
-"""Seconds from the first Close to the end of both connections, unless an end is still reading what was sent to it."""
+"""Seconds from the first Close, or from when an end has taken what was sent to it, to the end of both connections."""
 CLIENT: Final = "client"
 UPSTREAM: Final = "upstream"
 GATEWAY: Final = "gateway"
@@ -38,13 +40,22 @@ class Ending:
 
 
 class Tunnel:
-    """Carries frames between a client and an upstream until both connections are gone; `ended` brings why."""
+    """Carries frames between a client and an upstream until both connections are gone; `ended` brings why.
 
-    __slots__ = ("_deadline", "_ending", "_idle", "_loop", "client", "ended", "now", "upstream")
+    `patience` makes the pace at which an end has to take what waits for it once nothing more follows.
+    """
+
+    __slots__ = ("_deadline", "_ending", "_idle", "_loop", "_patience", "client", "ended", "now", "upstream")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, client: asyncio.Transport, upstream: asyncio.Transport, bounds: Bounds
+        self,
+        loop: asyncio.AbstractEventLoop,
+        client: asyncio.Transport,
+        upstream: asyncio.Transport,
+        bounds: Bounds,
+        patience: Callable[[], Pace],
     ) -> None:
+        self._patience = patience
         self._loop = loop
         self.now = loop.time
         self._idle = bounds.idle
@@ -99,7 +110,7 @@ class Tunnel:
     # What the gateway decides
 
     def end(self, code: int, by: str = GATEWAY, detail: str = "", *, patient: bool = False) -> None:
-        """End the tunnel: a Close to both ends, then their connections, within CLOSE_WITHIN seconds.
+        """End the tunnel: a Close to both ends, then their connections, CLOSE_WITHIN seconds after they took what was sent.
 
         An end that is in the middle of a frame cannot be told: it is cut off, or where one is `patient` told behind it.
         """
@@ -128,7 +139,9 @@ class Tunnel:
         self.client.look(now)
         self.upstream.look(now)
         if self._deadline is not None:
-            if max(self._deadline, self.client.drained + CLOSE_WITHIN, self.upstream.drained + CLOSE_WITHIN) <= now:
+            if self._deadline <= now and not (
+                self.client.is_taking(now, CLOSE_WITHIN) or self.upstream.is_taking(now, CLOSE_WITHIN)
+            ):
                 self.cut()
             return
         if now - max(self.client.active, self.upstream.active) >= self._idle:
@@ -180,6 +193,8 @@ class Tunnel:
         if self._ending is None:
             self._ending = ending
             self._deadline = self.now() + CLOSE_WITHIN
+            self.client.last(self._patience())
+            self.upstream.last(self._patience())
 
     def _over(self) -> None:
         if not self.ended.done():

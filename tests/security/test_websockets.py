@@ -339,7 +339,16 @@ async def test_an_upstream_gone_with_its_101_is_told_as_1011(tmp_path: Path) -> 
 # The frames
 
 
-SOME = ("reserved bit 1", "opcode 3", "not masked", "fragments over the limit", "close 1005", "close whose reason is no UTF-8")
+SOME = (
+    "reserved bit 1",
+    "opcode 3",
+    "not masked",
+    "fragments over the limit",
+    "close 1005",
+    "close whose reason is no UTF-8",
+    "text that is not UTF-8: surrogate",
+    "a character that the end of the message cuts",
+)
 
 
 @pytest.mark.parametrize(("data", "code"), [REFUSED[name] for name in SOME], ids=SOME)
@@ -366,6 +375,7 @@ SERVER = {
     "long ping": (frame(b"x" * 126, kind=PING, masked=False), 1002),
     "message over the limit": (frame(length=1001, masked=False), 1009),
     "close 1005": (closing(1005, masked=False), 1002),
+    "text that is not UTF-8": (frame(b"caf\xe9", kind=TEXT, masked=False), 1007),
     "HTTP": (BODY, 1002),
 }
 

@@ -1,5 +1,7 @@
 """What of a stream of frames may go on, in whatever pieces it arrives."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,23 @@ from gateway.websocket.frames import MOST_FRAMES, Follower, Violation
 from tests.frames import BINARY, CLOSE, PING, PONG, TEXT, closing, frame
 
 MOST = 1000
+# RFC 6455 8.1. The first is the one of RFC 6455's own registry of bad sequences: a surrogate in the midst of Greek.
+NOT_UTF_8 = {
+    "surrogate": b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
+    "overlong": b"\xc0\xaf",
+    "above U+10FFFF": b"\xf4\x90\x80\x80",
+    "lone continuation": b"a\x80",
+    "Latin-1": "caf\xe9".encode("latin-1"),
+    "unfinished": b"\xf0\x9f\x98",
+    "never in UTF-8": b"\xff",
+}
+FACE = "\N{GRINNING FACE}".encode()
 REFUSED = {
+    **{f"text that is not UTF-8: {name}": (frame(text, kind=TEXT), 1007) for name, text in NOT_UTF_8.items()},
+    "not UTF-8 in a later fragment": (frame(b"a", kind=TEXT, final=False) + frame(b"b\x80", kind=0, final=False), 1007),
+    "a character that the end of the message cuts": (frame(FACE[:2], kind=TEXT, final=False) + frame(FACE[2:3], kind=0), 1007),
+    "a character cut by an empty last fragment": (frame(FACE[:2], kind=TEXT, final=False) + frame(b"", kind=0), 1007),
+    "a character that another message goes on with": (frame(FACE[:2], kind=TEXT) + frame(FACE[2:], kind=TEXT), 1007),
     "reserved bit 1": (frame(b"a", reserved=4), 1002),
     "reserved bit 2": (frame(b"a", reserved=2), 1002),
     "reserved bit 3": (frame(b"a", reserved=1), 1002),
@@ -145,16 +163,75 @@ def test_what_is_broken_after_the_stop_disturbs_nobody() -> None:
     assert follower.broken
 
 
+@pytest.mark.parametrize("masked", [True, False], ids=["client", "upstream"])
+def test_text_may_be_cut_anywhere_and_pings_may_come_between(masked: bool) -> None:
+    letters = [octet.to_bytes() for octet in ("\u03ba\u1f79" + "\N{GRINNING FACE}").encode()]
+    ping = frame(b"\xff", kind=PING, masked=masked)
+    pieces = [frame(letter, kind=0 if at else TEXT, final=False, masked=masked) + ping for at, letter in enumerate(letters)]
+    stream = b"".join(pieces) + frame(kind=0, masked=masked)
+    for size in (1, 3, len(stream)):
+        follower = Follower(masked=masked, most=MOST)
+        passed = [followed(follower, stream[place : place + size]) for place in range(0, len(stream), size)]
+        assert b"".join(passed) == stream
+
+
+def test_binary_messages_are_nobody_s_text_also_behind_one() -> None:
+    follower = Follower(masked=True, most=MOST)
+    data = frame(b"a", kind=TEXT) + frame(b"\xff", kind=BINARY, final=False) + frame(b"\xff", kind=0) + frame(FACE, kind=TEXT)
+    assert followed(follower, data) == data
+
+
+def test_text_is_refused_before_the_rest_of_its_frame_is_there() -> None:
+    """What has passed of the frame has passed: its receiver can only be cut off."""
+    follower = Follower(masked=True, most=MOST)
+    data = frame(b"a" * 100 + b"\xff" + b"a" * 100, kind=TEXT)
+    assert follower.feed(data[:50]) == data[:50]
+    with pytest.raises(Violation) as refusal:
+        follower.feed(data[50:120])
+    assert (refusal.value.code, refusal.value.passed, follower.left > 0) == (1007, b"", True)
+
+
+def test_a_frame_of_which_nothing_passed_leaves_its_receiver_at_a_boundary() -> None:
+    follower = Follower(masked=True, most=MOST)
+    data = frame(b"before") + frame(b"\xff" * 10, kind=TEXT)
+    with pytest.raises(Violation) as refusal:
+        follower.feed(data[:-3])
+    assert (refusal.value.passed, follower.left) == (frame(b"before"), 0)
+
+
+@given(st.lists(st.binary(max_size=8), max_size=12), st.booleans())
+def test_text_passes_exactly_where_the_whole_of_it_is_utf_8(pieces: list[bytes], masked: bool) -> None:
+    pieces.append(b"")
+    stream = [frame(piece, kind=0 if at else TEXT, final=at == len(pieces) - 1, masked=masked) for at, piece in enumerate(pieces)]
+    follower = Follower(masked=masked, most=MOST)
+    try:
+        b"".join(pieces).decode("utf-8")
+    except UnicodeDecodeError:
+        assert refused(follower, b"".join(stream))[1] == 1007
+    else:
+        assert followed(follower, b"".join(stream)) == b"".join(stream)
+
+
+def cut(text: bytes, places: list[int]) -> list[bytes]:
+    """A message in fragments, cut where it may hurt."""
+    marks = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[begin:end] for begin, end in itertools.pairwise(marks)]
+
+
 control = st.builds(lambda payload, kind: [(payload, kind, True)], st.binary(max_size=125), st.sampled_from((PING, PONG)))
 message = st.builds(
     lambda kind, pieces: [(piece, 0 if at else kind, at == len(pieces) - 1) for at, piece in enumerate(pieces)],
-    st.sampled_from((TEXT, BINARY)),
+    st.just(BINARY),
     st.lists(st.binary(max_size=300), min_size=1, max_size=3),
+)
+text = st.builds(
+    lambda pieces: [(piece, 0 if at else TEXT, at == len(pieces) - 1) for at, piece in enumerate(pieces)],
+    st.builds(cut, st.text(max_size=80).map(str.encode), st.lists(st.integers(0, 400), max_size=3)),
 )
 
 
 @given(
-    parts=st.lists(message | control, max_size=8),
+    parts=st.lists(message | text | control, max_size=8),
     masked=st.booleans(),
     cuts=st.lists(st.integers(1, 40), max_size=60),
     close=st.booleans(),
@@ -192,4 +269,7 @@ def test_pieces_make_no_difference_to_what_passes_of_any_bytes(data: bytes, mask
     for cut in cuts:
         pieces.append(rest[:cut])
         rest = rest[cut:]
-    assert play([*pieces, rest]) == play([data])
+    in_pieces, whole = play([*pieces, rest]), play([data])
+    assert in_pieces[1:] == whole[1:]
+    # Of a frame that turns out to be no text its beginning may have passed; of anything else the pieces make no difference.
+    assert in_pieces[0] == whole[0] or (whole[1] == 1007 and data.startswith(in_pieces[0]) and in_pieces[0].startswith(whole[0]))

@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from gateway.core.pace import Pace
 from gateway.websocket.closing import close_frame, code_of, unmasked
 from gateway.websocket.tunnel import CLOSE_WITHIN, Bounds, Tunnel
 from tests.frames import PING, TEXT, closing, frame
+
+RATE, PAUSE = 10, 20.0
+"""Bytes a second at which an end has to take what is left, and seconds for which it may pause."""
 
 
 class Wire(asyncio.Transport):
@@ -65,7 +69,7 @@ class Play:
         self.client, self.upstream = Wire(), Wire()
         self.time = 100.0
         bounds = Bounds(idle=idle, message=message, connections=1, per_principal=1)
-        self.tunnel = Tunnel(asyncio.get_running_loop(), self.client, self.upstream, bounds)
+        self.tunnel = Tunnel(asyncio.get_running_loop(), self.client, self.upstream, bounds, lambda: Pace(RATE, PAUSE, PAUSE))
         self.tunnel.now = lambda: self.time
         for end in (self.tunnel.client, self.tunnel.upstream):
             end.active = end.fresh = end.drained = self.time
@@ -137,15 +141,31 @@ async def test_a_client_that_never_answers_a_close_is_cut_off() -> None:
     assert play.upstream.aborted
 
 
-async def test_a_client_that_still_reads_what_was_sent_is_waited_for() -> None:
+async def test_a_client_that_still_takes_what_was_sent_is_waited_for() -> None:
     play = Play()
-    play.client.backlog = 100
+    play.client.backlog = 4000
     play.say(play.upstream, closing(1000, masked=False))
-    for left in range(90, 0, -10):
-        play.client.backlog = left
-        play.wait(CLOSE_WITHIN - 1)
+    for left in range(3800, -1, -200):
+        play.wait(PAUSE - 1)
         assert play.state()[0] == "open"
-    play.wait(CLOSE_WITHIN + 1)
+        play.client.backlog = left
+    play.wait(1 + CLOSE_WITHIN - 1)
+    assert play.state()[0] == "open"
+    play.wait(2)
+    assert play.client.aborted
+
+
+@pytest.mark.parametrize("drip", [0, 1, RATE - 1])
+async def test_a_client_that_takes_less_than_it_has_to_is_cut_off(drip: int) -> None:
+    """However long it goes on like this: what it takes buys it less time than passes."""
+    play = Play()
+    play.client.backlog = 1_000_000
+    play.tunnel.end(1008)
+    play.wait(PAUSE - 1)
+    assert play.state()[0] == "open"
+    for _ in range(int(PAUSE) * RATE):
+        play.client.backlog -= drip
+        play.wait(1)
     assert play.client.aborted
 
 
@@ -294,3 +314,17 @@ async def test_cutting_ends_both_and_keeps_the_first_cause() -> None:
     assert play.client.aborted
     assert play.upstream.aborted
     assert play.lose() == (1008, "gateway")
+
+
+async def test_who_is_not_listened_to_does_not_drip() -> None:
+    """An upstream held up in the middle of a frame by a client that reads slowly: nobody can say that it gives too slowly."""
+    play = Play(idle=10, message=1 << 20)
+    play.client.backlog = 100_000
+    play.say(play.upstream, frame(b"x" * 100_000, masked=False)[:50_000])
+    play.client.protocol.pause_writing()
+    for _ in range(10):
+        play.wait(8)
+        play.client.backlog -= 1000
+        play.say(play.client, frame(kind=PING))
+    assert play.state() == ("open", "open")
+    assert closed(1008) not in play.client.sent

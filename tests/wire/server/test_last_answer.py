@@ -34,17 +34,17 @@ async def sized(inbound: Inbound, writer: Writer) -> None:
     await writer.start(Response(status, [(b"content-length", b"%d" % len(body))], close=status == 413), body, False)
 
 
-async def small_socket(gate: Gate) -> socket.socket:
+async def small_buffers(port: int) -> socket.socket:
     """Connected, and its system takes in little for it."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
     sock.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", gate.port))
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
     return sock
 
 
 async def asked(gate: Gate, pki: Pki, request: bytes, *, secure: bool) -> Client:
-    sock, context = await small_socket(gate), client_context(pki) if secure else None
+    sock, context = await small_buffers(gate.port), client_context(pki) if secure else None
     streams = await asyncio.open_connection(sock=sock, ssl=context, server_hostname="localhost" if secure else None, limit=1024)
     client = Client(*streams)
     gate.clients.append(client)
@@ -102,6 +102,19 @@ class Bare:
                 self._tls.unwrap()
         await self._loop.sock_sendall(self.sock, self._to_send.read())
 
+    async def read(self, size: int) -> bytes:
+        """So many bytes in the clear, or as many as come; the system is read only for what is missing."""
+        clear = b""
+        while len(clear) < size:
+            try:
+                clear += self._tls.read(size - len(clear))
+            except ssl.SSLWantReadError:
+                data = await self._loop.sock_recv(self.sock, 65536)
+                if not data:
+                    break
+                self._received.write(data)
+        return clear
+
     async def rest(self) -> int:
         """How many bytes come until the other end closes; none of them is answered."""
         received = 0
@@ -118,7 +131,7 @@ async def test_who_takes_nothing_of_the_last_answer_holds_no_place_over_tls(tmp_
     tls, hasty = ServerTls(pki.model()), limits(body_idle=0.5, idle_timeout=0.5)
     async with serving(scripted(sized), tls=tls, limits=hasty, metrics=metrics) as gate:
         gate.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
-        with await small_socket(gate) as sock:
+        with await small_buffers(gate.port) as sock:
             await Bare(pki, sock).ask(request_line % SOME, leaving=request_line is MODERN)
             await gate.until(lambda: metrics.counted("gateway.connections.cut", **CUT) == 1)
             await gate.until(lambda: gate.server.connections == 0)
@@ -127,7 +140,7 @@ async def test_who_takes_nothing_of_the_last_answer_holds_no_place_over_tls(tmp_
 async def test_who_has_taken_the_last_answer_and_never_says_goodbye_holds_no_place(tmp_path: Path) -> None:
     pki, metrics = Pki(tmp_path), CountingMetrics()
     async with serving(scripted(sized), tls=ServerTls(pki.model()), metrics=metrics) as gate:
-        with await small_socket(gate) as sock:
+        with await small_buffers(gate.port) as sock:
             client = Bare(pki, sock)
             await client.ask(LAST % SOME, leaving=False)
             async with asyncio.timeout(10.0):
@@ -139,7 +152,7 @@ async def test_who_has_taken_the_last_answer_and_never_says_goodbye_holds_no_pla
 async def test_the_end_of_a_drain_waits_for_no_slow_reader(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     async with serving(scripted(sized), tls=ServerTls(pki.model())) as gate:
-        with await small_socket(gate) as sock:
+        with await small_buffers(gate.port) as sock:
             await Bare(pki, sock).ask(LAST % SIZE, leaving=False)
             await gate.until(lambda: gate.server.connections == 1)
             await gate.server.drain(0.0, 0.2)

@@ -1,12 +1,9 @@
 """The time a client has left: what it gives buys more, and only while it is waited for does it pass."""
 
-import socket
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server.pace import Pace, queued, taken, waiting
-from tests.unit.server.test_protocol import Memory
+from gateway.core.pace import Pace
 
 SECONDS = st.floats(min_value=0, max_value=100)
 
@@ -63,24 +60,3 @@ def test_over_any_time_a_client_gives_at_least_the_rate_but_for_one_pause(
         pace.gave(size, now)
         given_bytes += size
     assert now <= given_bytes / rate + min(grace, most) + 1e-6
-
-
-def test_what_no_system_tells_is_counted_by_what_still_waits() -> None:
-    assert taken(Memory()) == waiting(Memory()) == 0
-
-
-def test_what_the_system_holds_for_the_other_end_is_not_taken() -> None:
-    near, far = socket.socketpair()
-    with near, far:
-        assert queued(near) == 0
-        near.send(b"x" * 1000)
-        assert queued(near) >= 1000
-        far.recv(1000)
-        assert queued(near) == 0
-
-
-def test_a_socket_that_is_closed_holds_nothing() -> None:
-    near, far = socket.socketpair()
-    near.close()
-    far.close()
-    assert queued(near) == 0
