@@ -95,9 +95,11 @@ class GatewayApp:
                 response = await respond(inbound, exchange, door)
             except GatewayError as error:
                 response = refused(error, inbound, exchange)
+                error.__traceback__ = None  # what the request holds may hold it, and its frames hold the request
             except Exception as bug:  # a bug in this house: answered blandly, logged fully
                 log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
                 response = refused(InternalError(type(bug).__name__), inbound, exchange)
+                bug.__traceback__ = None
             response = finished(response, inbound, exchange, door)
             if response.stream is not None:
                 await deliver(response, response.stream, exchange, writer)
@@ -139,6 +141,7 @@ async def deliver(response: Response, stream: AsyncIterator[bytes], exchange: Ex
     except GatewayError as error:
         exchange.error = error.reason
         exchange.detail = error.detail
+        error.__traceback__ = None  # the stream holds it, and its frames hold the stream
         writer.abort()
     finally:
         if not complete and response.abandon is not None:

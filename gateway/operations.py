@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from gateway import __version__
 from gateway.admin.access import Access
-from gateway.admin.app import Operations, build
+from gateway.admin.app import Endpoints
 from gateway.audit.record import Record
 from gateway.config.address import parse_address
 from gateway.core.ports import SecretSource
@@ -43,10 +43,12 @@ class Operating:
 
     def __init__(self, running: Running) -> None:
         self._running = running
+        self._endpoints: Endpoints | None = None
 
     def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
         """The admin listener's application under a configuration."""
-        return application(self, settings, token)
+        self._endpoints = self._endpoints or Endpoints(self)
+        return application(self._endpoints, settings, token)
 
     def ready(self) -> bool:
         """Configuration live and listeners bound, not draining (CONTRACT 1)."""
@@ -101,11 +103,11 @@ class Operating:
             self._running.logs.set_level(level)
 
 
-def application(operations: Operations, settings: Settings, token: SecretSource | None) -> AsgiApp:
-    """The admin listener's application over whoever knows what operators ask."""
+def application(endpoints: Endpoints, settings: Settings, token: SecretSource | None) -> AsgiApp:
+    """The admin listener's application under a configuration."""
     address = parse_address(settings.admin.address)
     access = Access(hosts=settings.admin.hosts, token=token, local=address.is_unix)
-    return build(operations, access, prometheus=settings.telemetry.metrics.prometheus)
+    return endpoints.under(access, prometheus=settings.telemetry.metrics.prometheus)
 
 
 def described(loaded: Loaded) -> Mapping[str, Any]:

@@ -122,11 +122,10 @@ class Leaf(Generic[T]):
 class Node(Generic[T]):
     """One segment's alternatives, most specific first.
 
-    `branches` tells whether something other than a literal may claim the next segment too. `ahead`, of a root, is where all
-    segments but the last lead, if they are literals and nothing else could claim them.
+    `branches` tells whether something other than a literal may claim the next segment too.
     """
 
-    __slots__ = ("ahead", "branches", "leaf", "literal", "parameter", "rest", "star")
+    __slots__ = ("branches", "leaf", "literal", "parameter", "rest", "star")
 
     def __init__(self) -> None:
         self.literal: dict[str, Node[T]] = {}
@@ -135,7 +134,6 @@ class Node(Generic[T]):
         self.rest: Leaf[T] | None = None
         self.leaf: Leaf[T] | None = None
         self.branches = False
-        self.ahead: dict[tuple[str, ...], Node[T]] = {}
 
     def find(self, segments: tuple[str, ...], index: int, captured: tuple[str, ...]) -> tuple[Leaf[T], tuple[str, ...]] | None:
         node = self
@@ -173,6 +171,16 @@ class Node(Generic[T]):
         return None if self.rest is None else (self.rest, (*captured, "/".join(segments[index:])))
 
 
+class Tree(Generic[T]):
+    """All paths of one host. `ahead` is where all segments but the last lead, if they are literals and nothing else claims them."""
+
+    __slots__ = ("ahead", "root")
+
+    def __init__(self) -> None:
+        self.root: Node[T] = Node()
+        self.ahead: dict[tuple[str, ...], Node[T]] = {}
+
+
 class Entry(Generic[T]):
     """One route as the table sees it. `methods` None means any; `host` None means every host."""
 
@@ -198,9 +206,9 @@ class Table(Generic[T]):
 
     def __init__(self, entries: Iterable[Entry[T]], *, missing: T, refuse: Callable[[Leaf[T]], T]) -> None:
         self._missing = missing
-        self._hosts: dict[str, Node[T]] = {}
-        self._suffixes: dict[str, Node[T]] = {}
-        self._everywhere: Node[T] = Node()
+        self._hosts: dict[str, Tree[T]] = {}
+        self._suffixes: dict[str, Tree[T]] = {}
+        self._everywhere: Tree[T] = Tree()
         leaves: list[Leaf[T]] = []
         for entry in entries:
             leaf = self._leaf(entry, leaves)
@@ -210,14 +218,14 @@ class Table(Generic[T]):
                 leaf.refused = refuse(leaf)
         self._only = None if self._hosts or self._suffixes else (self._everywhere,)
         for tree in (self._everywhere, *self._hosts.values(), *self._suffixes.values()):
-            tree.look_ahead(tree.ahead, ())
+            tree.root.look_ahead(tree.ahead, ())
 
     def match(self, host: str, segments: tuple[str, ...], method: str) -> tuple[T, tuple[str, ...]]:
         """The route that claims a request for a host (lower case) and a canonical path's segments, with what it captured of
         them, still escaped."""
         for tree in self._only or self._trees(host):
             ahead = tree.ahead.get(segments[:-1])
-            found = tree.find(segments, 0, ()) if ahead is None else ahead.find(segments, len(segments) - 1, ())
+            found = tree.root.find(segments, 0, ()) if ahead is None else ahead.find(segments, len(segments) - 1, ())
             if found is not None:
                 leaf, captured = found
                 return leaf.claim(method) or self._missing, captured
@@ -226,11 +234,11 @@ class Table(Generic[T]):
     def methods(self, host: str, segments: tuple[str, ...]) -> frozenset[str] | None:
         """What a path takes, of all its routes; None for any method. A path that no route claims takes none."""
         for tree in self._only or self._trees(host):
-            if (found := tree.find(segments, 0, ())) is not None:
+            if (found := tree.root.find(segments, 0, ())) is not None:
                 return None if found[0].any is not None else frozenset(found[0].methods)
         return frozenset()
 
-    def _trees(self, host: str) -> Iterable[Node[T]]:
+    def _trees(self, host: str) -> Iterable[Tree[T]]:
         trees = []
         if (exact := self._hosts.get(host)) is not None:
             trees.append(exact)
@@ -243,7 +251,7 @@ class Table(Generic[T]):
         return trees
 
     def _leaf(self, entry: Entry[T], leaves: list[Leaf[T]]) -> Leaf[T]:
-        node = self._tree(entry.host)
+        node = self._tree(entry.host).root
         for segment in entry.pattern.segments:
             if segment == "**":
                 if node.rest is None:
@@ -257,13 +265,13 @@ class Table(Generic[T]):
             leaves.append(node.leaf)
         return node.leaf
 
-    def _tree(self, host: str | None) -> Node[T]:
+    def _tree(self, host: str | None) -> Tree[T]:
         if host is None:
             return self._everywhere
         name = host.lower()
         if name.startswith("*."):
-            return self._suffixes.setdefault(name[2:], Node())
-        return self._hosts.setdefault(name, Node())
+            return self._suffixes.setdefault(name[2:], Tree())
+        return self._hosts.setdefault(name, Tree())
 
 
 def _below(node: Node[T], segment: str) -> Node[T]:

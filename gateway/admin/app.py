@@ -18,6 +18,10 @@ from gateway.telemetry.exposition import CONTENT_TYPE
 from gateway.telemetry.model import LEVELS
 
 MOST_BODY: Final = 1024
+ACCESS: Final = "gateway.access"
+"""Where a request finds the rules it is judged by."""
+
+AsgiApp = Callable[..., Awaitable[None]]
 
 
 class Operations(Protocol):
@@ -39,11 +43,34 @@ def problem(error: GatewayError) -> Response:
     return Response(answer.body, answer.status, headers)
 
 
-def build(operations: Operations, access: Access, *, prometheus: bool = True) -> Starlette:
-    """The ASGI application of the admin listener; without `prometheus` there is no /metrics."""
+class Endpoints:
+    """The ASGI applications of one admin listener, whatever its configuration becomes.
+
+    An application of starlette refers to itself: made anew at each reload it would never be freed again (see gateway/memory.py).
+    """
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._made: dict[bool, Starlette] = {}
+
+    def under(self, access: Access, *, prometheus: bool = True) -> AsgiApp:
+        """The application that judges by these rules; without `prometheus` there is no /metrics."""
+        if prometheus not in self._made:
+            self._made[prometheus] = build(self._operations, prometheus=prometheus)
+        app = self._made[prometheus]
+
+        async def judged(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            await app({**scope, ACCESS: access}, receive, send)
+
+        return judged
+
+
+def build(operations: Operations, *, prometheus: bool) -> Starlette:
+    """Starlette's application; each request brings its Access."""
 
     def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def answered(request: Request) -> Response:
+            access: Access = request.scope[ACCESS]
             error = access.refusal(request.scope["path"], request.headers)
             response = problem(error) if error is not None else await answer(request)
             response.headers.setdefault("Cache-Control", "no-store")

@@ -131,6 +131,15 @@ class Arrival:
         return self.remaining is not None and self.remaining <= HIGH_WATER and not self.body.expects
 
 
+def fault_of(error: httptools.HttpParserError) -> GatewayError:
+    """What a client is told of what llhttp, or a callback of ours, found wrong. Raises `error` where that is a bug."""
+    if not isinstance(error, httptools.HttpParserCallbackError):
+        return BadRequest(str(error), close=True)
+    if not isinstance(error.__context__, GatewayError):
+        raise error
+    return error.__context__
+
+
 class BodyOnly:
     """The callbacks of a parser that only frames a body."""
 

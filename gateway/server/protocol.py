@@ -13,7 +13,7 @@ from gateway.core.errors import BadRequest, GatewayError, Unavailable
 from gateway.core.message import Field, Inbound
 from gateway.core.pace import NEVER
 from gateway.server.answer import Answer
-from gateway.server.arrival import FRAMING, Arrival
+from gateway.server.arrival import FRAMING, Arrival, fault_of
 from gateway.server.given import GivenAway
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
 from gateway.server.listener import Bound
@@ -60,7 +60,8 @@ class GatewayProtocol:
     def check(self, now: float) -> None:
         """Act on a deadline that has passed."""
         # A client's fields are not kept while it is away: they hold its credential.
-        self._repeat = None
+        if self.run is None:
+            self._forget()
         self._wire.check(now)
         if self._deadline <= now:
             self._expired(now)
@@ -96,7 +97,15 @@ class GatewayProtocol:
         self._wire.free()
         if self.run is not None:
             self.run.cancel()
-        self.parser = None  # type: ignore[assignment]  # breaks the cycle through the bound callbacks, as uvicorn does
+        # All of these refer to this, or to themselves: what ended must not need the garbage collector to be freed (memory.py).
+        self._forget()
+        self._answer, self._arrival = None, Arrival()
+        self.parser = None  # type: ignore[assignment]  # through its callbacks
+
+    def _forget(self) -> None:
+        if self._repeat is not None:
+            self._repeat.forget()
+            self._repeat = None
 
     def data_received(self, data: bytes) -> None:
         if self._waiting:
@@ -122,7 +131,7 @@ class GatewayProtocol:
                 self._wire.pause()
                 return
             else:
-                self._drop(len(data))
+                self._wire.discard(len(data), self.loop.time(), answering=self.run is not None)
                 return
         self._start()
 
@@ -185,12 +194,8 @@ class GatewayProtocol:
         except httptools.HttpParserUpgrade:
             if self._phase == BODY:
                 self.parser = self._arrival.reframed(self.on_body, self.on_message_complete)
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, GatewayError):
-                raise
-            self._fault(error.__context__)
         except httptools.HttpParserError as error:
-            self._fault(BadRequest(str(error), close=True))
+            self._fault(fault_of(error))
 
     def on_message_begin(self) -> None:
         if self._phase != HEAD:
@@ -221,6 +226,7 @@ class GatewayProtocol:
         self._phase = BODY
         fault = Unavailable("connections over the limit", close=True) if self._crowded else None
         close = upgrade or self._crowded or not modern or not self.parser.should_keep_alive()
+        self._forget()
         self._repeat = None if close or arrival.framed else Repeat(arrival.head, method, self.headers, self._limits)
         inbound = self._origin.inbound(method, self.url, "1.1" if modern else "1.0", self.headers, body=body, fault=fault)
         # The parser is not done with this call: the request begins when it is, see _start.
@@ -312,13 +318,6 @@ class GatewayProtocol:
         self._phase, self._deadline, self._waiting = OVER, NEVER, b""
         end = self._wire.close if clean else self._wire.close_gently
         end(self.loop.time())
-
-    def _drop(self, size: int) -> None:
-        if not self._wire.discard(size):
-            if self.run is None:
-                self._wire.close(self.loop.time())
-            else:
-                self._wire.pause()
 
     def _expired(self, now: float) -> None:
         self._deadline = NEVER

@@ -37,6 +37,10 @@ class Repeat:
         self._shortest = len(self._start) + len(self._end)
         self._longest = limits.request_line - len(LINE_END) + 2 + len(self._end)
 
+    def forget(self) -> None:
+        """It is over: what stages noted of the head refers to the notes."""
+        self._memo.clear()
+
     def inbound(self, data: bytes, limits: ListenerLimits, origin: Origin) -> Inbound | None:
         """The request, where `data` is the same head but for the target and nothing else; None where it is not.
 

@@ -79,6 +79,7 @@ class Run:
             await Rest(self._coroutine, awaited)
         finally:
             self._ended()
+            self.task = None  # which would refer to this by the traceback of its cancellation
 
 
 class Rest(Generator[Any, Any, None]):
@@ -99,4 +100,7 @@ class Rest(Generator[Any, Any, None]):
 
     def throw(self, *error: Any) -> Any:
         """A cancellation, for the coroutine to see."""
-        return self._coroutine.throw(*error)
+        try:
+            return self._coroutine.throw(*error)
+        finally:
+            error = ()  # which would refer to itself, by its traceback and this frame

@@ -6,6 +6,7 @@ Fails closed: a certificate, key, CA or CRL that is missing, empty or unreadable
 import hashlib
 import logging
 import ssl
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from time import time
 from typing import Final
@@ -61,7 +62,7 @@ class ServerTls:
         model = self._model
         certificate = certificate_of(model.certificate)
         context = build_context(model)
-        context.sni_callback = self._remember
+        context.sni_callback = remembering(self._names)
         self.not_after = certificate.not_valid_after_utc.timestamp()
         if self.not_after < time():
             log.warning("certificate expired", extra={"certificate": str(model.certificate), "not_after": self.not_after})
@@ -73,10 +74,16 @@ class ServerTls:
         paths = (model.certificate, model.key.file, model.client_ca, model.client_crl)
         return digest("", *(path for path in paths if path is not None))
 
-    def _remember(self, session: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+
+def remembering(names: MutableMapping[ssl.SSLObject, str]) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]:
+    """What notes the name a client asks for. It refers to `names` alone, lest a replaced context keep itself."""
+
+    def remember(session: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         # One context for every name: a listener's demands never depend on a name the client chooses (attacks row 134).
         if name is not None:
-            self._names[session] = name.lower()
+            names[session] = name.lower()
+
+    return remember
 
 
 def build_context(model: Tls) -> ssl.SSLContext:

@@ -126,10 +126,14 @@ class Wire:
         self.last(now)
         self._transport.write_eof()
 
-    def discard(self, size: int) -> bool:
-        """Count what is dropped; False when it is enough."""
+    def discard(self, size: int, now: float, *, answering: bool) -> None:
+        """Drop what nobody will read. When it is enough, end, or where an answer is still to come read no more."""
         self._discarded += size
-        return self._discarded <= LINGER_BYTES
+        if self._discarded > LINGER_BYTES:
+            if answering:
+                self.pause()
+            else:
+                self.close(now)
 
     def check(self, now: float) -> None:
         """A client that takes what waits for it too slowly, or does not leave, is cut off."""

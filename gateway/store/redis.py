@@ -145,6 +145,8 @@ class RedisCounters:
                 return await asyncio.shield(connecting)
         except TimeoutError as error:
             raise StoreError("no connection in time") from error
+        finally:
+            del connecting  # whose error would refer to it, by its traceback and this frame
 
     def _begin(self) -> "asyncio.Task[Connection]":
         task = asyncio.get_running_loop().create_task(self._open())

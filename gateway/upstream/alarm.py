@@ -11,7 +11,10 @@ RESOLUTION: Final = 0.001
 
 
 class Alarm:
-    """Rings `on_ring` once `deadline` (loop time) has passed. Moving the deadline later costs one comparison."""
+    """Rings `on_ring` once `deadline` (loop time) has passed. Moving the deadline later costs one comparison.
+
+    Whoever is to hear it refers to it, and it to him: `cancel` says that it is over.
+    """
 
     __slots__ = ("_at", "_handle", "_loop", "_on_ring", "deadline")
 
@@ -37,8 +40,9 @@ class Alarm:
         self.deadline = NEVER
 
     def cancel(self) -> None:
-        """Never again."""
+        """Never again, whatever is told."""
         self.deadline = NEVER
+        self._on_ring = unheard
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -56,3 +60,7 @@ class Alarm:
             self._on_ring()
         elif self.deadline < NEVER:
             self._set(self.deadline)
+
+
+def unheard() -> None:
+    """Nobody is there any more."""

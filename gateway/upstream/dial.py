@@ -30,12 +30,15 @@ async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float
                 await lane.addresses.current()
             return await _reach(lane, pool, tls, until, failed)
         except (UpstreamUnreachable, UpstreamTimeout) as failure:
-            error = failure
+            error = failure.with_traceback(None)
         except TimeoutError:
             error = UpstreamTimeout(f"no address of {lane.target.host} in time")
         if (unknown := lane.endpoints.get(UNKNOWN)) is not None:
             failed(unknown, error.detail)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # which would refer to itself, by its traceback and this frame
 
 
 def share_of(end: float, left: int) -> float:

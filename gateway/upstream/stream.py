@@ -38,13 +38,16 @@ class Source(Protocol):
 
 
 class BodyStream:
-    """The rest of an answer's body. Raises what broke it, so that a cut never looks like an end."""
+    """The rest of an answer's body. Raises what broke it, so that a cut never looks like an end.
+
+    Once it is over it refers neither to the connection nor to who waited for the answer, which refers to it.
+    """
 
     __slots__ = ("_ended", "_error", "_owner", "_pieces", "_source", "_waiter", "size")
 
     def __init__(self, source: Source, owner: Owner) -> None:
         self._source: Source | None = source
-        self._owner = owner
+        self._owner: Owner | None = owner
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
@@ -79,20 +82,20 @@ class BodyStream:
     def end(self) -> None:
         """The body is complete."""
         self._ended = True
-        self._source = None
+        self._source = self._owner = None
         self._wake()
 
     def fail(self, error: Exception) -> None:
         """The body will never be complete."""
         self._error = error
-        self._source = None
+        self._source = self._owner = None
         self._wake()
 
     def abandon(self) -> None:
         """Nobody wants the rest: end the upstream connection it would come on. Harmless after the end."""
-        source, self._source = self._source, None
-        if source is not None:
-            source.disown(self._owner)
+        source, owner, self._source, self._owner = self._source, self._owner, None, None
+        if source is not None and owner is not None:
+            source.disown(owner)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

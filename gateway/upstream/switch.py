@@ -70,7 +70,7 @@ class Switching(asyncio.Protocol):
 
     def __init__(self, connection: Connection, owner: Owner, protocols: tuple[bytes, ...], accept: bytes) -> None:
         self._connection: Connection | None = connection
-        self._owner = owner
+        self._owner: Owner | None = owner
         self._protocols = protocols
         self._accept = accept
         self.early = b""
@@ -128,17 +128,17 @@ class Switching(asyncio.Protocol):
             self.transport.set_protocol(cast("asyncio.BaseProtocol", connection))
             connection.fail(UpstreamUnreachable(f"websocket: {problem}", reason=Reason.UPSTREAM_PROTOCOL))
             return
-        self._connection = None
+        owner, self._owner, self._connection = self._owner, None, None
         self.transport.pause_reading()
         connection.detach()
-        if self._owner.done():
+        if owner is None or owner.done():
             self.transport.abort()  # nobody waits for it any more
             return
         made = Response.passed(SWITCHING, *split(fields))
         made.switched = self
         made.abandon = self.transport.abort
-        self._owner.set_result(made)
-        self._owner.told()
+        owner.set_result(made)
+        owner.told()
 
     def _accepted(self, head: bytes) -> list[Field]:
         """What the 101 says beside what was asked for. Raises ValueError with what is wrong with it (RFC 6455 4.1)."""

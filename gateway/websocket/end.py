@@ -79,6 +79,10 @@ class End(asyncio.Protocol):
         if not self.gone:
             self.transport.abort()
 
+    def leave(self) -> None:
+        """Both ends are gone: nobody is told of anything any more, and nothing refers in a circle."""
+        del self._tunnel, self.other
+
     def look(self, now: float) -> None:
         """Note what happened since the last look."""
         follower = self.follower

@@ -199,6 +199,8 @@ class Tunnel:
     def _over(self) -> None:
         if not self.ended.done():
             self.ended.set_result(self._ending or Ending(GOING_AWAY, GATEWAY, ""))
+        for end in (self.client, self.upstream):
+            end.leave()
 
     def _name(self, end: End) -> str:
         return CLIENT if end is self.client else UPSTREAM

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gateway import __version__
+from gateway.admin.app import Endpoints
 from gateway.audit.trail import Trail
 from gateway.core.ports import SecretSource
 from gateway.operations import application, described
@@ -35,10 +36,12 @@ class Operating:
 
     def __init__(self, running: Running) -> None:
         self._running = running
+        self._endpoints: Endpoints | None = None
 
     def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
         """The admin listener's application under a configuration."""
-        return application(self, settings, token)
+        self._endpoints = self._endpoints or Endpoints(self)
+        return application(self._endpoints, settings, token)
 
     def ready(self) -> bool:
         """Somebody serves, not draining (CONTRACT 1)."""

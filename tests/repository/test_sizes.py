@@ -9,8 +9,7 @@ FILE = 300
 FUNCTION = 40
 
 LONG_FILES: dict[str, int] = {
-    "gateway/server/protocol.py": 366,
-    "gateway/upstream/connection.py": 328,
+    "gateway/server/protocol.py": 365,
 }
 """file -> lines on 2026-11-22. Lower a number when you shorten its file; never raise one."""
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.admin.access import Access
-from gateway.admin.app import build
+from gateway.admin.app import Endpoints
 from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
 
@@ -64,7 +64,7 @@ async def ask(
 ) -> httpx.Response:
     rules: dict[str, Any] = {"hosts": ["ops.example.com"], "token": Token(), "local": False} | access
     running = rules.pop("running", Running())
-    transport = httpx.ASGITransport(app=build(running, Access(**rules)))
+    transport = httpx.ASGITransport(app=Endpoints(running).under(Access(**rules)))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9901") as client:
         return await client.request(method, path, headers=headers, content=content)
 
