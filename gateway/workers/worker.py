@@ -145,7 +145,8 @@ class Worker:
         await self._process.resources.abandon()
 
     async def _measure(self, _: Message, __: list[int]) -> Message:
-        return {"families": pack(self._process.telemetry.metrics.collect())}
+        collect = self._process.telemetry.metrics.collect
+        return {"families": await asyncio.to_thread(lambda: pack(collect()))}  # milliseconds, every few seconds
 
     async def _status(self, _: Message, __: list[int]) -> Message:
         return {"status": Operating(self._process).standing(), "pid": os.getpid()}

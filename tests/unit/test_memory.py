@@ -1,7 +1,10 @@
 """What the garbage collector is spared must not be garbage."""
 
 import gc
+import sys
 import weakref
+
+import pytest
 
 from gateway import memory
 
@@ -25,3 +28,14 @@ def test_a_reload_does_not_keep_the_knots_of_ended_connections_for_ever() -> Non
     finally:
         gc.unfreeze()
         gc.enable()
+
+
+def test_once_started_threads_give_way_to_the_event_loop_within_a_millisecond() -> None:
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    try:
+        memory.settle()
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        sys.setswitchinterval(interval)
