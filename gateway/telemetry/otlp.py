@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 QUEUE: Final = 2048
 """Spans that wait to be sent; further ones are dropped and counted."""
 BATCH: Final = 512
-DELAY: Final = 2.0
-"""Seconds after which fewer than BATCH are sent too."""
+DELAY: Final = 5.0
+"""Seconds after which fewer than BATCH are sent too, as the SDK has it: sending costs a millisecond, however few they are."""
 EXPORT_TIMEOUT: Final = 5.0
 NANO: Final = 1_000_000_000
 INTEGERS: Final = frozenset({"http.response.status_code", "server.port"})

@@ -1,7 +1,6 @@
 """Spans as plain values: what a request's spans say, before any library sees them. HTTP conventions v1.44 (stable)."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.exchange import Exchange
 from gateway.core.reason import Reason
@@ -18,8 +17,7 @@ CLIENT_GONE: Final = "client-gone"
 Attributes = dict[str, str | int]
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(NamedTuple):
     """A span elsewhere, as a `traceparent` names it: 32 and 16 hex digits."""
 
     trace_id: str
@@ -27,8 +25,7 @@ class Remote:
     sampled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One finished span. Times in Unix nanoseconds, ids as hex digits."""
 
     kind: str
