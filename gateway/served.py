@@ -52,6 +52,7 @@ class Served:
             allow_from=peers(listen, tls is not None or name.endswith(REDIRECT)),
             deny_from=listen.deny_from,
             proxies=None if listen.proxy_protocol is None else listen.proxy_protocol.from_,
+            http2=listen.http2 and not name.endswith(REDIRECT),
         )
 
 
@@ -76,7 +77,7 @@ def tls_of(listen: Listen, at: tuple[str, ...], loaded: Loaded) -> ServerTls | N
     if listen.tls is None:
         return None
     try:
-        return ServerTls(listen.tls)
+        return ServerTls(listen.tls, http2=listen.http2)
     except TlsError as error:
         raise ConfigError([loaded.problem((*at, "tls", error.key), error.problem)]) from error
 

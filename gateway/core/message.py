@@ -143,21 +143,9 @@ class Head:
     """
 
     __slots__ = (
-        "authority",
-        "certificate",
-        "client",
-        "fields",
-        "forwarded",
-        "headers",
-        "host",
-        "listener",
-        "memo",
-        "peer",
-        "repeated",
-        "secure",
-        "trusted",
-        "version",
-    )
+        "authority", "certificate", "client", "fields", "forwarded", "headers", "host", "listener", "memo", "peer", "repeated",
+        "secure", "trusted", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -256,11 +244,12 @@ class Response:
     the end, is harmless. `own` tells an answer the gateway made from one it passed on. `close` asks for the end of the client's
     connection. `address` is the upstream address that answered, `retries` how often the request was sent again. `memo`, where
     the head came from this upstream before, is what stages concluded from it, each under its own key and MOST_NOTED in all.
-    `switched` is the upstream's connection behind a 101.
+    `switched` is the upstream's connection behind a 101. `trailers` are there when `stream` is at its end.
     """
 
     __slots__ = (
-        "abandon", "address", "body", "close", "lines", "memo", "own", "retries", "shape", "status", "stream", "switched", "values",
+        "abandon", "address", "body", "close", "lines", "memo", "own", "retries", "shape", "status", "stream", "switched",
+        "trailers", "values",
     )  # fmt: skip
 
     def __init__(
@@ -286,6 +275,7 @@ class Response:
         self.lines: tuple[bytes, ...] = ()
         self.memo: dict[object, Any] | None = None
         self.switched: Switched | None = None
+        self.trailers: Sequence[Field] = ()
 
     @classmethod
     def passed(cls, status: int, shape: Shape, values: Values) -> "Response":

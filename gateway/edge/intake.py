@@ -21,6 +21,7 @@ QUERY: Final = re.compile(rb"[!\"$-~]*")
 SINGLE: Final = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"origin")
 )
+VERSIONS: Final = frozenset(("1.1", "1.0", "2"))
 NOT_IMPLEMENTED: Final = frozenset(("CONNECT", "TRACE"))
 FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 NONE_REPEATED: Final[frozenset[bytes]] = frozenset()
@@ -126,7 +127,7 @@ class Intake:
 
     def _judge_framing(self, fields: dict[bytes, bytes], inbound: Inbound) -> None:
         """RFC 9112 6.3 once more, so that no server library's leniency decides it; RFC 9110 10.1.1 for Expect."""
-        if inbound.version not in ("1.1", "1.0"):
+        if inbound.version not in VERSIONS:
             raise BadRequest("HTTP version", reason=Reason.VERSION_NOT_SUPPORTED, close=True)
         if inbound.method in NOT_IMPLEMENTED:
             raise BadRequest("method", reason=Reason.METHOD_NOT_IMPLEMENTED, close=True)

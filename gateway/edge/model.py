@@ -38,6 +38,7 @@ class ListenerLimits(Model):
     rate_grace: Duration = 5.0
     idle_timeout: Duration = 60.0
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
+    streams: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class Drain(Model):
@@ -54,6 +55,7 @@ class Listen(Model):
     allow_from: list[Network] | None = None
     deny_from: list[Network] = []
     tls: Tls | None = None
+    http2: bool = False
     redirect_http: str | None = None
     proxy_protocol: ProxyProtocol | None = None
     trusted_proxies: list[Network] = []

@@ -20,7 +20,9 @@ class Connect(Protocol):
 def connector(bound: Bound) -> Connect:
     """What is spoken on a listener."""
     app = bound.listener.app
-    return AsgiConnector(bound, app.app) if isinstance(app, Asgi) else Connector(bound)
+    if isinstance(app, Asgi):
+        return AsgiConnector(bound, app.app)
+    return Http2Connector(bound) if bound.listener.http2 else Connector(bound)
 
 
 class Connector:
@@ -31,6 +33,19 @@ class Connector:
 
     def __call__(self, peer: str, crowded: bool) -> asyncio.BaseProtocol:
         return cast("asyncio.BaseProtocol", GatewayProtocol(self._bound, peer, crowded))
+
+
+class Http2Connector:
+    """Makes the protocol objects of a listener that takes HTTP/2 beside HTTP/1.1."""
+
+    def __init__(self, bound: Bound) -> None:
+        from gateway.server.h2.choice import Choice
+
+        self._bound = bound
+        self._choice = Choice
+
+    def __call__(self, peer: str, crowded: bool) -> asyncio.BaseProtocol:
+        return cast("asyncio.BaseProtocol", self._choice(self._bound, peer, crowded))
 
 
 class AsgiConnector:

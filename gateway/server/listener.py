@@ -14,7 +14,6 @@ from gateway.core.outbox import outbox_of
 from gateway.core.pace import Pace
 from gateway.core.ports import App, Metrics, Writer
 from gateway.edge.model import ListenerLimits
-from gateway.server.run import Run
 from gateway.server.tls import ServerTls
 
 AsgiApp = Callable[..., Awaitable[None]]
@@ -45,6 +44,7 @@ class Listener:
 
     `address` is `host:port`, `[::1]:port` or `unix:/path`. `allow_from` None admits everybody that `deny_from` does not name.
     `proxies`, where it is not None, are the only peers: each begins with a PROXY header, and whom it names the lists judge.
+    `http2` is spoken with whoever begins with it, beside HTTP/1.1.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Listener:
     allow_from: Sequence[Network] | None = None
     deny_from: Sequence[Network] = ()
     proxies: Sequence[Network] | None = None
+    http2: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -80,11 +81,20 @@ class Listener:
         return mine == (other.allow_from, other.deny_from, other.proxies, other.tls and other.tls.trust)
 
 
+class InFlight(Protocol):
+    """What a connection has in flight."""
+
+    @property
+    def task(self) -> asyncio.Future[Any] | None:
+        """Done when it has ended; None where it needs no task."""
+        ...
+
+
 class Connection(Protocol):
     """A live connection, as the accept loop and the drain see it."""
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> InFlight | None:
         """The request in flight, where there is one and it can be told."""
         ...
 

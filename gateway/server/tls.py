@@ -39,8 +39,9 @@ class ServerTls:
     Raises TlsError from the constructor and from `reload`, which then leaves everything as it was.
     """
 
-    def __init__(self, model: Tls) -> None:
+    def __init__(self, model: Tls, *, http2: bool = False) -> None:
         self._model = model
+        self._protocols = ["h2", "http/1.1"] if http2 else ["http/1.1"]
         self._names: WeakKeyDictionary[ssl.SSLObject, str] = WeakKeyDictionary()
         self.context: ssl.SSLContext
         self.not_after: float
@@ -62,6 +63,7 @@ class ServerTls:
         model = self._model
         certificate = certificate_of(model.certificate)
         context = build_context(model)
+        context.set_alpn_protocols(self._protocols)
         context.sni_callback = remembering(self._names)
         self.not_after = certificate.not_valid_after_utc.timestamp()
         if self.not_after < time():
@@ -87,12 +89,11 @@ def remembering(names: MutableMapping[ssl.SSLObject, str]) -> Callable[[ssl.SSLO
 
 
 def build_context(model: Tls) -> ssl.SSLContext:
-    """A server's context: modern versions only, HTTP/1.1 only, no compression, no early data, no renegotiation."""
+    """A server's context: modern versions only, no compression, no early data, no renegotiation."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[model.min_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_ciphers(CIPHERS_1_2)
-    context.set_alpn_protocols(["http/1.1"])
     load_certificate(context, model)
     trust_clients(context, model)
     return context

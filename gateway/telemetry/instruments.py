@@ -143,7 +143,7 @@ COUNTED: Final = (
         "gateway.connections.cut",
         "counter",
         "{connection}",
-        "Connections ended for taking an answer too slowly.",
+        "Clients cut off: for taking an answer too slowly, for breaking HTTP/2, for asking too much of it.",
         ("listener", "reason"),
     ),
     Instrument("gateway.tls.handshakes.failed", "counter", "{handshake}", "Failed TLS handshakes.", ("listener", "reason")),
