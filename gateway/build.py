@@ -5,6 +5,7 @@ All problems are collected and raised together, each with its place; `check` run
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gateway.authn.gate import Authentication, Gate
@@ -12,6 +13,7 @@ from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
+from gateway.config.regular import MOST, content
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Injector
 from gateway.core.principal import OWN_ISSUERS
@@ -244,7 +246,7 @@ class Builder:
         chosen = model.validate_
         if chosen.body is None and chosen.content_types is None and chosen.body_limit is None:
             return NO_VALIDATION
-        return Validation(chosen, schema=chosen.body.read_bytes() if chosen.body is not None else None)
+        return Validation(chosen, schema=schema_of(chosen.body) if chosen.body is not None else None)
 
     def _fields(self, model: RouteModel, injector: Injector) -> RequestFields:
         prefix = model.rewrite.strip_prefix
@@ -259,3 +261,14 @@ class Builder:
 
     def _finish(self, cors: Cors) -> Finish:
         return Finish(cors=cors, headers=self._headers, limits=self._limits.fields)
+
+
+def schema_of(file: Path) -> bytes:
+    """The JSON Schema in a file. Raises ValueError."""
+    try:
+        found = content(file)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror or 'input error'}") from error
+    if len(found) > MOST:
+        raise ValueError(f"{file} is larger than {MOST // 1024**2} MiB")
+    return found

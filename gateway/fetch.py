@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
+from gateway.config.regular import again
 from gateway.core.addresses import is_metadata, is_public
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Fetched
@@ -117,9 +118,14 @@ class HttpFetch:
         known = self._clients.get(ca)
         if known is not None and known[0] == version:
             return known[1]
-        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca)
+        context = await asyncio.to_thread(_trusting, ca)
         client = self._clients[ca] = (version, _build(context))
         return client[1]
+
+
+def _trusting(ca: str | None) -> ssl.SSLContext:
+    with again(ca) as authorities:
+        return ssl.create_default_context(cafile=authorities)
 
 
 def _version(ca: str | None) -> int:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from gateway.config.regular import content
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Metrics
 
@@ -68,7 +69,7 @@ def fingerprint(files: Iterable[Path]) -> str:
     for file in sorted(files):
         digest.update(str(file).encode() + b"\0")
         with suppress(OSError):
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            digest.update(hashlib.sha256(content(file)).digest())
     return digest.hexdigest()
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from gateway.authn import strict_json
 from gateway.authn.model import Jwks, check_url
+from gateway.config.regular import content
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Fetch
 
@@ -94,8 +95,7 @@ class FileSource:
     def read(self) -> bytes:
         """The file's bytes, at most MAX_BYTES. Raises DependencyDown."""
         try:
-            with self._path.open("rb") as stream:
-                raw = stream.read(MAX_BYTES + 1)
+            raw = content(self._path, MAX_BYTES)
         except OSError as error:
             raise DependencyDown(f"{self._path}: {error.strerror or 'cannot be read'}") from error
         if len(raw) > MAX_BYTES:

@@ -14,6 +14,7 @@ from gateway.authz.cel.values import Timestamp
 from gateway.authz.explain import explain as explained
 from gateway.authz.model import Case
 from gateway.cli.options import Config, EnvFile, sound
+from gateway.config.regular import content
 from gateway.core.errors import GatewayError, Problem
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.rehearsal import Rehearsal, rehearse
@@ -135,7 +136,7 @@ def _principal(loaded: Loaded, rehearsal: Rehearsal, name: str, claims: Path | N
 def _bearer(loaded: Loaded, file: Path) -> Identity:
     """The identity that a verified token with these claims would give."""
     try:
-        found: Any = orjson.loads(file.read_bytes())
+        found: Any = orjson.loads(content(file))
     except (OSError, ValueError) as error:
         raise typer.BadParameter(f"{file}: {error}") from error
     issuers = loaded.settings.authentication.jwt if loaded.settings is not None else {}

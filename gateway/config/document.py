@@ -22,6 +22,7 @@ from yaml.events import (
 )
 
 from gateway.config.node import Document, Mark, Steps, dotted
+from gateway.config.regular import content
 from gateway.config.scalar import Scalar, resolve
 from gateway.core.errors import Problem
 
@@ -60,15 +61,14 @@ def read(path: Path | str, text: str | bytes | None = None) -> Document:
 def read_text(path: Path) -> str:
     """A whole file of bounded size as text, without byte order mark. Raises ValueError that does not name the file."""
     try:
-        with path.open("rb") as stream:
-            return _decoded(stream.read(MAX_BYTES + 1))
+        return _decoded(content(path, MAX_BYTES))
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror or 'input error'}") from error
 
 
-def _decoded(content: str | bytes) -> str:
+def _decoded(text: str | bytes) -> str:
     try:
-        raw = content.encode() if isinstance(content, str) else content
+        raw = text.encode() if isinstance(text, str) else text
         if len(raw) > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES // 1024**2} MiB")
         return raw.decode("utf-8-sig")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from gateway.config.regular import opened
 from gateway.config.values import EnvSecret, FileSecret
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Metrics, SecretSource
@@ -141,17 +142,11 @@ class Secrets:
 
 
 def _read(path: str, seen: tuple[int, ...]) -> tuple[tuple[int, ...], bytes | None]:
-    """What identifies the file's content, and the content unless that is `seen`. Raises OSError, ValueError."""
-    # Not blocking: opening a pipe nobody writes to would wait for ever.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
+    """What identifies the file's content, and the content unless that is `seen`. Raises OSError."""
+    with opened(path) as number:
         status = os.fstat(number)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path} is not a regular file")
         now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         return now, None if now == seen else os.read(number, MAX_BYTES + 1)
-    finally:
-        os.close(number)
 
 
 def _secret(path: str, content: bytes) -> Secret:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from cryptography import x509
 
+from gateway.config import regular
 from gateway.edge.model import Tls
 
 log = logging.getLogger(__name__)
@@ -103,8 +104,10 @@ def load_certificate(context: ssl.SSLContext, model: Tls) -> None:
     """The server's own certificate and key."""
     read(model.key.file, "key")
     try:
-        # The empty password keeps OpenSSL from asking for one on the terminal.
-        context.load_cert_chain(model.certificate, model.key.file, password="")
+        with regular.again(model.certificate) as certificate, regular.again(model.key.file) as key:
+            assert certificate is not None  # noqa: S101  there is always one
+            # The empty password keeps OpenSSL from asking for one on the terminal.
+            context.load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, OSError) as error:
         mismatch = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
         problem = "does not belong to the certificate" if mismatch else "is no usable private key in PEM form"
@@ -142,7 +145,8 @@ def load_trust(context: ssl.SSLContext, path: Path, key: str) -> None:
     """Add what `path` holds to the store clients are verified against."""
     read(path, key)
     try:
-        context.load_verify_locations(cafile=path)
+        with regular.again(path) as same:
+            context.load_verify_locations(cafile=same)
     except (ssl.SSLError, OSError) as error:
         raise TlsError(key, f"{path} is not in PEM form") from error
 
@@ -158,9 +162,11 @@ def certificate_of(path: Path) -> x509.Certificate:
 def read(path: Path, key: str) -> bytes:
     """The bytes of a file that must have some."""
     try:
-        content = path.read_bytes()
+        content = regular.content(path)
     except OSError as error:
         raise TlsError(key, f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > regular.MOST:
+        raise TlsError(key, f"{path} is larger than {regular.MOST // 1024**2} MiB")
     if not content.strip():
         raise TlsError(key, f"{path} is empty")
     return content
@@ -171,7 +177,7 @@ def digest(start: str, *paths: Path) -> str:
     total = hashlib.sha256(start.encode())
     for path in paths:
         try:
-            content = b"+" + path.read_bytes()
+            content = b"+" + regular.content(path)
         except OSError:
             content = b"-"
         total.update(hashlib.sha256(content).digest())

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,9 @@ from gateway.settings.secrets import follow
 
 VARIABLE: Final = "GATEWAY_CONFIG"
 PLACES: Final = (Path("config.yaml"), Path("/etc/gateway/config.yaml"))
+SEARCHED: Final = (
+    f"name the configuration with --config or ${VARIABLE}, or write {PLACES[0]} or {PLACES[1]}; `gateway demo` runs without any"
+)
 SUFFIXES: Final = frozenset({".yaml", ".yml"})
 Read = Callable[[Iterable[Path]], list[Document]]
 
@@ -78,9 +81,12 @@ def load(
 
     `policies_at` are the policy files where somebody has listed them already.
     """
-    paths = list(paths) or find(environ)
+    found = [] if paths else find(environ)
+    paths = list(paths) or found
     known, problems = variables(env_files, os.environ if environ is None else environ)
     substituted = [substitute(document, known) for document in read(paths)]
+    for document in substituted:
+        _advise(document, searched=bool(found))
     source = Layers([anchor(document, Settings) for document in substituted])
     settings, wrong = validate(Settings, source)
     secrets = Secrets(known)
@@ -91,6 +97,14 @@ def load(
     problems += [problem for document in policies for problem in document.problems]
     looked_at = [*paths, *env_files, *_policy_paths(source), *files]
     return Loaded(settings, _in_order(problems), source, policies, secrets, looked_at, _generation(substituted, policies))
+
+
+def _advise(document: Document, *, searched: bool) -> None:
+    """Say how a configuration is named, where there is none to be read."""
+    if document.text or Path(document.file).is_file():
+        return
+    advice = SEARCHED if searched else f"name the configuration with --config or ${VARIABLE}"
+    document.problems[:] = [replace(problem, hint=problem.hint or advice) for problem in document.problems]
 
 
 def policy_files(source: Layers) -> list[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from gateway.config.regular import again
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import SecretSource
 from gateway.store.quota import Quota, Taken
@@ -62,9 +63,10 @@ def number(text: str) -> int:
 def tls_context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
     """Verifies the server against `ca` (else the system's), shows our certificate. Raises ValueError for unusable files."""
     try:
-        context = ssl.create_default_context(cafile=ca)
-        if certificate is not None:
-            context.load_cert_chain(certificate, key)
+        with again(ca) as authorities, again(certificate) as chain, again(key) as private:
+            context = ssl.create_default_context(cafile=authorities)
+            if chain is not None:
+                context.load_cert_chain(chain, private)
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"unusable TLS files for Redis: {error.strerror or type(error).__name__}") from error
     return context

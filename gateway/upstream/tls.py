@@ -4,6 +4,7 @@ import logging
 import ssl
 from pathlib import Path
 
+from gateway.config.regular import again
 from gateway.upstream.model import UpstreamTls
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,12 @@ class ClientTls:
         return tuple((found.st_mtime_ns, found.st_ino, found.st_size) for found in (path.stat() for path in self._files))
 
     def _built(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._ca)
+        with again(self._ca) as authorities, again(self._certificate) as certificate, again(self._key) as key:
+            context = ssl.create_default_context(cafile=authorities)
+            if certificate is not None:
+                context.load_cert_chain(certificate, key, password=_no_password)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        if self._certificate is not None:
-            context.load_cert_chain(self._certificate, self._key, password=_no_password)
         return context
 
 

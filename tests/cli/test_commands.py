@@ -216,3 +216,18 @@ async def test_healthcheck_tells_a_live_gateway_from_an_ended_one(tmp_path: Path
         assert await running.end() == 0
         ended = await asyncio.to_thread(gateway, tmp_path, "healthcheck", "--config", config, UPSTREAM_TOKEN="t")
         assert (ended.returncode, ended.stdout.startswith("not ready: ")) == (1, True)
+
+
+@pytest.mark.parametrize("command", [["check"], ["serve"], ["policy", "test"], ["config", "print"]], ids=" ".join)
+def test_a_command_without_a_configuration_says_how_to_name_one(tmp_path: Path, command: list[str]) -> None:
+    found = gateway(tmp_path, *command)
+    assert found.returncode == 78
+    assert "name the configuration with --config or $GATEWAY_CONFIG" in found.stdout + found.stderr
+
+
+def test_a_pipe_is_no_configuration(tmp_path: Path) -> None:
+    """As `--config <(command)` would be: it could be read once, and never by a reload."""
+    os.mkfifo(tmp_path / "config.yaml")
+    found = gateway(tmp_path, "check", "--config", str(tmp_path / "config.yaml"))
+    assert found.returncode == 78
+    assert "not a regular file" in found.stdout

@@ -42,6 +42,21 @@ async def test_a_reload_serves_the_new_configuration(gateway: House) -> None:
     assert [event["event"] for event in await gateway.events() if event["event"].startswith("config")] == ["config.changed"]
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "policies/policy.yaml", "policies/new.yaml", "jwks.json"])
+async def test_a_pipe_in_place_of_a_file_keeps_no_reload_waiting(gateway: House, name: str) -> None:
+    """Nobody writes to it: opening it as a file would wait for ever, and every reload after it for that one."""
+    before = gateway.process.current.snapshot
+    file = gateway.folder / name
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    async with asyncio.timeout(30.0):
+        assert not await gateway.process.reload()
+        assert (await gateway.get("/public/x")).status == 200
+    assert gateway.process.current.snapshot is before
+    [refused] = [event for event in await gateway.events() if event["event"] == "config.refused"]
+    assert "file" in str(refused["problems"])
+
+
 @pytest.mark.parametrize(
     "broken",
     [b"version: 1\nroutes: [", b"\x00", b"", b"version: 1\nrouts: []\n", b"version: 2\n", b"&a version: 1\n"],

@@ -37,5 +37,7 @@ def _file(draft: Draft, path: Steps, file: Path) -> Iterator[Problem]:
 def _policies(draft: Draft, path: Steps, file: Path) -> Iterator[Problem]:
     if not file.exists():
         yield draft.error(path, "no such file or folder")
+    elif not (file.is_dir() or file.is_file()):
+        yield draft.error(path, "is neither a file nor a folder", "name a policy file, or a folder of them")
     elif file.is_dir() and not any(child.suffix in {".yaml", ".yml"} for child in file.iterdir()):
         yield draft.warning(path, "the folder holds no policies: every request is denied")

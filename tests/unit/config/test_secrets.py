@@ -80,8 +80,8 @@ def test_a_file_without_a_usable_value_is_refused(tmp_path: Path, content: bytes
 def test_what_is_no_file_is_refused_and_waited_for_never(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, message in (
-        (tmp_path, "is not a regular file"),
-        (tmp_path / "pipe", "is not a regular file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "pipe", "not a regular file"),
         (tmp_path / "no", "No such file"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -211,7 +211,7 @@ SECRETS: dict[str, tuple[str, dict[str, str], str]] = {
     "unset": ("{env: NONE}", {}, "the variable NONE is not set"),
     "empty": ("{env: NONE}", {"NONE": ""}, "the variable NONE is empty"),
     "absent file": ("{file: absent}", {}, "absent cannot be read: No such file or directory"),
-    "folder": ("{file: policies}", {}, "policies is not a regular file"),
+    "folder": ("{file: policies}", {}, "policies cannot be read: Is a directory"),
     "wildcard": ("{file: /run/secrets/*}", {}, "a secret's file is one plain path"),
     "placeholder": ("{env: A}", {"A": "ChangeMe"}, "the secret is a placeholder"),
 }
@@ -271,7 +271,17 @@ def test_no_configuration_at_all_is_a_problem(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     loaded = load([], environ={})
     assert loaded.settings is None
-    assert [str(problem) for problem in loaded.problems] == ["config.yaml:1:1: cannot be read: No such file or directory"]
+    [problem] = map(str, loaded.problems)
+    assert problem.startswith(
+        "config.yaml:1:1: cannot be read: No such file or directory (name the configuration with --config or "
+    )
+    assert "/etc/gateway/config.yaml" in problem
+
+
+@pytest.mark.parametrize("named", ["absent.yaml", "."])
+def test_a_configuration_that_is_named_and_not_there_says_how_to_name_another(tmp_path: Path, named: str) -> None:
+    [problem] = map(str, load([tmp_path / named], environ={}).problems)
+    assert problem.endswith("(name the configuration with --config or $GATEWAY_CONFIG)")
 
 
 def test_the_smallest_configuration_is_a_version(tmp_path: Path) -> None:

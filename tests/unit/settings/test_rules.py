@@ -21,7 +21,7 @@ JWT = {"issuer": "https://i.example", "audience": ["a"], "jwks": {"url": "https:
 SOUND: dict[str, Any] = {
     "version": 1,
     "authentication": {"jwt": {"corp": JWT}},
-    "policies": ["/dev/null"],
+    "policies": [__file__],
     "upstreams": {"github": {"url": "https://api.example.com"}},
     "routes": [{"name": "r", "match": {"path": "/r/{id}"}, "upstream": "github", "authenticate": ["jwt.corp"]}],
 }

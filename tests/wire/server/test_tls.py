@@ -229,6 +229,11 @@ async def test_a_newly_revoked_client_does_not_live_on_in_a_kept_connection(pki:
         assert not await is_let_in(gate, client_context(pki, leaf))
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 FILES = ["certificate", "key", "client_ca", "client_crl"]
 DAMAGE = {
     "missing": lambda path: path.unlink(),
@@ -236,6 +241,7 @@ DAMAGE = {
     "blank": lambda path: path.write_text(" \n"),
     "garbage": lambda path: path.write_text("not PEM"),
     "folder": lambda path: (path.unlink(), path.mkdir()),
+    "pipe nobody writes to": pipe,
 }
 
 
