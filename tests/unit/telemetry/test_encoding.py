@@ -14,8 +14,11 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from gateway.core.reason import Reason
 from gateway.telemetry.encoding import LONGEST, OWN, REMEMBERED, Encoder, field
+from gateway.telemetry.model import Telemetry, Traces
 from gateway.telemetry.span import Remote, Span
+from gateway.telemetry.tracing import Tracer
 from tests.collector import attributes
+from tests.exchanges import STARTED, exchange
 
 ABOUT = Resource({"service.name": "edge", "service.version": "1", "weight": 7}, schema_url="https://schemas.test/1")
 SCOPE = InstrumentationScope("latchgate", schema_url="https://schemas.test/2")
@@ -32,7 +35,12 @@ remotes = st.builds(
 names = st.sampled_from(
     ["http.route", "url.path", "url.query", "url.full", "gateway.request_id", "server.port", "gateway.reason", "x"]
 )
-values = st.text(max_size=8) | st.integers(-(2**63), 2**63 - 1) | st.sampled_from([*Reason, "a" * LONGEST, "ü" * (LONGEST + 1)])
+values = (
+    st.sampled_from(["a", "b", "1", 1, 2])
+    | st.text(max_size=8)
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.sampled_from([*Reason, "a" * LONGEST, "ü" * (LONGEST + 1)])
+)
 spans = st.builds(
     Span,
     kind=st.sampled_from(sorted(KINDS)),
@@ -115,3 +123,50 @@ def test_a_requests_own_words_are_not_remembered() -> None:
     encoder = Encoder(ABOUT, SCOPE)
     encoder.span(a_span(**{"gateway.request_id": "1", "url.path": "/a", "url.query": "b", "url.full": "c"}))
     assert encoder._known == {}
+
+
+odd = st.text(max_size=30) | st.sampled_from(
+    ["\ud800", "\udfff/x", "a" * 3000, "é" * 2000, "\x00\x1b", "host:99999", "[", "://@", "%zz"]
+)
+octets = st.binary(max_size=30) | st.just(b"\xff" * 3000)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            **dict.fromkeys(
+                ("path", "host", "method", "client", "route", "upstream_address", "credential", "version", "error"), odd
+            ),
+            **dict.fromkeys(("query", "user_agent", "upstream_target"), octets),
+            "upstream": st.none() | odd,
+            "status": st.none() | st.integers(0, 999),
+            "upstream_status": st.none() | st.integers(0, 999),
+            "retries": st.integers(0, 2**31),
+            "reason": st.none() | st.sampled_from(list(Reason)),
+            "time": st.floats(0, 1e10),
+            "upstream_started": st.none() | st.floats(STARTED, STARTED + 1e6),
+        },
+    ),
+    st.floats(0, 1e6),
+)
+def test_whatever_a_request_brings_its_spans_can_be_encoded(changes: dict[str, Any], duration: float) -> None:
+    """A failure here would be one of the event loop, and take the audit trail's lines of other requests with it."""
+    frames: list[bytes] = []
+    made = exchange(sampled=True, **changes)
+
+    class Out:
+        def room(self, spans: int) -> bool:
+            return True
+
+        def emit(self, span: Span) -> None:
+            frames.append(ENCODER.span(span))
+
+        async def close(self, timeout: float) -> None:
+            pass
+
+    Tracer(Telemetry(traces=Traces(otlp="http://127.0.0.1:1", sample=1.0)), out=Out()).end(made, duration)
+    [resource] = ExportTraceServiceRequest.FromString(ENCODER.request(frames)).resource_spans
+    sent = resource.scope_spans[0].spans
+    assert [span.trace_id.hex() for span in sent] == [made.trace_id] * len(frames)
+    assert {attributes(span).get("gateway.request_id") for span in sent if span.kind == 2} == {made.id}
