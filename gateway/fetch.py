@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
-from gateway.config.regular import again
+from gateway.config.regular import same_if_any
 from gateway.core.addresses import is_metadata, is_public
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Fetched
@@ -124,7 +124,7 @@ class HttpFetch:
 
 
 def _trusting(ca: str | None) -> ssl.SSLContext:
-    with again(ca) as authorities:
+    with same_if_any(ca) as authorities:
         return ssl.create_default_context(cafile=authorities)
 
 

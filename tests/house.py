@@ -299,6 +299,14 @@ class House:
     async def requests(self) -> list[dict[str, Any]]:
         return [event for event in await self.events() if event["event"] == "request"]
 
+    async def only_request(self) -> dict[str, Any]:
+        """The event of the one request, when it is over."""
+        async with asyncio.timeout(10):
+            while not (found := await self.requests()):
+                await asyncio.sleep(0.02)
+        [event] = found
+        return event
+
     def write(self, document: dict[str, Any]) -> None:
         (self.folder / "config.yaml").write_text(written(document))
 

@@ -8,15 +8,12 @@ between leaves a torn one, which the reader drops.
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
 from typing import Any, Final
 
 from gateway.audit.event import Events
 from gateway.audit.model import Audit
-from gateway.core.errors import Unavailable
-from gateway.core.exchange import Exchange
+from gateway.audit.pen import Pen
 from gateway.core.ports import Clock, Metrics
-from gateway.core.reason import Reason
 from gateway.core.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -28,7 +25,7 @@ ROOM: Final = 0.75
 
 
 class Relay:
-    """Implements record.Record over a pipe. Used inside one event loop."""
+    """Implements record.Record over a pipe: what makes its lines is its pen's. Used inside one event loop."""
 
     def __init__(
         self, model: Audit, pipe: int, *, clock: Clock, metrics: Metrics, mask_key: Secret, max_bytes: int = MAX_BYTES
@@ -36,45 +33,22 @@ class Relay:
         """`mask_key` is the same for all workers, so that their marks are. `pipe` is a writable descriptor, closed at the end."""
         os.set_blocking(pipe, False)
         self._pipe = pipe
-        self._clock = clock
         self._metrics = metrics
         self._refuses = model.on_full == "refuse"
-        self._events = Events(model.mask, mask_key)
+        self._pen = pen = Pen(Events(model.mask, mask_key), clock, self._put)
+        self.ensure_room, self.record, self.event = pen.ensure_room, pen.record, pen.event
         self._max_bytes = max_bytes
         self._waiting: list[bytes] = []
         self._size = self._made = self._dropped = 0
-        self._told_full = self._broken = self._full = False
+        self._told_full = self._broken = False
         self._emptied = asyncio.Event()
         self._emptied.set()
         self._loop = asyncio.get_running_loop()
-
-    def ensure_room(self) -> None:
-        """Before a request is served. Raises Unavailable (audit-full) while evidence of it could not be kept."""
-        if self._full:
-            raise Unavailable("the audit trail takes no more events", reason=Reason.AUDIT_FULL)
 
     def be_full(self, full: bool) -> None:
         """What the process that has the file says of it."""
         self._told_full = full
         self._judge()
-
-    def record(self, ended: Iterable[tuple[Exchange, float]]) -> None:
-        """Tell the events of requests, each with its duration in seconds. Never waits."""
-        lines: list[bytes] = []
-        make = self._events.request
-        try:
-            for exchange, duration in ended:
-                lines.append(make(exchange, duration))
-        finally:  # a line that cannot be made must not cost those before it
-            self._put(lines)
-
-    def event(self, name: str, /, **fields: Any) -> None:
-        """Tell another event of the catalogue. Fields the catalogue does not name are left out."""
-        line = self._events.named(name, self._clock.now(), fields)
-        if line is None:
-            log.error("event outside the audit catalogue", extra={"event": name})
-            return
-        self._put([line])
 
     def _put(self, lines: list[bytes]) -> None:
         if not lines:
@@ -137,14 +111,14 @@ class Relay:
         self._judge()
 
     def _judge(self) -> None:
-        self._full = self._refuses and (self._told_full or self._broken or self._size > ROOM * self._max_bytes)
+        self._pen.full = self._refuses and (self._told_full or self._broken or self._size > ROOM * self._max_bytes)
 
     def reopen(self) -> None:
         """Nothing: the file is another process's."""
 
     def status(self) -> dict[str, Any]:
         """How this end of the trail does."""
-        return {"made": self._made, "queued_bytes": self._size, "dropped": self._dropped, "full": self._full}
+        return {"made": self._made, "queued_bytes": self._size, "dropped": self._dropped, "full": self._pen.full}
 
     async def start(self) -> None:
         """Nothing: the pipe is open."""

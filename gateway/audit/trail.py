@@ -10,16 +10,13 @@ import concurrent.futures
 import logging
 import os
 import threading
-from collections.abc import Iterable
 from typing import Any, Final
 
 from gateway.audit.event import Events
 from gateway.audit.file import AuditFile
 from gateway.audit.model import Audit
-from gateway.core.errors import Unavailable
-from gateway.core.exchange import Exchange
+from gateway.audit.pen import Pen
 from gateway.core.ports import Clock, Metrics
-from gateway.core.reason import Reason
 from gateway.core.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -38,7 +35,10 @@ ROOM: Final = 0.75
 
 
 class Trail:
-    """Keeps the record of what happened. One for each process; survives reloads of the configuration."""
+    """Keeps the record of what happened. One for each process; survives reloads of the configuration.
+
+    Implements record.Record: what makes its lines, and lets requests in while there is room for them, is its pen's.
+    """
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Trail:
         file: AuditFile | None = None,
     ) -> None:
         """`mask_key` keys `keyed_hash`; without one a random key is made, so marks are comparable until a restart only."""
-        self._clock = clock
         self._metrics = metrics
         self._refuses = model.on_full == "refuse"
-        self._events = Events(model.mask, mask_key or Secret(os.urandom(32)))
+        self._pen = pen = Pen(Events(model.mask, mask_key or Secret(os.urandom(32))), clock, self._put)
+        self.ensure_room, self.record, self.event = pen.ensure_room, pen.record, pen.event
         self._name = str(model.file)
         path = None if isinstance(model.file, str) else model.file
         self._file = file or AuditFile(path, size=model.rotate.size, keep=model.rotate.keep)
@@ -65,7 +65,7 @@ class Trail:
         self._waiting: list[bytes] = []
         self._queued_events = self._queued_bytes = 0  # what waits and what the thread holds unwritten
         self._written = self._dropped = 0
-        self._full = self._failing = self._reopening = self._closing = False
+        self._failing = self._reopening = self._closing = False
         self._failure: str | None = None
         self._wake, self._haste = threading.Event(), threading.Event()
         self._flushes: list[concurrent.futures.Future[None]] = []
@@ -73,29 +73,6 @@ class Trail:
         self._writing: threading.Thread | None = None
 
     # Called by the event loop.
-
-    def ensure_room(self) -> None:
-        """Before a request is served. Raises Unavailable (audit-full) while evidence of it could not be kept."""
-        if self._full:
-            raise Unavailable("the audit trail takes no more events", reason=Reason.AUDIT_FULL)
-
-    def record(self, ended: Iterable[tuple[Exchange, float]]) -> None:
-        """Write down the events of requests, each with its duration in seconds. Never waits."""
-        lines: list[bytes] = []
-        make = self._events.request
-        try:
-            for exchange, duration in ended:
-                lines.append(make(exchange, duration))
-        finally:  # a line that cannot be made must not cost those before it
-            self._put(lines)
-
-    def event(self, name: str, /, **fields: Any) -> None:
-        """Write another event of the catalogue down. Fields the catalogue does not name are left out."""
-        line = self._events.named(name, self._clock.now(), fields)
-        if line is None:
-            log.error("event outside the audit catalogue", extra={"event": name})
-            return
-        self._put([line])
 
     def accept(self, lines: list[bytes]) -> None:
         """Write down lines that another process made, each whole."""
@@ -119,7 +96,7 @@ class Trail:
             self._queued_events, self._queued_bytes = events, size
             self._dropped += dropped
             if self._refuses and (dropped or events > ROOM * self._max_events or size > ROOM * self._max_bytes):
-                self._full = True
+                self._pen.full = True
         if dropped:
             self._metrics.count("gateway.audit.dropped", dropped)
         if not self._wake.is_set():
@@ -169,7 +146,7 @@ class Trail:
             "queued_bytes": self._queued_bytes,
             "written": self._written,
             "dropped": self._dropped,
-            "full": self._full,
+            "full": self._pen.full,
             "failing": self._failing,
             "failure": self._failure,
         }
@@ -252,7 +229,7 @@ class Trail:
         with self._lock:
             events, size = self._queued_events, self._queued_bytes
             crowded = events > ROOM * self._max_events or size > ROOM * self._max_bytes
-            self._full = self._refuses and (self._failing or crowded)
+            self._pen.full = self._refuses and (self._failing or crowded)
         self._metrics.gauge("gateway.audit.queued", events)
 
     def _fail(self, error: OSError) -> None:

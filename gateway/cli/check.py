@@ -24,6 +24,7 @@ def check(
     config: Config = None,
     env_file: EnvFile = None,
     format: Annotated[Format, typer.Option(help="How to print what is found.")] = Format.TEXT,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Check for `serve` with as many worker processes.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too, with exit 1.")] = False,
 ) -> None:
     """Check the configuration and the policies without starting anything.
@@ -31,7 +32,7 @@ def check(
     Exit 0: sound; 1: only policy cases failed (or, with --strict, warnings); 78: bad configuration.
     """
     loaded = load(config or [], env_file or [])
-    problems = _in_order(built(loaded))
+    problems = _in_order([*built(loaded), *(multiplied(loaded) if workers > 1 else ())])
     wrong = any(problem.severity == "error" for problem in problems)
     failed = [] if wrong else failures(loaded)
     print(report.FORMATS[format.value]([*problems, *failed]))
@@ -48,6 +49,13 @@ def built(loaded: Loaded) -> list[Problem]:
     known = set(loaded.problems)
     found = (each for each in rehearsal.check(loaded) if each not in known and not _is_told(each, loaded.errors))
     return [*loaded.problems, *found, *unusable(loaded)]
+
+
+def multiplied(loaded: Loaded) -> list[Problem]:
+    """What a start with several workers would refuse."""
+    from gateway.workers import rules
+
+    return [] if loaded.settings is None else rules.problems(loaded, loaded.settings)
 
 
 def unusable(loaded: Loaded) -> list[Problem]:

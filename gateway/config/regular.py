@@ -40,11 +40,18 @@ def content(path: str | Path, most: int = MOST) -> bytes:
 
 
 @contextmanager
-def again(path: str | Path | None) -> Iterator[str | None]:
-    """A path by which a library that opens files by itself gets this very file; None of None. Raises OSError."""
+def same(path: str | Path) -> Iterator[str]:
+    """A path by which a library that opens files by itself gets this very file. Raises OSError."""
+    with opened(path) as number:
+        found = f"{HERE}/{number}"
+        yield found if Path(found).exists() else str(path)
+
+
+@contextmanager
+def same_if_any(path: str | Path | None) -> Iterator[str | None]:
+    """The same; None of None."""
     if path is None:
         yield None
         return
-    with opened(path) as number:
-        same = f"{HERE}/{number}"
-        yield same if Path(same).exists() else str(path)
+    with same(path) as found:
+        yield found

@@ -104,8 +104,7 @@ def load_certificate(context: ssl.SSLContext, model: Tls) -> None:
     """The server's own certificate and key."""
     read(model.key.file, "key")
     try:
-        with regular.again(model.certificate) as certificate, regular.again(model.key.file) as key:
-            assert certificate is not None  # noqa: S101  there is always one
+        with regular.same(model.certificate) as certificate, regular.same(model.key.file) as key:
             # The empty password keeps OpenSSL from asking for one on the terminal.
             context.load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, OSError) as error:
@@ -145,7 +144,7 @@ def load_trust(context: ssl.SSLContext, path: Path, key: str) -> None:
     """Add what `path` holds to the store clients are verified against."""
     read(path, key)
     try:
-        with regular.again(path) as same:
+        with regular.same(path) as same:
             context.load_verify_locations(cafile=same)
     except (ssl.SSLError, OSError) as error:
         raise TlsError(key, f"{path} is not in PEM form") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from gateway.config.regular import again
+from gateway.config.regular import same_if_any
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import SecretSource
 from gateway.store.quota import Quota, Taken
@@ -63,7 +63,7 @@ def number(text: str) -> int:
 def tls_context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
     """Verifies the server against `ca` (else the system's), shows our certificate. Raises ValueError for unusable files."""
     try:
-        with again(ca) as authorities, again(certificate) as chain, again(key) as private:
+        with same_if_any(ca) as authorities, same_if_any(certificate) as chain, same_if_any(key) as private:
             context = ssl.create_default_context(cafile=authorities)
             if chain is not None:
                 context.load_cert_chain(chain, private)

@@ -4,7 +4,7 @@ import logging
 import ssl
 from pathlib import Path
 
-from gateway.config.regular import again
+from gateway.config.regular import same_if_any
 from gateway.upstream.model import UpstreamTls
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class ClientTls:
         return tuple((found.st_mtime_ns, found.st_ino, found.st_size) for found in (path.stat() for path in self._files))
 
     def _built(self) -> ssl.SSLContext:
-        with again(self._ca) as authorities, again(self._certificate) as certificate, again(self._key) as key:
+        with same_if_any(self._ca) as authorities, same_if_any(self._certificate) as certificate, same_if_any(self._key) as key:
             context = ssl.create_default_context(cafile=authorities)
             if certificate is not None:
                 context.load_cert_chain(certificate, key, password=_no_password)

@@ -231,3 +231,12 @@ def test_a_pipe_is_no_configuration(tmp_path: Path) -> None:
     found = gateway(tmp_path, "check", "--config", str(tmp_path / "config.yaml"))
     assert found.returncode == 78
     assert "not a regular file" in found.stdout
+
+
+def test_check_says_what_several_workers_would_refuse_in_the_words_that_refuse_them(folder: Path) -> None:
+    (folder / "policies" / "issues.yaml").write_text(POLICY)
+    checked, served = gateway(folder, "check", "--workers", "2"), gateway(folder, "serve", "--workers", "2")
+    assert (checked.returncode, served.returncode) == (78, 78)
+    [told] = [line for line in checked.stdout.splitlines() if "memory with --workers above 1" in line]
+    assert told in served.stderr.splitlines()
+    assert gateway(folder, "check").returncode == 0

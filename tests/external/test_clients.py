@@ -13,7 +13,7 @@ import httpx
 
 from tests.house import House, Upstream, house
 from tests.scripted import HEAD, OK, READ, Script, Scripted
-from tests.standalone import standalone, until
+from tests.standalone import standalone
 
 MIB = 1024 * 1024
 PIECE = bytes(range(256)) * 256
@@ -38,19 +38,6 @@ def plain(gateway: House) -> http.client.HTTPConnection:
 def client(gateway: House, **options: Any) -> httpx.AsyncClient:
     host, port = gateway.address()
     return httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=20, trust_env=False, **options)
-
-
-async def ended(gateway: House) -> dict[str, Any]:
-    """The event of the one request, when it is over."""
-    found: list[dict[str, Any]] = []
-
-    async def written() -> bool:
-        found[:] = await gateway.requests()
-        return bool(found)
-
-    await until(written, "no audit event was written")
-    [event] = found
-    return event
 
 
 # http.client
@@ -92,7 +79,7 @@ async def test_http_client_uploads_in_chunks_of_unknown_length(tmp_path: Path) -
         [seen] = upstream.seen
         assert seen.all(b"transfer-encoding") == [b"chunked"]
         assert seen.body == PIECE * 32
-        assert (await ended(gateway))["bytes_in"] == len(PIECE) * 32
+        assert (await gateway.only_request())["bytes_in"] == len(PIECE) * 32
 
 
 async def test_http_client_reads_a_head_and_a_not_modified_without_a_body_and_goes_on(tmp_path: Path) -> None:
@@ -207,7 +194,7 @@ async def test_an_interrupted_upload_never_looks_complete_to_the_upstream(tmp_pa
         await upstream.until_seen(1)
         writer.close()
         await upstream.until_closed(1)
-        event = await ended(gateway)
+        event = await gateway.only_request()
         assert (event["route"], event["bytes_in"]) == ("open.public", 11)
         assert event["status"] != 200
 
@@ -219,7 +206,7 @@ async def test_httpx_giving_up_cancels_the_upstreams_call(tmp_path: Path) -> Non
         await upstream.until_seen(1)
         request.cancel()
         await asyncio.gather(request, return_exceptions=True)
-        event = await ended(gateway)
+        event = await gateway.only_request()
         assert event["status"] is None
         never.set()
         await upstream.until_closed(1)
@@ -231,7 +218,7 @@ async def test_leaving_a_stream_ends_it_at_the_upstream(tmp_path: Path) -> None:
         async with session.stream("GET", "/public/x") as answer:
             assert (await anext(answer.aiter_raw()))[:2] == PIECE[:2]
         await upstream.until_closed(1)
-        event = await ended(gateway)
+        event = await gateway.only_request()
         assert event["status"] == 200
         assert 0 < event["bytes_out"] <= len(PIECE)
 

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,18 +30,6 @@ routes: ["github.*"]
 rules:
   - {name: own, allow: any, permission: "things:use", when: "subject.claims.org == resource.params.owner"}
 """
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """The Node.js with the packages of the lock file beside it."""
-    found = shutil.which("node")
-    if found is None or not (NODE / "node_modules").is_dir():
-        reason = "Node.js packages are missing: `make test` installs them"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 @dataclass

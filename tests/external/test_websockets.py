@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import shutil
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -62,19 +60,6 @@ def bearing(gateway: House, **claims: Any) -> dict[str, Any]:
     return {"additional_headers": {"Authorization": f"Bearer {gateway.keys.token(**claims)}"}}
 
 
-async def ended(gateway: House) -> dict[str, Any]:
-    """The event of the one request, when it is over."""
-    found: list[dict[str, Any]] = []
-
-    async def written() -> bool:
-        found[:] = await gateway.requests()
-        return bool(found)
-
-    await until(written, "no audit event was written")
-    [event] = found
-    return event
-
-
 async def code_of(socket: ClientConnection) -> int | None:
     """What the other side closed with."""
     async with asyncio.timeout(10):
@@ -99,7 +84,7 @@ async def test_messages_go_both_ways_and_the_trail_tells_how_it_ended(tmp_path: 
             await socket.send(["in ", "three ", "pieces"])
             assert await socket.recv() == "in three pieces"
             await (await socket.ping())
-        event = await ended(gateway)
+        event = await gateway.only_request()
         assert (event["status"], event["route"], event["detail"]) == (101, "open.socket", "websocket 1000 by the client")
         assert event["bytes_in"] > MIB
         assert event["bytes_out"] > MIB
@@ -118,7 +103,7 @@ async def test_the_upstream_sees_the_injected_credential_and_never_the_clients(t
         async with to(gateway, "/socket?a=1", **bearing(gateway)) as socket:
             key.append(socket.request.headers["Sec-WebSocket-Key"] if socket.request else "")
             assert await socket.recv() == "hi"
-        event = await ended(gateway)
+        event = await gateway.only_request()
     [headers] = seen
     assert headers["authorization"] == "Bearer canary-upstream-token-7f3a"
     assert headers["sec-websocket-key"] not in key
@@ -153,7 +138,7 @@ async def test_a_handshake_is_refused_as_any_request_is(
             async with to(gateway, path, **({} if claims is None else bearing(gateway, **claims))):
                 pass
         assert refused.value.response.status_code == status
-        assert (await ended(gateway))["reason"] == reason
+        assert (await gateway.only_request())["reason"] == reason
     assert reached == []
 
 
@@ -219,7 +204,7 @@ async def test_a_message_over_the_limit_closes_both_with_1009(tmp_path: Path) ->
             await socket.send("x" * 1024)
             await socket.send("x" * 1025)
             assert await code_of(socket) == 1009
-        assert (await ended(gateway))["detail"] == "websocket 1009 by the gateway: the client: a message over the limit"
+        assert (await gateway.only_request())["detail"] == "websocket 1009 by the gateway: the client: a message over the limit"
         await until(lambda: _have(codes, 1), "the upstream was not told")
     assert codes == [1009]
 
@@ -231,7 +216,7 @@ async def test_an_upstream_that_vanishes_is_told_as_1011(tmp_path: Path) -> None
     async with between(tmp_path, play) as gateway:
         async with to(gateway, "/public/x") as socket:
             assert await code_of(socket) == 1011
-        assert (await ended(gateway))["detail"] == "websocket 1011 by the upstream: the connection was lost"
+        assert (await gateway.only_request())["detail"] == "websocket 1011 by the upstream: the connection was lost"
 
 
 async def test_a_client_that_vanishes_is_told_to_the_upstream_as_1001(tmp_path: Path) -> None:
@@ -245,7 +230,7 @@ async def test_a_client_that_vanishes_is_told_to_the_upstream_as_1001(tmp_path: 
         async with to(gateway, "/public/x") as socket:
             socket.transport.abort()
         await until(lambda: _have(codes, 1), "the upstream was not told")
-        assert (await ended(gateway))["detail"] == "websocket 1001 by the client: the connection was lost"
+        assert (await gateway.only_request())["detail"] == "websocket 1001 by the client: the connection was lost"
     assert codes == [1001]
 
 
@@ -264,7 +249,7 @@ async def test_a_stop_closes_tunnels_with_1001_and_is_a_clean_one(tmp_path: Path
             drained = asyncio.create_task(gateway.process.server.drain(0, 10))
             assert await code_of(socket) == 1001
             assert await drained, "the tunnel was cut off"
-        assert (await ended(gateway))["detail"] == "websocket 1001 by the gateway: going away"
+        assert (await gateway.only_request())["detail"] == "websocket 1001 by the gateway: going away"
 
 
 async def test_a_process_that_hands_over_to_another_closes_its_tunnels_with_1001(tmp_path: Path) -> None:
@@ -299,16 +284,6 @@ async def test_a_reader_that_is_slow_slows_the_writer_down(tmp_path: Path) -> No
             assert socket.close_code == 1000
 
 
-@pytest.fixture
-def node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("Node.js is missing")
-        pytest.skip("Node.js is missing")
-    return found
-
-
 async def test_a_browsers_websocket_as_nodejs_has_it(tmp_path: Path, node: str) -> None:
     async with between(tmp_path, server={"subprotocols": [Subprotocol("chat.v2")]}) as gateway:
         host, port = gateway.address()
@@ -334,7 +309,7 @@ async def test_a_browsers_websocket_as_nodejs_has_it(tmp_path: Path, node: str) 
             "clean": True,
             "protocol": "chat.v2",
         }
-        assert (await ended(gateway))["detail"] == "websocket 4001 by the client"
+        assert (await gateway.only_request())["detail"] == "websocket 4001 by the client"
 
 
 async def test_tls_on_both_sides(tmp_path: Path) -> None:
@@ -354,7 +329,7 @@ async def test_tls_on_both_sides(tmp_path: Path) -> None:
                 for message in ("hello", b"x" * MIB):
                     await socket.send(message)
                     assert await socket.recv() == message
-            assert (await ended(gateway))["detail"] == "websocket 1000 by the client"
+            assert (await gateway.only_request())["detail"] == "websocket 1000 by the client"
 
 
 async def test_a_client_that_leaves_while_the_upstream_thinks_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -370,7 +345,7 @@ async def test_a_client_that_leaves_while_the_upstream_thinks_leaves_nothing_beh
         assert gateway.process.resources.status()["websockets"] == {"open.socket": 1}
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
-        event = await ended(gateway)
+        event = await gateway.only_request()
         assert (event["status"], event["error"]) == (None, "client-gone")
         assert gateway.process.resources.status()["websockets"] == {}
         assert gateway.process.resources.status()["upstreams"]["plain"]["connections"] == 0
@@ -398,7 +373,7 @@ async def test_a_forced_end_cuts_tunnels_off_and_writes_their_events(tmp_path: P
         async with to(gateway, "/public/x") as socket:
             assert not await gateway.process.server.close(), "what was cut off is told"
             assert await code_of(socket) == 1001
-        assert (await ended(gateway))["detail"] == "websocket 1001 by the gateway: going away"
+        assert (await gateway.only_request())["detail"] == "websocket 1001 by the gateway: going away"
 
 
 async def test_tunnels_hold_up_nobody_elses_writes(tmp_path: Path) -> None:

@@ -108,10 +108,10 @@ async def test_one_that_the_trail_has_no_room_for_is_refused_as_if_it_had_not_co
         assert [(await client.ask(data)).status for _ in range(2)] == [200, 200]
         trail = gateway.process.trail
         assert isinstance(trail, Trail)
-        trail._full = True
+        trail._pen.full = True
         again, new = await client.ask(data), await gateway.raw(data)
         assert again.status == 503
         assert again.json()["type"].endswith("audit-full")
         assert lasting(again) == lasting(new)
-        trail._full = False
+        trail._pen.full = False
         assert (await client.ask(data)).status == 200

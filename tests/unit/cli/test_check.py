@@ -69,6 +69,16 @@ def run(house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return play
 
 
+def test_what_only_several_workers_would_refuse_is_told_where_they_are_named(run: Run, house: Path) -> None:
+    assert run("check", "--workers", "1")[0] == 0
+    code, out, _ = run("check", "--workers", "2")
+    assert (code, out.count("\n")) == (78, 2)
+    assert "rate_limits.store: memory with --workers above 1: " in out
+    assert "per_worker: true" in out
+    (house / "config.yaml").write_text(SOUND + "rate_limits: {per_worker: true}\n")
+    assert run("check", "--workers", "2")[0] == 0
+
+
 def test_a_sound_configuration_is_exit_0(run: Run) -> None:
     assert run("check") == (0, "no problems\n", "")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.regular import again, content, opened
+from gateway.config.regular import content, opened, same, same_if_any
 
 
 def test_a_file_is_read_whole_and_links_are_followed(tmp_path: Path) -> None:
@@ -60,16 +60,15 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
 
 def test_what_opens_it_again_gets_the_same_file_whatever_was_put_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"first")
-    with again(tmp_path / "file") as same:
-        assert same is not None
+    with same(tmp_path / "file") as found:
         (tmp_path / "file").unlink()
         os.mkfifo(tmp_path / "file")
-        assert Path(same).read_bytes() == b"first"
+        assert Path(found).read_bytes() == b"first"
 
 
 def test_no_file_is_no_path() -> None:
-    with again(None) as same:
-        assert same is None
+    with same_if_any(None) as found:
+        assert found is None
 
 
 def test_the_descriptor_is_not_inherited(tmp_path: Path) -> None:

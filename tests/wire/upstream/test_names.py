@@ -69,6 +69,17 @@ def way_to(service: Upstream) -> Any:
     return service.transport(RouteTimeouts(), drop_cookies=True)
 
 
+@asynccontextmanager
+async def kept(port: int, zone: Zone) -> AsyncIterator[tuple[Upstream, Any]]:
+    """Such an upstream, looked after, and a way to it."""
+    service = named(port, zone)
+    service.start()
+    try:
+        yield service, way_to(service)
+    finally:
+        await service.close()
+
+
 async def test_connections_spread_over_all_addresses_of_a_name() -> None:
     async with replicas("127.0.0.1", "127.0.0.2", "127.0.0.3") as servers:
         service = named(servers[0].port, Zone("127.0.0.1", "127.0.0.2", "127.0.0.3"))
@@ -102,10 +113,7 @@ async def test_one_address_of_a_name_that_answers_nonsense_is_left_alone() -> No
 async def test_a_changed_answer_moves_traffic_though_no_connection_was_ever_missing() -> None:
     """Requests on kept connections ask for no address: a busy upstream would otherwise never be moved."""
     zone = Zone("127.0.0.1")
-    async with replicas("127.0.0.1", "127.0.0.2") as (old, new):
-        service = named(old.port, zone)
-        service.start()
-        way = way_to(service)
+    async with replicas("127.0.0.1", "127.0.0.2") as (old, new), kept(old.port, zone) as (service, way):
         assert (await way.send(outbound())).status == 200
         zone.ips = ["127.0.0.2"]
         async with asyncio.timeout(BOUND):
@@ -118,7 +126,6 @@ async def test_a_changed_answer_moves_traffic_though_no_connection_was_ever_miss
             assert (await way.send(outbound())).status == 200
         assert len(old.seen) == asked
         assert [address["address"] for address in service.status()["targets"][0]["addresses"]] == ["127.0.0.2"]
-        await service.close()
 
 
 async def test_a_request_under_way_to_an_address_that_is_gone_is_let_finish() -> None:
@@ -130,10 +137,7 @@ async def test_a_request_under_way_to_an_address_that_is_gone_is_let_finish() ->
                 await gate.wait()
             return await super()._answer(reader, writer)
 
-    async with Slow() as old:
-        service = named(old.port, zone)
-        service.start()
-        way = way_to(service)
+    async with Slow() as old, kept(old.port, zone) as (service, way):
         await way.send(outbound())
         busy = asyncio.create_task(way.send(outbound()))
         await asyncio.sleep(0)
@@ -144,22 +148,17 @@ async def test_a_request_under_way_to_an_address_that_is_gone_is_let_finish() ->
         assert (await busy).status == 200
         await old.until_closed(1)
         await until(lambda: service.status()["connections"] == 0)
-        await service.close()
 
 
 async def test_while_the_resolver_fails_the_addresses_known_serve_on() -> None:
     zone = Zone("127.0.0.1")
-    async with Moody() as server:
-        service = named(server.port, zone)
-        service.start()
-        way = way_to(service)
+    async with Moody() as server, kept(server.port, zone) as (_, way):
         await way.send(outbound())
         zone.ips = []
         asked = zone.asked
         await until(lambda: zone.asked > asked + 2)
         assert (await way.send(outbound())).status == 200
         assert server.opened == 1
-        await service.close()
 
 
 async def test_a_name_nobody_uses_is_not_asked_for() -> None:
@@ -175,10 +174,7 @@ async def test_a_name_nobody_uses_is_not_asked_for() -> None:
 
 async def test_an_answer_in_another_order_moves_nothing() -> None:
     zone = Zone("127.0.0.1", "127.0.0.2")
-    async with replicas("127.0.0.1", "127.0.0.2") as servers:
-        service = named(servers[0].port, zone)
-        service.start()
-        way = way_to(service)
+    async with replicas("127.0.0.1", "127.0.0.2") as servers, kept(servers[0].port, zone) as (service, way):
         await asyncio.gather(*(way.send(outbound()) for _ in range(4)))
         before = dict(service._lanes[0].endpoints)
         for _ in range(4):
@@ -186,7 +182,6 @@ async def test_an_answer_in_another_order_moves_nothing() -> None:
             await until(zone.asked_again())
         assert list(service._lanes[0].endpoints.items()) == list(before.items())
         assert [server.opened for server in servers] == [2, 2]
-        await service.close()
 
 
 async def test_of_many_addresses_those_in_use_stay_in_use() -> None:
@@ -210,17 +205,13 @@ async def test_of_many_addresses_those_in_use_stay_in_use() -> None:
 async def test_an_answer_that_names_a_refused_address_does_not_move_traffic_there() -> None:
     """DNS rebinding: the new answer is vetted as the first one was."""
     zone = Zone("127.0.0.1")
-    async with Moody() as server:
-        service = named(server.port, zone)
-        service.start()
-        way = way_to(service)
+    async with Moody() as server, kept(server.port, zone) as (service, way):
         await way.send(outbound())
         zone.ips = ["169.254.169.254"]
         asked = zone.asked
         await until(lambda: zone.asked > asked + 1)
         assert [address["address"] for address in service.status()["targets"][0]["addresses"]] == ["127.0.0.1"]
         assert (await way.send(outbound())).status == 200
-        await service.close()
 
 
 async def test_a_literal_address_is_never_asked_for() -> None:
