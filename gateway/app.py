@@ -59,7 +59,7 @@ class RequestIds:
 def page(random: Callable[[int], bytes]) -> list[str]:
     """What follows the time in PAGE ids (RFC 9562 5.7): version and rand_a, variant and the beginning of rand_b, the rest of it."""
     rows = zip(groups(random(2 * PAGE), 2, VERSION), groups(random(2 * PAGE), 2, VARIANT), groups(random(6 * PAGE), 6), strict=True)
-    return [f"{one}-{two}-{three}" for one, two, three in rows]
+    return list(map("-".join, rows))
 
 
 def groups(octets: bytes, size: int, first: bytes | None = None) -> list[str]:

@@ -86,9 +86,9 @@ class Inbound:
     `target` is the raw request-target of the request line; `peer` the address of the other end of the connection
     ("" on a unix socket); `secure` whether *this* connection is TLS; `certificate` the DER of a client certificate that
     our own listener verified; `fault` what the server's parser or timers found wrong, to be answered instead of served.
-    `memo`, where the header fields are to the byte those of the connection's last request, is what stages concluded from them
-    alone, each under itself as key and MOST_NOTED in all; it ends with the connection, or when the fields change. A request that
-    came before on its connection, to the byte, is the same Inbound again: nobody changes it. `claim` is the pipeline's.
+    `memo`, where the header fields are to the byte those of an earlier request of the connection (the digits of Content-Length
+    aside: then `headers` is another list), is what stages concluded from them alone, each under itself as key and MOST_NOTED in
+    all; it ends with the connection. A request that came before to the byte is the same Inbound again: nobody changes it.
     """
 
     __slots__ = (

@@ -65,6 +65,9 @@ class Intake:
             head = self._head(inbound)
             if memo is not None and len(memo) < MOST_NOTED:
                 memo[self] = head
+        elif memo is not None and head.headers is not inbound.headers:
+            head = self._of_another_length(head, inbound)
+            memo[self] = head
         target = inbound.target
         if target.find(b"#") >= 0 or not target.startswith(b"/"):
             target = origin_form(target, head.fields[b"host"])
@@ -101,6 +104,29 @@ class Intake:
             certificate=certificate,
             listener=self._name,
             memo=inbound.memo,
+        )
+
+    def _of_another_length(self, head: Head, inbound: Inbound) -> Head:
+        """The same head but for the length of its body. Raises BadRequest."""
+        fields = (
+            dict(inbound.headers) if not head.repeated else {**head.fields, b"content-length": b"%d" % (inbound.body.length or 0)}
+        )
+        self._judge_framing(fields, inbound)
+        return Head(
+            host=head.host,
+            authority=head.authority,
+            version=head.version,
+            headers=inbound.headers,
+            fields=fields,
+            repeated=head.repeated,
+            peer=head.peer,
+            client=head.client,
+            secure=head.secure,
+            trusted=head.trusted,
+            forwarded=head.forwarded,
+            certificate=head.certificate,
+            listener=head.listener,
+            memo=head.memo,
         )
 
     def _believed(self, headers: list[Field]) -> tuple[Field, ...]:

@@ -62,6 +62,11 @@ class Arrival:
         else:
             self._coding = value.lower() if self._coding is None else b""
 
+    @property
+    def sized(self) -> bool:
+        """Whether there is a body, as long as a field says, which the client does not wait with."""
+        return self.body is not None and self.remaining is not None and not self._expects
+
     def open(self, source: Source, method: str, limits: ListenerLimits, *, modern: bool) -> Body:
         """The body the head announces. Raises BadRequest where two readers could find different ends of it.
 

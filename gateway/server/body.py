@@ -29,6 +29,27 @@ class Source(Protocol):
         ...
 
 
+class WholeBody:
+    """A body of which all arrived with its head; implements core.message.Body. Errors: BadRequest with body-too-large."""
+
+    __slots__ = ("length", "limit", "received", "whole")
+
+    def __init__(self, whole: bytes, limit: int) -> None:
+        self.whole: bytes | None = whole
+        self.length: int | None = len(whole)
+        self.limit = limit
+        self.received = len(whole)
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, at most `limit` bytes."""
+        if self.received > min(limit, self.limit):
+            raise too_large()
+        return self.whole or b""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield await self.read(self.limit)
+
+
 def too_large() -> BadRequest:
     """413 (RFC 9110 15.5.14): the rest of the body is not read, so the connection cannot be used again."""
     return BadRequest("body over the limit", reason=Reason.BODY_TOO_LARGE, close=True)
@@ -96,7 +117,11 @@ class StreamBody:
         if self.whole is not None:
             return self.whole
         self.limit = min(limit, self.limit)
-        self.whole = b"".join([piece async for piece in self])
+        if self._complete and self._error is None and self._held == self.received:  # there is nothing to wait for
+            self._check()
+            self.whole = self._take() if self._pieces else b""
+        else:
+            self.whole = b"".join([piece async for piece in self])
         return self.whole
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

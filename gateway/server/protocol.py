@@ -18,7 +18,7 @@ from gateway.server.given import GivenAway
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
 from gateway.server.listener import Bound
 from gateway.server.origin import Origin
-from gateway.server.repeat import Repeat
+from gateway.server.repeat import Repeat, Repeats
 from gateway.server.run import Run
 from gateway.server.wire import CONTINUE, Wire
 
@@ -37,7 +37,7 @@ class GatewayProtocol:
     """
 
     __slots__ = ("_answer", "_arrival", "_behind", "_bound", "_crowded", "_deadline", "_limits", "_origin", "_peer", "_phase",
-                 "_ready", "_repeat", "_retiring", "_waiting", "_wire", "headers", "loop", "parser", "run", "transport", "url",
+                 "_ready", "_repeats", "_retiring", "_waiting", "_wire", "headers", "loop", "parser", "run", "transport", "url",
                  )  # fmt: skip
 
     def __init__(self, bound: Bound, peer: str, crowded: bool) -> None:
@@ -51,7 +51,7 @@ class GatewayProtocol:
         self._ready: tuple[Inbound, bool] | None = None
         self._answer: Answer | None = None
         self._arrival = Arrival()
-        self._repeat: Repeat | None = None
+        self._repeats = Repeats()
         self.url = b""
         self.headers: list[Field] = []
 
@@ -61,7 +61,7 @@ class GatewayProtocol:
         """Act on a deadline that has passed."""
         # A client's fields are not kept while it is away: they hold its credential.
         if self.run is None:
-            self._forget()
+            self._repeats.forget()
         self._wire.check(now)
         if self._deadline <= now:
             self._expired(now)
@@ -98,21 +98,16 @@ class GatewayProtocol:
         if self.run is not None:
             self.run.cancel()
         # All of these refer to this, or to themselves: what ended must not need the garbage collector to be freed (memory.py).
-        self._forget()
+        self._repeats.forget()
         self._answer, self._arrival = None, Arrival()
         self.parser = None  # type: ignore[assignment]  # through its callbacks
-
-    def _forget(self) -> None:
-        if self._repeat is not None:
-            self._repeat.forget()
-            self._repeat = None
 
     def data_received(self, data: bytes) -> None:
         if self._waiting:
             data, self._waiting = self._waiting + data, b""
-        elif self._repeat is not None and self._phase == HEAD and not self._arrival.head:
-            inbound = self._repeat.inbound(data, self._limits, self._origin)
-            if inbound is not None:  # the last request but for the target, and nothing behind it: llhttp need not be asked
+        elif self._phase == HEAD and not self._arrival.head:
+            inbound = self._repeats.inbound(data, self._limits, self._origin)
+            if inbound is not None:  # as the last one was, and nothing behind it: llhttp need not be asked
                 self._phase = ANSWER
                 self._begin(inbound, False)
                 return
@@ -226,8 +221,8 @@ class GatewayProtocol:
         self._phase = BODY
         fault = Unavailable("connections over the limit", close=True) if self._crowded else None
         close = upgrade or self._crowded or not modern or not self.parser.should_keep_alive()
-        self._forget()
-        self._repeat = None if close or arrival.framed else Repeat(arrival.head, method, self.headers, self._limits)
+        if not close and (arrival.sized or not arrival.framed):
+            self._repeats.note(Repeat(arrival.head, method, self.headers, self._limits, arrival.sized))
         inbound = self._origin.inbound(method, self.url, "1.1" if modern else "1.0", self.headers, body=body, fault=fault)
         # The parser is not done with this call: the request begins when it is, see _start.
         self._ready = inbound, close

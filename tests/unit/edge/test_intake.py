@@ -10,6 +10,7 @@ from gateway.core.message import Inbound, Request
 from gateway.core.reason import Reason
 from gateway.edge.intake import Intake
 from gateway.edge.model import Listen
+from gateway.server.body import WholeBody
 
 
 def listen(**keys: Any) -> Listen:
@@ -272,3 +273,19 @@ def test_behind_a_load_balancer_a_unix_socket_is_nobodys_word() -> None:
     assert admit(inbound(peer="", headers=said), **proxied).head.client == ""
     assert admit(inbound(peer="198.51.100.9", headers=said), **proxied).head.client == "198.51.100.9"
     assert admit(inbound(peer="203.0.113.1", headers=said), **proxied).head.client == "192.0.2.1"
+
+
+def test_a_head_that_differs_in_the_length_of_its_body_is_not_taken_for_the_one_before() -> None:
+    """What is known of a head is kept while a connection repeats it: its length is judged, and shown to policies, each time."""
+    intake = Intake("main", listen(limits={"body": 100}))
+    memo: dict[object, Any] = {}
+    for length in (5, 7, 100):
+        headers = [(b"content-length", b"%d" % length), (b"x", b"1"), (b"x", b"2")]
+        head = intake.admit(inbound(method="POST", headers=headers, body=WholeBody(b"x" * length, 100), memo=memo)).head
+        assert head.fields == {b"host": b"api.example.com", b"content-length": b"%d" % length, b"x": b"1"}
+        assert (head.headers[1][1], head.repeated) == (b"%d" % length, frozenset({b"x"}))
+        assert head.memo is memo
+    headers = [(b"content-length", b"101"), (b"x", b"1"), (b"x", b"2")]
+    with pytest.raises(BadRequest) as caught:
+        intake.admit(inbound(method="POST", headers=headers, body=WholeBody(b"x" * 101, 100), memo=memo))
+    assert caught.value.reason == Reason.BODY_TOO_LARGE

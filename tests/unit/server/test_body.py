@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.errors import BadRequest
 from gateway.core.reason import Reason
-from gateway.server.body import HIGH_WATER, StreamBody
+from gateway.server.body import HIGH_WATER, StreamBody, WholeBody
 
 
 class Recorded:
@@ -118,3 +118,15 @@ async def test_a_body_has_one_reader() -> None:
     with pytest.raises(RuntimeError, match="one reader"):
         await stream.read(4)
     first.cancel()
+
+
+async def test_a_body_that_came_whole_is_read_as_often_as_asked_and_never_over_a_limit() -> None:
+    body = WholeBody(b"data", 10)
+    assert (body.length, body.received, body.whole) == (4, 4, b"data")
+    assert [await body.read(4), await body.read(10)] == [b"data", b"data"]
+    assert [piece async for piece in body] == [b"data"]
+    for limit, lowered in ((3, 10), (10, 3)):
+        body.limit = lowered
+        with pytest.raises(BadRequest) as caught:
+            await body.read(limit)
+        assert caught.value.reason == Reason.BODY_TOO_LARGE

@@ -48,3 +48,16 @@ def test_few_requests_are_remembered_and_only_short_ones() -> None:
 def test_what_llhttp_would_read_otherwise_is_left_to_it() -> None:
     _, ask = repeat()
     assert [ask(target) for target in (b"/a b", b"/a\x7f", b"/\xff", b"/a#b", b'/"')] == [None] * 5
+
+
+def test_a_longer_length_counts_against_the_limits_of_a_head() -> None:
+    fields = b"Host: a\r\nContent-Length: "
+    bounds = limits(request_line=len(b"POST /aa HTTP/1.1"), headers=len(fields) + 1 + 2)
+    head = b"POST /a HTTP/1.1\r\n" + fields + b"1\r\n\r\n"
+    made = Repeat(head, "POST", [(b"host", b"a"), (b"content-length", b"1")], bounds, sized=True)
+
+    def taken(target: bytes, size: int) -> bool:
+        data = b"POST %b HTTP/1.1\r\n%b%d\r\n\r\n%b" % (target, fields, size, b"x" * size)
+        return made.inbound(data, bounds, cast("Origin", Peer())) is not None
+
+    assert [taken(b"/", 9), taken(b"/aa", 9), taken(b"/aaa", 9), taken(b"/", 10)] == [True, True, False, False]
