@@ -70,7 +70,7 @@ def wait_until_it_listens(process: subprocess.Popen[bytes], port: int, seconds: 
             raise NotStarted(f"ended with {process.returncode}: {last_words(out)}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
             return
-        time.sleep(0.05)
+        time.sleep(0.05)  # nothing tells when another program begins to listen
     raise NotStarted(f"did not listen within {seconds:.0f} s: {last_words(out)}")
 
 

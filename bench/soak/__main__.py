@@ -77,7 +77,7 @@ def settled(site: Site, pid: int, before: int) -> tuple[int, int]:
         now = descriptors(pid)
         if now - kept <= before + REST or time.monotonic() > until:
             return now - int(kept), now
-        time.sleep(0.5)
+        time.sleep(0.5)  # another process's descriptors can only be looked at again
 
 
 def reloads(found: dict[str, float]) -> list[float]:
@@ -88,7 +88,7 @@ def counted(world: World) -> list[str]:
     """What the gateway's counters say otherwise than the soak."""
     until = time.monotonic() + 15
     while sum(reloads(found := counters(world.site))) < sum(world.reloads.values()) and time.monotonic() < until:
-        time.sleep(0.5)
+        time.sleep(0.5)  # and its counters only be read again
     names = {f'gateway_config_reloads_total{{outcome="{outcome}"}}': sent for outcome, sent in world.reloads.items()}
     wrong = [f"{name} is {found.get(name, 0):g}, not {sent}" for name, sent in names.items() if found.get(name, 0) != sent]
     lost = ("gateway_audit_dropped_total", "gateway_audit_failures_total")
@@ -103,7 +103,7 @@ def soak(site: Site, seconds: int, workers: int, stack: contextlib.ExitStack) ->
     for target in targets:
         stack.callback(target.kill)
     process = stack.enter_context(gateway(site, workers))
-    time.sleep(2)
+    time.sleep(2)  # what a start does in the background is no growth
     before, watch = descriptors(process.pid), Watch(process.pid, site.admin)
     book = Ledger(Faults(GRACE))
     world = World(site, book, time.monotonic() + seconds)

@@ -117,7 +117,8 @@ class Wire:
     def close_gently(self, now: float) -> None:
         """End, but go on reading and dropping for a moment, lest a reset for unread bytes destroy the answer (RFC 9112 9.6).
 
-        TLS does the same by itself: its close waits for the peer's close_notify.
+        uvloop's TLS does the same by itself: its close waits for the peer's close_notify. asyncio's own ends with a reset at the
+        first bytes that come meanwhile, whoever uses it, so that a client still sending may lose the answer there.
         """
         if not self._transport.can_write_eof():
             self.close(now)

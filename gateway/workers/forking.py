@@ -89,9 +89,11 @@ class Forking:
         """Until the supervisor is gone, and the children with it."""
         while self._serve():
             pass
+        self._selector.unregister(self._control)  # what is over would be readable for ever
         until = time.monotonic() + PATIENCE
-        while self._reap() and time.monotonic() < until:
-            time.sleep(0.05)
+        while self._reap() and (left := until - time.monotonic()) > 0:
+            if self._selector.select(left):
+                self._told.recv(4096)
         for pid in self._children:
             os.kill(pid, signal.SIGKILL)
 
