@@ -10,7 +10,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := .make
-JOBS ?= auto
+# More test processes than processors: many tests wait, for a deadline or for a process that starts.
+JOBS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 FUZZ ?= 300
 SOAK ?= 1800
 WORKERS ?= 1
@@ -20,8 +21,9 @@ RIVALS := $(patsubst %,$(DONE)/bench/%.done,envoy mitmproxy proxy-py node)
 LONG_RIVALS := $(patsubst %,$(DONE)/bench/%.done,contextforge litellm)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-# Read by the tests: where the tools live that cannot share our environment.
+# Read by the tests: where the tools live that cannot share our environment, and vectors others published, beside the checkout.
 export SSLYZE := $(CURDIR)/$(DONE)/sslyze/bin/sslyze
+export VECTORS := $(abspath ../shared/vectors)
 
 .PHONY: help
 help:  ## list the targets
@@ -36,7 +38,15 @@ demo: $(DONE)/runtime  ## five requests, five answers, on loopback
 	@echo 'To send them yourself: $(BIN)/gateway demo'
 
 .PHONY: test
-test: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done lint types arch  ## everything that must hold: lint, types, arch and all tests
+test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done  ## everything that must hold: lint, types, arch, all tests, and test-compiled
+	setsid nice $(MAKE) --no-print-directory compiled >$(DONE)/compiled.log 2>&1 & compiling=$$!; \
+	trap 'kill -- -$$compiling 2>/dev/null || true' EXIT; \
+	$(MAKE) --no-print-directory lint types arch test-python; \
+	wait $$compiling || { cat $(DONE)/compiled.log >&2; exit 1; }; \
+	$(MAKE) --no-print-directory test-compiled
+
+.PHONY: test-python
+test-python: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done  ## all tests, everything interpreted
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .PHONY: fuzz
@@ -48,7 +58,9 @@ compiled: $(DONE)/compiled.done  ## the request path compiled to C, from the sam
 
 .PHONY: test-compiled
 test-compiled: $(DONE)/apt-test $(DONE)/dev $(DONE)/compiled.done  ## what goes over sockets, once more with the compiled request path
-	cd $(DONE)/compiled && PYTHONPATH=$$PWD $(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/compiled tests/wire tests/security tests/fuzz
+	rm -rf $(DONE)/compiled/tests
+	tar -c --exclude=node_modules --exclude=__pycache__ tests policies deploy docs CHANGELOG.md config.example.yaml | tar -x -C $(DONE)/compiled
+	cd $(DONE)/compiled && REQUEST_PATH=compiled PYTHONPATH=$$PWD $(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/compiled tests/wire tests/security tests/fuzz
 
 .PHONY: lint
 lint: $(DONE)/dev  ## ruff: rules and format
@@ -110,21 +122,15 @@ $(DONE)/runtime: $(VENV)/pyvenv.cfg requirements/build.txt requirements/runtime.
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@mkdir -p $(DONE) && touch $@
 
-$(DONE)/dev: $(DONE)/runtime requirements/dev.txt
-	$(PIP) install --require-hashes -r requirements/dev.txt
+$(DONE)/dev: $(DONE)/runtime requirements/dev.txt requirements/compile.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt -r requirements/compile.txt
 	@mkdir -p $(DONE) && touch $@
 
 # In a tree of its own: the build hook leaves its objects beside the sources, where Python would prefer them.
-$(DONE)/compiled.done: $(DONE)/compile.done $(shell find gateway tests -name '*.py') pyproject.toml requirements/mypyc.ini
+$(DONE)/compiled.done: $(DONE)/apt-compile $(DONE)/dev $(shell find gateway -name '*.py') pyproject.toml requirements/mypyc.ini
 	rm -rf $(DONE)/compiled && mkdir -p $(DONE)/compiled
-	cp -r gateway tests policies deploy docs requirements pyproject.toml README.md LICENSE CHANGELOG.md config.example.yaml $(DONE)/compiled
-	cd $(DONE)/compiled && HATCH_BUILD_HOOKS_ENABLE=1 $(CURDIR)/$(DONE)/compile/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist
-	@touch $@
-
-$(DONE)/compile.done: requirements/runtime.txt requirements/compile.txt
-	rm -rf $(DONE)/compile && $(PYTHON) -m venv $(DONE)/compile
-	$(DONE)/compile/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes \
-		-r requirements/runtime.txt -r requirements/compile.txt
+	cp -r gateway requirements pyproject.toml README.md LICENSE $(DONE)/compiled
+	cd $(DONE)/compiled && HATCH_BUILD_HOOKS_ENABLE=1 $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist
 	@touch $@
 
 $(DONE)/sslyze.done: requirements/sslyze.txt
@@ -153,6 +159,13 @@ endef
 
 $(DONE)/apt-test:
 	$(call apt,redis-server haproxy)
+
+# Python.h comes with a Python that was built here; Debian keeps its own Python's in a package apart.
+HEADERS = $(shell $(PYTHON) -c 'import pathlib, sys, sysconfig; print("" if pathlib.Path(sysconfig.get_path("include"), "Python.h").exists() \
+	else "python{}.{}-dev".format(*sys.version_info))')
+
+$(DONE)/apt-compile:
+	$(call apt,gcc $(if $(wildcard /usr/include/stdio.h),,libc6-dev) $(HEADERS))
 
 $(DONE)/apt-bench:
 	$(call apt,nginx wrk redis-server gcc $(if $(wildcard /usr/include/stdio.h),,libc6-dev))

@@ -11,7 +11,7 @@ compile() {
 compile pyproject.toml --output-file requirements/runtime.txt --upgrade
 compile requirements/build.in --constraint requirements/runtime.txt --output-file requirements/build.txt --upgrade
 compile pyproject.toml --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt --output-file requirements/dev.txt --upgrade
-# What `make compiled` needs lives in an environment of its own: it must not change what the tests run with.
+# What `make compiled` and the image's builder need beside the runtime: the same mypy that judges the types.
 compile requirements/compile.in --constraint requirements/runtime.txt --constraint requirements/dev.txt --output-file requirements/compile.txt --upgrade
 # sslyze holds cryptography below what the gateway needs, so it lives in an environment of its own.
 compile requirements/sslyze.in --output-file requirements/sslyze.txt --upgrade

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
-VECTORS = ROOT.parent / "shared" / "vectors"
+VECTORS = Path(os.environ.get("VECTORS") or ROOT.parent / "shared" / "vectors")
 
 # How long an example takes says something about the machine, nothing about the code.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
