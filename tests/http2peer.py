@@ -197,3 +197,59 @@ async def peer(address: tuple[str, int], **options: Any) -> AsyncIterator[Peer]:
         yield made
     finally:
         await made.close()
+
+
+class Http2Server:
+    """An upstream that speaks HTTP/2. `answer` is told of each stream once its request is over, or at its head where `early`."""
+
+    def __init__(
+        self, answer: Callable[[Peer, int, Heard], None], *, early: bool = False, settings: bytes = b"", tls: Any = None
+    ) -> None:
+        self.answer = answer
+        self.early = early
+        self.settings = settings
+        self.tls = tls
+        self.peers: list[Peer] = []
+        self.seen: list[Heard] = []
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for peer_ in self.peers:
+            await peer_.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            assert await reader.readexactly(len(PREFACE)) == PREFACE
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+            return
+        served = Peer(reader, writer)
+        self.peers.append(served)
+        served.send(SETTINGS, 0, 0, self.settings)
+        answered: set[int] = set()
+        while not served.closed:
+            served.changed.clear()
+            for stream, heard in list(served.streams.items()):
+                if stream not in answered and heard.heads and (heard.ended or self.early) and heard.reset is None:
+                    answered.add(stream)
+                    self.seen.append(heard)
+                    self.answer(served, stream, heard)
+            await served.changed.wait()
+        writer.close()
+
+
+def saying(body: bytes = b"ok", *fields: tuple[str, str], status: int = 200) -> Callable[[Peer, int, Heard], None]:
+    """An answer in one go."""
+
+    def answer(served: Peer, stream: int, heard: Heard) -> None:
+        served.head(stream, [(":status", str(status)), *fields], end=not body)
+        if body:
+            served.data(stream, body)
+
+    return answer

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 MOST_FRAGMENTS: Final = 16
 """CONTINUATION frames of one head (CVE-2024-27316)."""
+NEVER: Final = {
+    frames.PUSH_PROMISE: "a pushed stream",  # a client pushes nothing, and we take nothing that is pushed (6.6)
+    frames.CONTINUATION: "a head that goes on without having begun",
+}
 
 
 def take(link: "Link", frame: Frame) -> None:
@@ -22,6 +26,8 @@ def take(link: "Link", frame: Frame) -> None:
         go_on(link, frame, *link.block)
     elif not link.settled and (frame.kind != frames.SETTINGS or frame.flags & frames.ACK):
         raise ConnectionFault(Code.PROTOCOL_ERROR, "the connection does not begin with settings")
+    elif frame.kind in NEVER:
+        raise ConnectionFault(Code.PROTOCOL_ERROR, NEVER[frame.kind])
     elif (rule := RULES.get(frame.kind)) is not None:
         rule(link, frame)
     else:
@@ -167,11 +173,6 @@ def told(link: "Link", frame: Frame) -> None:
     outgoing.pump()
 
 
-def push_promise(link: "Link", frame: Frame) -> None:  # noqa: ARG001  the shape of a rule
-    """6.6: a client pushes nothing, and we take nothing that is pushed."""
-    raise ConnectionFault(Code.PROTOCOL_ERROR, "a pushed stream")
-
-
 def ping(link: "Link", frame: Frame) -> None:
     """6.7."""
     if frame.stream:
@@ -216,20 +217,13 @@ def window_update(link: "Link", frame: Frame) -> None:
     outgoing.pump()
 
 
-def continuation(link: "Link", frame: Frame) -> None:  # noqa: ARG001  the shape of a rule
-    """6.10."""
-    raise ConnectionFault(Code.PROTOCOL_ERROR, "a head that goes on without having begun")
-
-
 RULES: Final = {
     frames.DATA: data,
     frames.HEADERS: headers,
     frames.PRIORITY: priority,
     frames.RST_STREAM: rst_stream,
     frames.SETTINGS: told,
-    frames.PUSH_PROMISE: push_promise,
     frames.PING: ping,
     frames.GOAWAY: goaway,
     frames.WINDOW_UPDATE: window_update,
-    frames.CONTINUATION: continuation,
 }

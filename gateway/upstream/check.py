@@ -6,7 +6,7 @@ any answer of an upstream is, its head bounded, its body thrown away, all of it 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from gateway.core.errors import GatewayError
@@ -22,6 +22,8 @@ from gateway.upstream.tls import ClientTls
 log = logging.getLogger(__name__)
 
 FIELDS: Final = b"user-agent: latchgate-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n"
+Probe = Callable[[Lane, Endpoint, bytes, bytes], Awaitable[int]]
+"""The status an address answers, asked for a path of a host. Raises OSError, GatewayError."""
 MOST_AT_ONCE: Final = 16
 """Checks of one upstream that run side by side."""
 
@@ -42,8 +44,17 @@ class Alone:
 class HealthChecks:
     """The health checks of one upstream. `judged` is told of each: the address, and its problem or nothing."""
 
-    def __init__(self, model: HealthCheck, lanes: Sequence[Lane], tls: ClientTls, judged: Callable[[Endpoint, str], None]) -> None:
+    def __init__(
+        self,
+        model: HealthCheck,
+        lanes: Sequence[Lane],
+        tls: ClientTls,
+        judged: Callable[[Endpoint, str], None],
+        probe: Probe | None = None,
+    ) -> None:
+        """`probe` asks in place of what is said here, where the upstream does not speak HTTP/1.1."""
         self._model = model
+        self._probe = probe
         self._lanes = lanes
         self._tls = tls
         self._judged = judged
@@ -94,6 +105,8 @@ class HealthChecks:
         return "" if expected else f"health check: answered {status}"
 
     async def _status(self, lane: Lane, endpoint: Endpoint) -> int:
+        if self._probe is not None:
+            return await self._probe(lane, lane.endpoint(endpoint.ip), self._path, self._host or lane.authority)
         # Counted by itself: that an address answers checks must not pass for its answering requests.
         connection = await connect(lane, lane.endpoint(endpoint.ip), Alone(), self._tls)
         try:

@@ -1,8 +1,8 @@
 """Open a connection to one of an upstream's targets, at an address that was vetted."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar, cast
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.connection import Connection
@@ -13,9 +13,12 @@ from gateway.upstream.tls import ClientTls
 
 Failed = Callable[[Endpoint, str], None]
 """Told of each address where no connection could be made, and why."""
+Made = TypeVar("Made")
+Connect = Callable[[Lane, Endpoint], Awaitable[Made]]
+"""Makes a connection to one address. Raises OSError."""
 
 
-async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float, failed: Failed) -> Connection:
+async def dial(lanes: Sequence[Lane], connect: Connect[Made], seconds: float, failed: Failed) -> Made:
     """A connection to the first target that takes one, within `seconds` for all of it.
 
     Nothing of the request has been sent yet, so trying the next target is safe for any method. As long as there are more to try,
@@ -28,7 +31,7 @@ async def dial(lanes: Sequence[Lane], pool: Pool, tls: ClientTls, seconds: float
         try:
             async with asyncio.timeout_at(until):
                 await lane.addresses.current()
-            return await _reach(lane, pool, tls, until, failed)
+            return await _reach(lane, connect, until, failed)
         except (UpstreamUnreachable, UpstreamTimeout) as failure:
             error = failure.with_traceback(None)
         except TimeoutError:
@@ -47,7 +50,7 @@ def share_of(end: float, left: int) -> float:
     return end if not left else now + (end - now) / 2
 
 
-async def _reach(lane: Lane, pool: Pool, tls: ClientTls, end: float, failed: Failed) -> Connection:
+async def _reach(lane: Lane, connect: Connect[Made], end: float, failed: Failed) -> Made:
     """A connection to the first address of a target that takes one, until `end` (loop time)."""
     candidates = lane.candidates()
     problems: list[str] = []
@@ -55,7 +58,7 @@ async def _reach(lane: Lane, pool: Pool, tls: ClientTls, end: float, failed: Fai
     for left, endpoint in zip(range(len(candidates) - 1, -1, -1), candidates, strict=True):
         try:
             async with asyncio.timeout_at(share_of(end, left)):
-                return await connect(lane, endpoint, pool, tls)
+                return await connect(lane, endpoint)
         except TimeoutError:
             kind, problem = UpstreamTimeout, "timed out"
         except OSError as error:
@@ -69,8 +72,7 @@ async def connect(lane: Lane, endpoint: Endpoint, pool: Pool, tls: ClientTls) ->
     """A connection to one address, counted there until `pool` hears that it is gone. Raises OSError."""
     loop = asyncio.get_running_loop()
     target, ip = lane.target, endpoint.ip
-    shown = f"[{ip}]:{target.port}" if ":" in ip else f"{ip}:{target.port}"
-    connection = Connection(pool, loop, lane, endpoint, shown)
+    connection = Connection(pool, loop, lane, endpoint, shown(lane, endpoint))
     lane.open += 1
     endpoint.open += 1
     made = False
@@ -85,6 +87,11 @@ async def connect(lane: Lane, endpoint: Endpoint, pool: Pool, tls: ClientTls) ->
         if not made:
             uncount(connection)
     return connection
+
+
+def shown(lane: Lane, endpoint: Endpoint) -> str:
+    """Address and port, for the trail."""
+    return f"[{endpoint.ip}]:{lane.target.port}" if ":" in endpoint.ip else f"{endpoint.ip}:{lane.target.port}"
 
 
 def uncount(connection: Connection) -> None:

@@ -3,16 +3,29 @@ what may be asked twice."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.budget import Budget
 from gateway.upstream.circuit import Circuit, overloaded
-from gateway.upstream.connection import Connection
 from gateway.upstream.endpoint import KEPT, Endpoint
 from gateway.upstream.lane import Lane
 from gateway.upstream.model import Upstream
 from gateway.upstream.rotation import Rotation
+
+
+class Party(Protocol):
+    """Whose outcome it is: `served` counts the answers before it on the same connection, `seen` what came of this one."""
+
+    @property
+    def served(self) -> int: ...
+    @property
+    def seen(self) -> int: ...
+    @property
+    def endpoint(self) -> Endpoint: ...
+    def patience(self) -> float:
+        """Seconds there were for what did not come."""
+        ...
 
 
 class Judge:
@@ -52,7 +65,7 @@ class Judge:
 
     # After it
 
-    def answered(self, connection: Connection, status: int) -> None:
+    def answered(self, connection: Party, status: int) -> None:
         """A whole answer came where something is doubted."""
         if status in self._failing:
             self._blame(connection.endpoint, f"answered {status}")
@@ -66,7 +79,7 @@ class Judge:
             self.rotation.shut(False)
         self._settle()
 
-    def failed(self, connection: Connection, error: Exception) -> None:
+    def failed(self, connection: Party, error: Exception) -> None:
         """An exchange broke.
 
         What does not count: what was the client's fault; a kept connection that was closed before anything of an answer came, as

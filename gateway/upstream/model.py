@@ -104,6 +104,8 @@ class Upstream(Model):
     credential: Name | None = None
     timeouts: Timeouts = Timeouts()
     connections: Annotated[int, Field(ge=1, le=10000)] = 100
+    http2: bool = False
+    streams: Annotated[int, Field(ge=1, le=10000)] = 100
     max_pending_requests: Annotated[int, Field(ge=0, le=100000)] | None = None
     retry_budget: RetryBudget = RetryBudget()
     health_check: HealthCheck | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.ports import Metrics, Transport
@@ -13,7 +13,7 @@ from gateway.upstream.answer import ResponseFields
 from gateway.upstream.check import HealthChecks
 from gateway.upstream.circuit import overloaded
 from gateway.upstream.connection import Connection
-from gateway.upstream.dial import dial, uncount
+from gateway.upstream.dial import connect, dial, uncount
 from gateway.upstream.endpoint import KEPT
 from gateway.upstream.judge import Judge
 from gateway.upstream.lane import Lane
@@ -24,6 +24,9 @@ from gateway.upstream.target import FRESH, Resolve, is_literal, parse_targets, r
 from gateway.upstream.tls import ClientTls
 from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.waiting import Given, Queue
+
+if TYPE_CHECKING:
+    from gateway.upstream.h2.sessions import Sessions
 
 
 class Upstream:
@@ -44,7 +47,8 @@ class Upstream:
         self._rotation = self._judge.rotation
         for lane in self._lanes:
             lane.addresses.moved = partial(self._rotation.moved, lane)
-        self._tls = ClientTls(model.tls)
+        self._tls = ClientTls(model.tls, http2=model.http2)
+        self._sessions = None if not model.http2 else self._multiplexed()
         self._fresh = fresh
         self._limit = model.connections
         self._connections: set[Connection] = set()
@@ -71,6 +75,8 @@ class Upstream:
         )
         preserve = self._model.preserve_host
         fields = ResponseFields(self._targets, drop_cookies=drop_cookies, reserved_cookies=reserved_cookies, preserve_host=preserve)
+        if self._sessions is not None:
+            return self._sessions.transport(bounds, fields, host_by_target=len(self._lanes) > 1 and not preserve)
         return UpstreamTransport(self, bounds, fields, host_by_target=len(self._lanes) > 1 and not preserve)
 
     def start(self) -> None:
@@ -78,7 +84,8 @@ class Upstream:
         if self._tasks:
             return
         if self._model.health_check is not None:
-            checks = HealthChecks(self._model.health_check, self._lanes, self._tls, self._judge.checked)
+            probe = None if self._sessions is None else self._sessions.probe
+            checks = HealthChecks(self._model.health_check, self._lanes, self._tls, self._judge.checked, probe)
             self._tasks.append(asyncio.create_task(checks.run()))
         if any(not is_literal(target.host) for target in self._targets):
             self._tasks.append(asyncio.create_task(self._refresh()))
@@ -99,6 +106,8 @@ class Upstream:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._rotation.close()
+        if self._sessions is not None:
+            self._sessions.close()
 
     def status(self) -> dict[str, Any]:
         """For the operators' port."""
@@ -108,15 +117,19 @@ class Upstream:
             "limit": self._limit,
             "waiting": len(self._queue),
             **self._judge.status(),
+            **({} if self._sessions is None else self._sessions.status()),
             **({"quotas": {name: quota.status() for name, quota in self._quotas.items()}} if self._quotas else {}),
         }
 
     def levels(self) -> Iterator[tuple[str, float, dict[str, str]]]:
         """Gauges for whoever looks: metric, value, labels."""
-        idle = sum(len(lane.idle) for lane in self._lanes)
-        yield "gateway.upstream.connections", len(self._connections) - idle, {"state": "busy"}
-        yield "gateway.upstream.connections", idle, {"state": "idle"}
-        yield "gateway.upstream.waiting", len(self._queue), {}
+        if self._sessions is not None:
+            yield from self._sessions.levels()
+        else:
+            idle = sum(len(lane.idle) for lane in self._lanes)
+            yield "gateway.upstream.connections", len(self._connections) - idle, {"state": "busy"}
+            yield "gateway.upstream.connections", idle, {"state": "idle"}
+            yield "gateway.upstream.waiting", len(self._queue), {}
         yield from self._judge.levels()
         for name, quota in list(self._quotas.items()):
             yield from quota.levels(name, time())
@@ -187,6 +200,12 @@ class Upstream:
 
     # Inside
 
+    def _multiplexed(self) -> "Sessions":
+        """What carries requests where this upstream speaks HTTP/2."""
+        from gateway.upstream.h2.sessions import Sessions  # which brings HPACK along
+
+        return Sessions(self._model, self._judge, self._tls, self._count)
+
     def _is_full(self) -> bool:
         return len(self._connections) + self._reserved >= self._limit
 
@@ -195,7 +214,8 @@ class Upstream:
         self._metrics.count(name, upstream=self.name, **labels)
 
     def _refuse(self) -> None:
-        self._queue.refuse(lambda: overloaded("the circuit is open"))
+        queue = self._queue if self._sessions is None else self._sessions.queue
+        queue.refuse(lambda: overloaded("the circuit is open"))
 
     async def _refresh(self) -> None:
         """Ask for the addresses of names while they are in use: requests on kept connections never do."""
@@ -232,7 +252,8 @@ class Upstream:
         try:
             # asyncio.timeout needs a task, see server/run.py; and those who begin together must see each other's dials.
             await asyncio.sleep(0)
-            connection = await dial(self._rotation.order(avoid), self, self._tls, seconds, self._judge.unreached)
+            made_by = partial(connect, pool=self, tls=self._tls)
+            connection = await dial(self._rotation.order(avoid), made_by, seconds, self._judge.unreached)
             made = connection.is_usable()
         except (UpstreamUnreachable, UpstreamTimeout):
             self._count("gateway.upstream.connect_failures")

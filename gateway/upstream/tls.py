@@ -19,9 +19,10 @@ class ClientTls:
     (CVE-2026-27586). A file that breaks later changes nothing: the last good context stays.
     """
 
-    def __init__(self, tls: UpstreamTls) -> None:
+    def __init__(self, tls: UpstreamTls, *, http2: bool = False) -> None:
         if tls.client_key is not None and tls.client_certificate is None:
             raise ValueError("tls.client_key needs tls.client_certificate beside it")
+        self._protocols = ["h2"] if http2 else ["http/1.1"]
         self._ca = tls.ca
         self._certificate = tls.client_certificate
         self._key = tls.client_key.file if tls.client_key is not None else None
@@ -62,7 +63,7 @@ class ClientTls:
             if certificate is not None:
                 context.load_cert_chain(certificate, key, password=_no_password)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols(self._protocols)
         return context
 
 

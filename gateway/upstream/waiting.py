@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from gateway.core.errors import UpstreamOverloaded
+from gateway.core.errors import GatewayError
 from gateway.upstream.circuit import overloaded
 from gateway.upstream.connection import Connection
 
@@ -33,7 +33,7 @@ class Queue:
                 return True
         return False
 
-    def refuse(self, error: Callable[[], UpstreamOverloaded]) -> None:
+    def refuse(self, error: Callable[[], GatewayError]) -> None:
         """Nobody waits any longer."""
         while self.waiting:
             waiter = self.waiting.popleft()

@@ -7,9 +7,9 @@ from gateway.core.message import Field, Inbound, Response, fields_of
 from gateway.core.ports import Given
 from gateway.http2.frames import Code
 from gateway.http2.link import Link
+from gateway.http2.names import CONNECTION, is_sound
 from gateway.http2.stream import Stream
 from gateway.server.answer import BODILESS
-from gateway.server.h2.asked import CONNECTION, NAME, VALUE
 
 LENGTH: Final = b"content-length"
 HINT: Final = b"HTTP/1.1 "
@@ -148,8 +148,3 @@ class StreamAnswer:
             self._left = None if self._bare else int(given[-1])
             return [(LENGTH, given[-1])]
         return [] if size is None else [(LENGTH, b"%d" % size)]
-
-
-def is_sound(name: bytes, value: bytes) -> bool:
-    """Whether a field may leave: nothing in it could be read as another one."""
-    return NAME.fullmatch(name) is not None and VALUE.fullmatch(value) is not None

@@ -3,7 +3,6 @@
 From here on a request is read in one way only, whichever protocol it came by: lower-case fields, one Host, one Cookie.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,6 +10,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import Field
 from gateway.core.reason import Reason
 from gateway.edge.model import ListenerLimits
+from gateway.http2.names import CONNECTION, NAME, VALUE
 from gateway.server.head import LONGEST_RECORD, too_large, too_long
 
 METHODS: Final = frozenset(
@@ -23,13 +23,6 @@ METHODS: Final = frozenset(
 """Those that llhttp knows: both protocols take the same."""
 PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path"))
 SCHEMES: Final = (b"http", b"https")
-NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-VALUE: Final = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
-"""Without white space around it (RFC 9113 8.2.1), and of the characters that HTTP/1.1 may carry."""
-CONNECTION: Final = frozenset(
-    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"http2-settings")
-)
-"""RFC 9113 8.2.2."""
 LINE: Final = len("  HTTP/1.1")
 EACH: Final = 4
 """Bytes a field takes beside its name and its value, where it is written out."""

@@ -103,6 +103,10 @@ def _match(draft: Draft, path: Steps) -> Iterator[Problem]:
         yield draft.error((*path, "match", "host"), *wrong)
     if draft.value(*path, "websocket") and isinstance(methods, list) and "GET" not in methods:
         yield draft.error((*path, "match", "methods"), "a WebSocket begins with a GET", "add GET, or leave `websocket` out")
+    if draft.value(*path, "websocket") and draft.value("upstreams", str(draft.value(*path, "upstream")), "http2"):
+        yield draft.error(
+            (*path, "websocket"), "the upstream speaks HTTP/2, which carries no WebSockets here", "leave one of them out"
+        )
     if methods == []:
         yield draft.error((*path, "match", "methods"), "matches nothing: the list is empty", "leave it out for any method")
 

@@ -297,6 +297,11 @@ BROKEN: dict[str, tuple[Any, str]] = {
         route(websocket=True, match={"path": "/r/{id}", "methods": ["POST"]}),
         "routes[0].match.methods: a WebSocket begins with a GET",
     ),
+    "sockets over HTTP/2": (
+        route(websocket=True) | {"upstreams": {"github": {"http2": True}}},
+        "routes[0].websocket: the upstream speaks HTTP/2",
+    ),
+    "streams over HTTP/1.1": ({"upstreams": {"github": {"streams": 5}}}, "warning: upstreams.github.streams: has no effect"),
     "credentials for everybody": (cors(origins=["*"], credentials=True), 'cors.app.origins[0]: "*" is refused together'),
     "origin with a path": (cors(origins=["https://a.example/"]), "cors.app.origins[0]: not an origin"),
     "origin in upper case": (cors(origins=["https://A.example"]), "cors.app.origins[0]: not an origin"),
@@ -424,6 +429,7 @@ FINE: dict[str, Any] = {
         "routes": [*SOUND["routes"], {**PUBLIC, "websocket": {"origins": ["*"]}}],
     },
     "a socket": route(websocket=True, match={"path": "/r/{id}", "methods": ["GET", "POST"]}),
+    "multiplexed upstream": {"upstreams": {"github": {"http2": True, "streams": 5}}},
     "exporters": {"telemetry": {"traces": {"otlp": "http://127.0.0.1:4318"}}},
     "at sign in a path": {"telemetry": {"traces": {"otlp": "http://127.0.0.1:4318/a@b"}}},
     "certificates": {
