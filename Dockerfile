@@ -3,15 +3,22 @@
 ARG PYTHON=python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7b10ebae13b240a27e862d3d4217c528e2e0c3
 
 FROM ${PYTHON} AS builder
+# 1: what a request meets is compiled to C (docs/decisions/0011); 0: pure Python.
+ARG COMPILED=1
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-COPY requirements/build.txt requirements/runtime.txt requirements/
-RUN python -m pip install --require-hashes -r requirements/build.txt \
+# The release's own compiler: Debian changes these versions behind the * for fixes only.
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends gcc=4:12.2.0* libc6-dev=2.36* \
+    && rm -rf /var/lib/apt/lists/*
+COPY requirements/compile.txt requirements/runtime.txt requirements/mypyc.ini requirements/
+# The builder's own Python gets the runtime too: mypyc reads the types of what the gateway stands on.
+RUN python -m pip install --require-hashes --only-binary :all: -r requirements/compile.txt -r requirements/runtime.txt \
     && python -m venv --without-pip /opt/latchgate \
     && python -m pip --python /opt/latchgate/bin/python install --require-hashes --only-binary :all: --no-compile -r requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
-RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+RUN HATCH_BUILD_HOOKS_ENABLE=${COMPILED} python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && python -m pip --python /opt/latchgate/bin/python install --no-deps --no-index --no-compile dist/*.whl \
     && /opt/latchgate/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/latchgate/lib
 

@@ -19,6 +19,11 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.partition(" ")[0], " ".join(line.partition(" ")[2].split())) for line in lines]
 
 
+def pins(lock: Path) -> dict[str, str]:
+    """The version of each package in a lock file."""
+    return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", lock.read_text(), re.MULTILINE))
+
+
 @pytest.fixture(scope="module")
 def final() -> list[tuple[str, str]]:
     """The instructions of the last stage."""
@@ -41,7 +46,7 @@ def test_hadolint_can_find_something(tmp_path: Path) -> None:
 
 
 def test_the_base_is_pinned_by_version_and_digest() -> None:
-    (default,) = [value for name, value in instructions() if name == "ARG"]
+    default = next(value for name, value in instructions() if name == "ARG")
     assert re.fullmatch(r"PYTHON=python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", default)
     stages = [value.split()[0] for name, value in instructions() if name == "FROM"]
     assert len(stages) == 2
@@ -51,9 +56,31 @@ def test_the_base_is_pinned_by_version_and_digest() -> None:
 def test_every_installation_checks_hashes_or_reaches_for_nothing() -> None:
     runs = " && ".join(value for name, value in instructions() if name == "RUN")
     installs = [part for part in runs.split("&&") if " install " in part or "pip wheel " in part]
-    assert len(installs) == 4
+    assert len(installs) == 5
+    (debian,) = [part for part in installs if "apt-get" in part]
     for part in installs:
-        assert "--require-hashes" in part or "--no-deps" in part
+        assert part is debian or "--require-hashes" in part or "--no-deps" in part
+    packages = [word for word in shlex.split(debian)[2:] if not word.startswith("-")]
+    assert packages
+    assert all("=" in package for package in packages)
+
+
+def test_the_request_path_is_compiled_unless_the_builder_is_told_otherwise(final: list[tuple[str, str]]) -> None:
+    """The compiler stays in the builder: what is copied from it is the environment alone."""
+    arguments = [value for name, value in instructions() if name == "ARG"]
+    assert "COMPILED=1" in arguments
+    runs = [value for name, value in instructions() if name == "RUN"]
+    assert any(run.startswith("HATCH_BUILD_HOOKS_ENABLE=${COMPILED} python -m pip wheel ") for run in runs)
+    assert not [value for name, value in final if "gcc" in value or "COMPILED" in value]
+
+
+def test_what_compiles_is_what_judges_the_types_and_builds_the_tests_wheel() -> None:
+    """One version of mypy and of hatchling, whichever lock is installed from."""
+    locks = {name: pins(ROOT / "requirements" / f"{name}.txt") for name in ("build", "runtime", "dev", "compile")}
+    for package, version in locks["compile"].items():
+        for name, lock in locks.items():
+            assert lock.get(package, version) == version, f"{package} in {name}.txt"
+    assert {"mypy", "hatchling", "hatch-mypyc", "setuptools"} <= set(locks["compile"])
 
 
 def test_the_result_has_no_root_no_installer_and_no_build_tools(final: list[tuple[str, str]]) -> None:
