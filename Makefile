@@ -16,6 +16,7 @@ FUZZ ?= 300
 SOAK ?= 1800
 WORKERS ?= 1
 IMAGE ?= latchgate:dev
+BENCH_PYTHON ?= $(firstword $(wildcard $(shell $(PYTHON) -c 'import sys; print("/usr/bin/python%d.%d" % sys.version_info[:2])')) $(PYTHON))
 UV_VERSION := 0.13.9
 RIVALS := $(patsubst %,$(DONE)/bench/%.done,envoy mitmproxy proxy-py node)
 LONG_RIVALS := $(patsubst %,$(DONE)/bench/%.done,contextforge litellm)
@@ -76,15 +77,15 @@ arch: $(DONE)/dev  ## import-linter: storeys and lives-in contracts
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.done $(RIVALS)  ## the gateway beside other proxies, written to docs (15 minutes, never gates)
+bench: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/bench/gateway.done $(RIVALS)  ## the gateway beside other proxies, written to docs (15 minutes, never gates)
 	$(BIN)/python -m bench --write docs/explanation/performance.md
 
 .PHONY: bench-quick
-bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.done $(RIVALS)  ## the same in four minutes, coarser, printed only
+bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/bench/gateway.done $(RIVALS)  ## the same in four minutes, coarser, printed only
 	$(BIN)/python -m bench --quick
 
 .PHONY: bench-long
-bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/compiled.done $(RIVALS) $(LONG_RIVALS)  ## the same with ContextForge and LiteLLM, which take long to install
+bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/bench/gateway.done $(RIVALS) $(LONG_RIVALS)  ## the same with ContextForge and LiteLLM, which take long to install
 	$(BIN)/python -m bench --long --write docs/explanation/performance.md
 
 .PHONY: soak
@@ -178,6 +179,14 @@ $(DONE)/apt-rivals:
 $(DONE)/bench/node.done: bench/node/package.json bench/node/package-lock.json
 	@rm -rf $(DONE)/bench/node && mkdir -p $(DONE)/bench/node && cp $^ $(DONE)/bench/node
 	@if (cd $(DONE)/bench/node && npm ci --ignore-scripts --no-audit --no-fund); then touch $@; else echo 'http-proxy is left out' >&2; fi
+
+# The gateway as a release is installed: its wheel, on the distribution's Python where there is one of the same version, since
+# that, like the images', is built with optimisations that a Python built by hand mostly lacks.
+$(DONE)/bench/gateway.done: $(DONE)/compiled.done requirements/runtime.txt
+	@rm -rf $(DONE)/bench/gateway && mkdir -p $(DONE)/bench && $(BENCH_PYTHON) -m venv --without-pip $(DONE)/bench/gateway
+	$(PIP) --python $(DONE)/bench/gateway/bin/python install --require-hashes -r requirements/runtime.txt
+	$(PIP) --python $(DONE)/bench/gateway/bin/python install --no-deps dist/latchgate-*-$(shell $(PYTHON) -c 'import sys; print("cp%d%d" % sys.version_info[:2])')-*.whl
+	@touch $@
 
 $(DONE)/bench/%.done: requirements/rivals/%.txt
 	@rm -rf $(DONE)/bench/$* && mkdir -p $(DONE)/bench && $(PYTHON) -m venv $(DONE)/bench/$*

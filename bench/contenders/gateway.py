@@ -1,19 +1,22 @@
 """The gateway itself, through `gateway serve`: the same process, event loop and defaults as in production."""
 
 import json
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.contenders.contender import Contender, Setup
+from bench.contenders.place import beneath
 from bench.process import Launch, free_port
 from bench.site import AUDIENCE, ISSUER, SIZES, Site
 from gateway import __version__
 
 REPOSITORY = Path(__file__).parents[2]
-COMPILED = REPOSITORY / ".make" / "compiled"
-"""Where `make compiled` leaves a tree with the request path as C."""
+RELEASE = beneath("gateway") / "bin" / "python"
+"""Of the environment into which `make bench` installs the wheel with the compiled request path, as a user would."""
+BUILD = "import platform; print('CPython', platform.python_version(), *platform.python_build()[1:])"
 POLICY = """
 apiVersion: gateway/v1
 kind: Policy
@@ -95,24 +98,23 @@ def chain(site: Site, setup: Setup) -> dict[str, Any]:
 
 
 def launch(site: Site, setup: Setup, folder: Path, port: int, *, tree: Path | None = None) -> Launch:
-    """From `tree`, which is the compiled one where there is one."""
+    """The sources in `tree`, else what is installed, else the sources here."""
     (folder / "policies").mkdir(exist_ok=True)
     written = {"api": POLICY, "roles": ROLES} if setup.chain == "full" else {"api": OPEN}
     for name, text in written.items():
         (folder / "policies" / f"{name}.yaml").write_text(text)
     (folder / "config.yaml").write_text(json.dumps(configuration(site, setup, port, free_port()), indent=1))
     workers = ("--workers", str(setup.workers)) if setup.workers > 1 else ()
-    command = (sys.executable, "-m", "gateway", "serve", "--config", "config.yaml", *workers)
-    return Launch(command, {"BENCH_TOKEN": "bench-upstream-token-0123456789", "PYTHONPATH": str(tree or release())})
-
-
-def release() -> Path:
-    """The tree that runs as a release does."""
-    return COMPILED if any((COMPILED / "gateway").glob("pipeline.*.so")) else REPOSITORY
+    python, sources = (sys.executable, tree or REPOSITORY) if tree or not RELEASE.exists() else (RELEASE, None)
+    command = (str(python), "-m", "gateway", "serve", "--config", "config.yaml", *workers)
+    return Launch(command, {"BENCH_TOKEN": "bench-upstream-token-0123456789", **({"PYTHONPATH": str(sources)} if sources else {})})
 
 
 def version() -> str:
-    return f"{__version__}, {'interpreted' if release() == REPOSITORY else 'compiled'}"
+    if not RELEASE.exists():
+        return f"{__version__}, interpreted"
+    build = subprocess.run([RELEASE, "-c", BUILD], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return f"{__version__}, compiled, on {build}"
 
 
 GATEWAY = Contender(
