@@ -67,6 +67,20 @@ class Owner(Protocol):
         ...
 
 
+class Nobody:
+    """Owns what is left of a connection."""
+
+    def head(self, stream: Stream, fields: list[Field], end: bool) -> None: ...
+    def body(self, stream: Stream, piece: bytes, end: bool) -> None: ...
+    def broken(self, stream: Stream, code: int) -> None: ...
+    def leaving(self, last: int, code: int) -> None: ...
+    def settled(self) -> None: ...
+    def done(self, stream: Stream) -> None: ...
+
+
+NOBODY: Final = Nobody()
+
+
 class Link:
     """`highest` is the last stream the other end opened, `last` the last it may, where we leave. `streams` are those alive;
     `peer_streams` is how many the other end takes from us, `pongs` how often it answered a ping. `credit` and `owed` are the
@@ -165,6 +179,7 @@ class Link:
         """Break a stream off. Harmless where it has ended."""
         if not stream.closed:
             self._forget(stream)
+            stream.user = None
             self.outgoing.say(frames.reset(stream.id, code))
             self.outgoing.flush()
 
@@ -196,6 +211,15 @@ class Link:
         self.outgoing.full = False
         self.outgoing.pump()
         self.outgoing.flush()
+
+    def let_go(self) -> None:
+        """The connection is no more. What refers to this is not referred to any longer, so that it is freed at once."""
+        for stream in self.streams.values():
+            stream.close()
+            stream.user = None
+        self.streams.clear()
+        self.outgoing.let_go()
+        self.owner = NOBODY
 
     # For what is taken
 
@@ -237,7 +261,7 @@ class Link:
 
     def _forget(self, stream: Stream) -> None:
         stream.close()
-        del self.streams[stream.id]
+        self.streams.pop(stream.id, None)
         self.reset_by_us.append(stream.id)
 
     def _broke(self, fault: StreamFault) -> None:

@@ -107,6 +107,12 @@ class Outgoing:
             self._is_last = False
             (self._write_last if last else self._write)(data)
 
+    def let_go(self) -> None:
+        """The connection is no more: nothing leaves, and nobody is told."""
+        self._write = self._write_last = self._ended = self._earned = unheard
+        self._ready.clear()
+        self._out.clear()
+
     def _line_up(self, stream: Stream) -> None:
         if not stream.is_ready:
             stream.is_ready = True
@@ -138,3 +144,7 @@ class Outgoing:
         self._is_last = True
         stream.said = True
         self._ended(stream)
+
+
+def unheard(_: object) -> None:
+    """Nobody is there any more."""

@@ -64,7 +64,8 @@ class RequestFields:
         self._fixed = fixed
         self._internal = upstream.internal
         self._pseudonym = pseudonym.lower()
-        self._own_via = b"1.1 " + pseudonym
+        # RFC 9110 7.6.3: by which protocol it came.
+        self._own_via = {"1.0": b"1.1 " + pseudonym, "1.1": b"1.1 " + pseudonym, "2": b"2 " + pseudonym}
         self._verdicts: dict[bytes, int] = {}
         self._origin = lru_cache(REMEMBERED)(forwarding.origin)
         self._subject = lru_cache(REMEMBERED)(subject)
@@ -96,7 +97,7 @@ class RequestFields:
         """What the request's own head and the principal decide. Cookies stay apart: a credential may have to join them."""
         head = request.head
         kept = self._passed(request)
-        kept.append((b"via", self._appended_via(head) if b"via" in head.fields else self._own_via))
+        kept.append((b"via", self._appended_via(head) if b"via" in head.fields else self._own_via[head.version]))
         if self._internal:
             kept += self._forwarding(head)
             kept.append(self._subject(principal.issuer, principal.id))
@@ -163,7 +164,8 @@ class RequestFields:
         seen = any(len(hop) > 1 and hop[1].lower() == self._pseudonym for hop in hops)
         if seen or len(hops) > MOST_HOPS:
             raise BadRequest("this request has been here before", reason=Reason.LOOP_DETECTED)
-        return line + b", " + self._own_via if hops else self._own_via
+        own = self._own_via[head.version]
+        return line + b", " + own if hops else own
 
     def _target(self, request: Request) -> bytes:
         path = request.path[self._strip :].encode("ascii") or b"/"

@@ -80,10 +80,8 @@ class Call:
             body.fail(error)
 
     def lost(self) -> None:
-        """The client broke it off."""
+        """The client broke it off: whoever waits for its body, or for room, is cancelled with the request."""
         self.over()
-        if self._body is not None:
-            self._body.fail(BadRequest("the client broke the request off"))
         if self.run is not None:
             self.run.cancel()
 
@@ -137,6 +135,7 @@ class Call:
             self._link.reset(self._stream, Code.INTERNAL_ERROR)
         elif self._stream.said:
             self._unread()
+        self._body = self._answer = None  # which refer to this
         self.over()
 
     def _unread(self) -> None:

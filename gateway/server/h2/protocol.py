@@ -116,9 +116,7 @@ class Http2Protocol:
         self._wire.free()
         for call in self._calls():
             call.lost()
-        for stream in list(self._link.streams.values()):
-            stream.close()
-        self._link.streams.clear()
+        self._link.let_go()
 
     def data_received(self, data: bytes) -> None:
         if self._over:
@@ -164,13 +162,15 @@ class Http2Protocol:
         stream.user.put(piece, end)
 
     def broken(self, stream: Stream, code: int) -> None:
-        if stream.user is not None:
-            stream.user.lost()
+        call, stream.user = stream.user, None
+        if call is not None:
+            call.lost()
         self._settle()
 
     def done(self, stream: Stream) -> None:
-        if stream.user is not None:
-            stream.user.over()
+        call, stream.user = stream.user, None
+        if call is not None:
+            call.over()
         self._settle()
 
     def leaving(self, last: int, code: int) -> None:

@@ -165,6 +165,7 @@ class Session:
         if not self.greeted.done():
             self.greeted.set_exception(NotAgreedError())
         self._end(UpstreamUnreachable("the upstream closed the connection before its answer was complete"))
+        self.link.let_go()
         self._sessions.gone(self)
 
     def eof_received(self) -> None:
