@@ -18,7 +18,7 @@ from gateway.server.given import GivenAway
 from gateway.server.head import BLANK_LINE, head_fault, too_large, too_slow
 from gateway.server.listener import Bound
 from gateway.server.origin import Origin
-from gateway.server.repeat import Repeat, Repeats
+from gateway.server.repeat import BEGINNING, Repeat, Repeats
 from gateway.server.run import Run
 from gateway.server.wire import CONTINUE, Wire
 
@@ -106,7 +106,8 @@ class GatewayProtocol:
         if self._waiting:
             data, self._waiting = self._waiting + data, b""
         elif self._phase == HEAD and not self._arrival.head:
-            inbound = self._repeats.inbound(data, self._limits, self._origin)
+            repeat = self._repeats.last.get(data[:BEGINNING])
+            inbound = None if repeat is None else repeat.inbound(data, self._limits, self._origin)
             if inbound is not None:  # as the last one was, and nothing behind it: llhttp need not be asked
                 self._phase = ANSWER
                 self._begin(inbound, False)

@@ -108,28 +108,23 @@ class Repeat:
 
 
 class Repeats:
-    """What one connection said last, by method."""
+    """What one connection said last: `last`, by the beginning of the method."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("last",)
 
     def __init__(self) -> None:
-        self._last: dict[bytes, Repeat] = {}
-
-    def inbound(self, data: bytes, limits: ListenerLimits, origin: Origin) -> Inbound | None:
-        """As Repeat has it, of the last request with this method."""
-        repeat = self._last.get(data[:BEGINNING])
-        return None if repeat is None else repeat.inbound(data, limits, origin)
+        self.last: dict[bytes, Repeat] = {}
 
     def note(self, repeat: Repeat) -> None:
         """Know it in place of the last one with its method."""
         beginning = repeat.start[:BEGINNING]
-        if beginning in self._last:
-            self._last.pop(beginning).forget()
-        elif len(self._last) >= MOST_METHODS:
+        if beginning in self.last:
+            self.last.pop(beginning).forget()
+        elif len(self.last) >= MOST_METHODS:
             self.forget()
-        self._last[beginning] = repeat
+        self.last[beginning] = repeat
 
     def forget(self) -> None:
         """Know nothing any more."""
-        while self._last:
-            self._last.popitem()[1].forget()
+        while self.last:
+            self.last.popitem()[1].forget()

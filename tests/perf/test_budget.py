@@ -25,6 +25,8 @@ CALLS = {"repeated": 80, "varied": 112}
 """Python function calls and resumptions of coroutines, all rooms together, from the first byte read to the evidence written; the
 event loop's own (none with uvloop, which serves) left out. Repeated: each request and each answer's head as the one before, as of
 whoever polls. Varied: each request for something else, each answer with fields of its own."""
+ROUNDS = 3
+"""Counts of which the smallest is it: on a busy machine the clock ticks among the requests, and connections forget what they noted."""
 REQUESTS = 64
 FIRST = 8
 """Requests that are not counted: what is concluded once is concluded then."""
@@ -99,18 +101,24 @@ async def test_the_straight_path_keeps_its_budget_of_calls(tmp_path: Path, kind:
         process = Process(Source((tmp_path / "config.yaml",), (), {"UPSTREAM_TOKEN": "t" * 20}))
         await process.start()
         try:
-            counted = await count(process.address("listen"), keys.token(), varied=kind == "varied")
+            rounds = [await count(process.address("listen"), keys.token(), things) for things in thousands(kind)]
         finally:
             await process.stop()
-    calls = sum(counted.values()) / REQUESTS
+    counted = min(rounds, key=Counter.total)
+    calls = counted.total() / REQUESTS
     assert calls <= CALLS[kind], counted.most_common(40)
     assert calls > 50, "the counter counts nothing"
 
 
-async def count(address: tuple[str, int], token: str, *, varied: bool) -> Counter[str]:
+def thousands(kind: str) -> Iterator[Iterable[int]]:
+    """What each round asks for: one thing all the time, or things that were never asked for."""
+    for begin in range(0, 1000 * ROUNDS, 1000):
+        yield range(begin, begin + FIRST + REQUESTS) if kind == "varied" else [17] * (FIRST + REQUESTS)
+
+
+async def count(address: tuple[str, int], token: str, things: Iterable[int]) -> Counter[str]:
     """Calls by function while a client on another thread sends its requests."""
     fields = f"Host: gw.test\r\nUser-Agent: t\r\nAccept: */*\r\nAuthorization: Bearer {token}\r\n\r\n"
-    things = range(FIRST + REQUESTS) if varied else [17] * (FIRST + REQUESTS)
     requests = [f"GET /api/v1/things/{thing} HTTP/1.1\r\n{fields}".encode() for thing in things]
     counted: Counter[str] = Counter()
 
