@@ -3,6 +3,9 @@
 A configuration of 10,000 rules is millions of objects. A collection that looks at them all, or the freeing of them all at once,
 takes hundreds of milliseconds in which nothing else runs. What a configuration is made of lives until the next one and holds no
 cycles, so that counting references frees it; the collector is spared the sight of it.
+
+What is frozen is everything that lives, also connections, requests and tunnels. So these hold no cycles either once they ended
+(tests/wire/test_endings.py): one that was alive at a freeze would never be freed.
 """
 
 import gc
@@ -30,7 +33,7 @@ def settle() -> None:
 def undisturbed() -> Iterator[None]:
     """While a configuration is made: no collections; afterwards what was made is left out of them.
 
-    Garbage is collected first: what is frozen as garbage, as ended connections are that refer to themselves, is never freed.
+    Garbage is collected first, whoever made it: what is frozen as garbage is never freed.
     """
     gc.collect()
     gc.disable()

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from bench.soak.wire import BROKEN, heads
+from bench.soak.wire import BROKEN, Line, heads
 from bench.soak.world import World
 
 HOST = b"Host: localhost\r\n"
@@ -63,6 +63,23 @@ async def offender(world: World) -> None:
         await raw(world, kind, REFUSED[kind], number=turn // len(kinds), wait=2)
 
 
+async def impostor(world: World) -> None:
+    """Connects where load balancers do, and does not say for whom, or lies in form: nobody may answer it."""
+    request = b"GET /open/smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
+    lies = (b"", b"PROXY TCP4 192.0.2.1\r\n", b"PROXY UNKNOWN " + b"a" * 200 + b"\r\n", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff")
+    async for turn in world.every(0.7):
+        line = Line(world.site.balanced)
+        with contextlib.suppress(*BROKEN):
+            await line.send(lies[turn % len(lies)] + request)
+            reader, _ = await line.ends()
+            async with asyncio.timeout(2):
+                received = await reader.read(1000)
+            if received:
+                world.ledger.complain("abuse impostor", f"answered {received[:60]!r}")
+        world.ledger.kinds["abuse impostor"] += 1
+        line.close()
+
+
 async def babbler(world: World) -> None:
     """Random bytes, and halves of requests that are left at once."""
     whole = b"POST /open/x HTTP/1.1\r\n" + HOST + b"Content-Length: 500\r\n\r\n" + b"a" * 200
@@ -116,4 +133,12 @@ async def flooder(world: World) -> None:
 
 
 def cast(world: World) -> list[Coroutine[Any, Any, None]]:
-    return [offender(world), babbler(world), *(slowloris(world) for _ in range(4)), leaver(world), leaver(world), flooder(world)]
+    return [
+        offender(world),
+        impostor(world),
+        babbler(world),
+        *(slowloris(world) for _ in range(4)),
+        leaver(world),
+        leaver(world),
+        flooder(world),
+    ]

@@ -143,6 +143,14 @@ async def hasty(client: Client) -> None:
         client.check(answer, payload(token, 10))
 
 
+async def metered(client: Client) -> None:
+    """An API that says what is left of its quota, and refuses beyond: the gateway pauses before."""
+    async for _ in client.world.every(0.4):
+        token = client.world.token()
+        answer = await client.ask(f"/api/metered/{token}?size=10", allowed=frozenset({200, 429}))
+        client.check(answer, payload(token, 10))
+
+
 async def key_user(client: Client) -> None:
     """API keys that live, and some that were taken back."""
     world = client.world
@@ -204,7 +212,7 @@ async def conversation(client: Client, token: str) -> None:
 
 
 CAST: tuple[tuple[Callable[[Client], Coroutine[Any, Any, None]], int], ...] = (
-    (getter, 10), (poster, 4), (downloader, 2), (listener, 4), (stranger, 2), (hasty, 2), (key_user, 2), (talker, 4),
+    (getter, 10), (poster, 4), (downloader, 2), (listener, 4), (stranger, 2), (hasty, 2), (metered, 3), (key_user, 2), (talker, 4),
 )  # fmt: skip
 """Who takes part, and how many of each."""
 

@@ -46,6 +46,8 @@ class Site:
     live: list[int] = field(default_factory=lambda: [free_port() for _ in range(2)])
     plain: int = field(default_factory=free_port)
     secure: int = field(default_factory=free_port)
+    balanced: int = field(default_factory=free_port)
+    """Where every connection begins with a PROXY header, as a load balancer writes it."""
     admin: int = field(default_factory=free_port)
     tokens: dict[str, str] = field(default_factory=dict)
 
@@ -87,6 +89,11 @@ class Site:
         listeners = {
             "plain": {"address": f"127.0.0.1:{self.plain}", "limits": limits},
             "secure": {"address": f"127.0.0.1:{self.secure}", "limits": limits, "tls": tls},
+            "balanced": {
+                "address": f"127.0.0.1:{self.balanced}",
+                "limits": limits,
+                "proxy_protocol": {"from": ["127.0.0.1"]},
+            },
         }
         asks = {"authenticate": ["jwt.corp", "api_keys"], "rate_limits": ["per-principal"]}
         return {
@@ -109,7 +116,11 @@ class Site:
             },
             "credentials": {"soak": {"inject": "bearer", "secret": {"env": "SOAK_CREDENTIAL"}}},
             "security_headers": {"X-Soak": turn},
-            "upstreams": {"back": upstream(self.back), "live": upstream(self.live)},
+            "upstreams": {
+                "back": upstream(self.back),
+                "live": upstream(self.live),
+                "metered": {**upstream(self.back), "quota": {"reserve_percent": 10}},
+            },
             "routes": [
                 {"name": "api.items", "match": {"path": "/api/items/{token}"}, "upstream": "back", **asks},
                 {
@@ -119,6 +130,7 @@ class Site:
                     **asks,
                     "rate_limits": ["tight"],
                 },
+                {"name": "api.metered", "match": {"path": "/api/metered/{token}"}, "upstream": "metered", **asks},
                 {"name": "api.events", "match": {"path": "/api/events/{token}"}, "upstream": "live", **asks},
                 {"name": "api.socket", "match": {"path": "/api/socket/{token}"}, "upstream": "live", **asks, "websocket": True},
                 {"name": "open.items", "match": {"path": "/open/{token}"}, "upstream": "back", "anonymous": True},

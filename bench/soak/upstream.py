@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import sys
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,8 @@ from tests.frames import CLOSE, KEY, frame, read_frame
 
 CREDENTIAL = "soak-upstream-credential-0123456789"
 PIECE = 64 * 1024
+QUOTA, PERIOD = 12, 10
+"""Requests to /metered/ that one target answers in so many seconds."""
 UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -42,6 +45,7 @@ class Target:
 
     def __init__(self, intruders: Path) -> None:
         self._intruders = intruders
+        self._window = self._spent = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, EOFError, ValueError, TimeoutError):
@@ -66,7 +70,9 @@ class Target:
         if head.get("upgrade", "").lower() == "websocket":
             await echo(reader, writer, token, head.get("sec-websocket-key", KEY.decode()).encode())
             return False
-        if "/events/" in asked.path:
+        if "/metered/" in asked.path:
+            self._meter(writer, token, query, subject)
+        elif "/events/" in asked.path:
             await events(writer, token, query["count"], subject)
         else:
             answer(
@@ -76,6 +82,20 @@ class Target:
                 "chunked" in query,
             )
         return True
+
+    def _meter(self, writer: asyncio.StreamWriter, token: str, query: dict[str, int], subject: str) -> None:
+        """Answer out of a quota, and say what is left of it."""
+        window, left = int(time.time()) // PERIOD, PERIOD - int(time.time()) % PERIOD
+        self._spent = self._spent + 1 if window == self._window else 1
+        self._window = window
+        told = (
+            f"X-RateLimit-Limit: {QUOTA}\r\nX-RateLimit-Remaining: {max(0, QUOTA - self._spent)}\r\nX-RateLimit-Reset: {left}\r\n"
+        )
+        if self._spent > QUOTA:
+            refused = f"HTTP/1.1 429 Too Many Requests\r\nX-Soak-Subject: {subject}\r\n{told}Retry-After: {left}\r\nContent-Length: 0\r\n\r\n"
+            writer.write(refused.encode())
+        else:
+            answer(writer, payload(token, query.get("size", 0)), subject, chunked=False, more=told)
 
 
 async def uploaded(reader: asyncio.StreamReader, head: dict[str, str]) -> bytes:
@@ -88,8 +108,8 @@ async def uploaded(reader: asyncio.StreamReader, head: dict[str, str]) -> bytes:
     return found
 
 
-def answer(writer: asyncio.StreamWriter, body: bytes, subject: str, chunked: bool) -> None:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Soak-Subject: {subject}\r\n"
+def answer(writer: asyncio.StreamWriter, body: bytes, subject: str, chunked: bool, more: str = "") -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Soak-Subject: {subject}\r\n{more}"
     if not chunked:
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         return

@@ -15,6 +15,8 @@ from bench.process import kilobytes, tree
 EVERY = 3.0
 WARM_UP = 0.2
 """The share of the soak that is not judged."""
+WARM_UP_LEAST = 60.0
+"""Seconds that are not judged at least: as long an idle upstream connection is kept, and before none of them is given up."""
 NAMES = ("resident MiB", "descriptors", "threads", "loop delay ms")
 SLACK = ((1.05, 8.0), (1.10, 40.0), (1.0, 3.0), (3.0, 50.0))
 """For each: the median of the last quarter may be the first quarter's median times the first, plus the second."""
@@ -82,7 +84,9 @@ class Watch:
 
 
 def warm(samples: Sequence[Sample]) -> Sequence[Sample]:
-    return samples[int(len(samples) * WARM_UP) :]
+    """The samples that are judged."""
+    begun = samples[0].at if samples else 0.0
+    return [each for each in samples[int(len(samples) * WARM_UP) :] if each.at - begun >= WARM_UP_LEAST]
 
 
 def slope(samples: Sequence[Sample], figure: int) -> float:
@@ -96,7 +100,7 @@ def slope(samples: Sequence[Sample], figure: int) -> float:
 def table(samples: Sequence[Sample]) -> list[str]:
     """First, last and maximum after warm-up, and the slope; a line a figure."""
     rows = [f"{'after warm-up':<16}{'first':>10}{'last':>10}{'max':>10}{'per hour':>12}"]
-    for place, name in enumerate(NAMES):
+    for place, name in enumerate(NAMES if samples else ()):
         values = [each.figures[place] for each in samples]
         rows.append(f"{name:<16}{values[0]:>10.1f}{values[-1]:>10.1f}{max(values):>10.1f}{slope(samples, place):>12.1f}")
     return rows

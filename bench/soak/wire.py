@@ -38,10 +38,14 @@ def fields(lines: bytes) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Line:
-    """A connection to the gateway, opened when it is needed and thrown away after a failure."""
+    """A connection to the gateway, opened when it is needed and thrown away after a failure; `first` is what it begins with.
+
+    A client of another protocol (HTTP/2) would be another class with these methods, chosen in `World.line`.
+    """
 
     port: int
     context: ssl.SSLContext | None = None
+    first: bytes = b""
     _ends: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = field(default=None)
 
     async def ends(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -49,6 +53,7 @@ class Line:
             name = "localhost" if self.context else None
             async with asyncio.timeout(PATIENCE):
                 self._ends = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.context, server_hostname=name)
+            self._ends[1].write(self.first)
         return self._ends
 
     async def send(self, head: bytes, *body: bytes) -> None:

@@ -12,6 +12,16 @@ from bench.soak.site import Site
 from bench.soak.wire import Line
 
 
+def proxied(number: int) -> bytes:
+    """A PROXY header, version 1 or 2, for a client of another address each time."""
+    host = number % 250 + 1
+    if number % 8 == 2:
+        return f"PROXY TCP4 192.0.2.{host} 198.51.100.1 40000 443\r\n".encode()
+    # Version 2: signature, PROXY, TCP over IPv4, 12 bytes of addresses and ports.
+    addresses = bytes((192, 0, 2, host, 198, 51, 100, 1)) + (40000).to_bytes(2, "big") + (443).to_bytes(2, "big")
+    return b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c" + addresses
+
+
 @dataclass(slots=True)
 class World:
     """One soak. `revoked` maps API keys to when they were taken back, `turn` is what X-Soak may say."""
@@ -31,9 +41,12 @@ class World:
         return f"t{self.tokens}-{self.chance.getrandbits(40):x}"
 
     def line(self, number: int) -> Line:
-        """A new connection, over TLS for every other number."""
-        context = self.site.context() if number % 2 else None
-        return Line(self.site.secure if context else self.site.plain, context)
+        """A new connection: plain, over TLS, or as a load balancer's, by turns. (HTTP/2 would have its turn here.)"""
+        if number % 2:
+            return Line(self.site.secure, self.site.context())
+        if number % 4:
+            return Line(self.site.balanced, first=proxied(number))
+        return Line(self.site.plain)
 
     async def pause(self, seconds: float) -> bool:
         """Wait that long, or until it is over; whether to go on."""

@@ -10,6 +10,8 @@ from bench.soak.ledger import Faults, Ledger, differences, read, trail
 from bench.soak.upstream import payload
 from bench.soak.watch import NAMES, Sample, growth, slope, table, warm
 from bench.soak.wire import heads
+from bench.soak.world import proxied
+from gateway.server.proxied import parse_block, parse_line
 
 OK = frozenset({200})
 
@@ -94,10 +96,21 @@ def test_growth_is_told_and_noise_is_not() -> None:
 
 
 def test_figures_are_those_after_warm_up() -> None:
-    found = warm(samples(100, 1))
-    assert found[0].at == 20
+    found = warm(samples(1000, 1))
+    assert found[0].at == 200
     assert slope(found, 0) == pytest.approx(3600)
     assert [row.split()[0] for row in table(found)[1:]] == [name.split()[0] for name in NAMES]
+
+
+def test_the_first_minute_is_warm_up_however_short_the_soak() -> None:
+    assert warm(samples(100))[0].at == 60
+    assert warm(samples(50)) == []
+    assert len(table(warm(samples(50)))) == 1
+
+
+def test_load_balancers_write_headers_of_both_versions() -> None:
+    assert parse_line(proxied(2)) == "192.0.2.3"
+    assert parse_block(proxied(6)) == "192.0.2.7"
 
 
 def test_answers_in_a_stream_are_found_without_the_interim_ones() -> None:
