@@ -97,7 +97,10 @@ class Connection:
     def disown(self, owner: Owner) -> None:
         """The exchange of `owner` is given up. Another one that runs here by now is not touched."""
         if self._reading.owner is owner:
+            stream = self._stream
             self._leave()
+            if stream is not None:
+                stream.abandon()  # nobody was told of it, and it refers to this
             self.abort()
 
     def abort(self) -> None:
@@ -114,6 +117,12 @@ class Connection:
         """Leave the pool: the transport is somebody else's from now on."""
         self._reading.owner = None
         self.connection_lost(None)
+
+    def forsake(self) -> None:
+        """Whoever dialled it left when it was just made: uvloop closes it then, and tells nobody that it is lost."""
+        if self.transport is not None:
+            self.transport.set_protocol(asyncio.Protocol())
+            self.connection_lost(None)
 
     def resume(self) -> None:
         """The reader has caught up."""
@@ -258,7 +267,7 @@ class Connection:
 
     def _leave(self) -> None:
         self._stop_upload()
-        self._reading.owner = self._stream = None
+        self._reading.owner = self._reading.reply = self._stream = None
         self.unsent, self._outlet.waiting = bool(self._outlet.waiting), b""
 
     def _stop_upload(self) -> None:

@@ -86,6 +86,7 @@ async def connect(lane: Lane, endpoint: Endpoint, pool: Pool, tls: ClientTls) ->
     finally:
         if not made:
             uncount(connection)
+            connection.forsake()
     return connection
 
 

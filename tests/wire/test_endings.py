@@ -20,6 +20,7 @@ from gateway.store.resp import StoreError
 from gateway.upstream.model import RouteTimeouts
 from tests.frames import RawUpstream, closing, frame, handshake, status_of
 from tests.house import House, config, house, request_bytes
+from tests.http2peer import ask, peer
 from tests.knots import knots
 from tests.pki import Pki
 from tests.scripted import CLOSE, OK, READ, Scripted, Step, body_of, outbound, upstream
@@ -141,6 +142,47 @@ async def test_an_upstream_connection_that_ended_is_freed_without_the_collector(
             await upstreams_that_end(gateway)
             await emptied(gateway)
     assert not found
+
+
+async def test_http2_leaves_nothing_to_the_collector(tmp_path: Path) -> None:
+    async with house(tmp_path, listen={"address": "127.0.0.1:0", "http2": True}) as gateway:
+        await gateway.get("/public/x")
+        with knots() as found:
+            await several_streams(gateway)
+            await streams_that_break(gateway)
+            await emptied(gateway)
+    assert not found
+
+
+async def several_streams(gateway: House) -> None:
+    """Requests alike, one with a body, one that is refused, a long answer; then a farewell."""
+    async with peer(gateway.address()) as client:
+        await asyncio.gather(*(client.ask(stream, ask("/public/x")) for stream in (1, 3, 5)))
+        assert (await client.ask(7, ask("/public/x", ("content-length", "4"), method="POST"), b"body")).status == 200
+        assert (await client.ask(9, ask("/things/1"))).status == 401
+        gateway.upstream.answer = LONG + b"a" * 3_000_000
+        assert (await client.ask(11, ask("/public/x"))).status == 200
+
+
+async def streams_that_break(gateway: House) -> None:
+    """A stream reset by the client in the midst of its answer, one of its body, a client that vanishes, and one that is wrong."""
+    async with peer(gateway.address(), polite=False) as client:
+        client.head(1, ask("/public/x"))
+        await client.until(lambda: 1 in client.streams and client.streams[1].body)
+        client.reset(1)
+        client.head(3, ask("/public/x", method="POST"), end=False)
+        client.data(3, b"half", end=False)
+        client.reset(3)
+        client.head(5, ask("/public/x", ("content-length", "1"), method="POST"), end=False)
+        client.data(5, b"more than that")
+        await client.until(lambda: 5 in client.streams and client.streams[5].over)
+        client.head(7, ask("/public/x", method="POST"), end=False)
+        client.data(7, b"half", end=False)
+        await asyncio.sleep(0.01)
+        client.writer.transport.abort()
+    async with peer(gateway.address()) as client:
+        client.data(1, b"of no stream")
+        await client.end()
 
 
 @pytest.mark.parametrize("last", [CLOSE, Step.RESET])

@@ -12,6 +12,7 @@ from gateway.upstream.accrual import Accrual
 from gateway.upstream.connection import Connection
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.repeated import Replies
+from tests.knots import knots
 from tests.scripted import OK
 
 
@@ -114,3 +115,30 @@ async def test_who_gives_up_before_his_request_is_out_has_asked_nothing() -> Non
         connection.disown(connection.begin(b"asked", bodiless=False, response=30, idle=30))
         await asyncio.sleep(0)
     assert (wire.sent, wire.aborted) == ([], True)
+
+
+async def test_an_answer_that_began_for_nobody_is_freed_with_its_connection() -> None:
+    with knots() as found:
+        connection = connected(Owner(), Wire(), Replies())
+        owner = connection.begin(b"GET / HTTP/1.1\r\n\r\n", 1, 1)
+        connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab")
+        connection.disown(owner)
+        connection.connection_lost(None)
+        del connection, owner
+    assert not found
+
+
+async def test_a_connection_nobody_waited_for_any_more_is_freed() -> None:
+    class Kept(Wire):
+        """A transport that knows its protocol, and is never told to forget it."""
+
+        def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+            self.protocol: Any = protocol
+
+    with knots() as found:
+        wire = Kept()
+        connection = connected(Owner(), wire, Replies())
+        wire.protocol = connection
+        connection.forsake()
+        del connection, wire
+    assert not found
