@@ -24,7 +24,7 @@ def check(
     config: Config = None,
     env_file: EnvFile = None,
     format: Annotated[Format, typer.Option(help="How to print what is found.")] = Format.TEXT,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Check for `serve` with as many worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Check for `serve` with as many worker processes.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too, with exit 1.")] = False,
 ) -> None:
     """Check the configuration and the policies without starting anything.

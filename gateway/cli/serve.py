@@ -19,7 +19,7 @@ from gateway.source import Source
 def serve(
     config: Config = None,
     env_file: EnvFile = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes on one port.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Worker processes on one port.")] = 1,
     watch: Annotated[bool, typer.Option("--watch", help="Reload when a file of the configuration changes.")] = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP reloads. Exit 0: drained; 1: requests were cut off; 78: bad configuration.

@@ -128,7 +128,7 @@ class Secrets:
     def _env(self, name: str) -> EnvSource:
         value = self._variables.get(name)
         if value is None:
-            raise ValueError(f"the variable {name} is not set")
+            raise ValueError(f"the variable {name} is not set (set it, or name a file of variables with --env-file)")
         if not value:
             raise ValueError(f"the variable {name} is empty")
         return EnvSource(f"env:{name}", Secret(value.encode("utf-8", "surrogateescape")))

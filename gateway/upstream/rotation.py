@@ -182,8 +182,6 @@ class Rotation:
         self.lanes = [lane for lane in self._all if any(id(endpoint) in serving for endpoint in lane.endpoints.values())]
 
     def _tell(self, level: int, what: str, endpoint: Endpoint, **more: object) -> None:
-        log.log(
-            level,
-            "upstream address changed state",
-            extra={"upstream": self._name, "address": endpoint.ip, "state": what, "problem": endpoint.problem, **more},
-        )
+        target = next((lane.target.origin for lane in self._all if endpoint in lane.endpoints.values()), None)
+        known = {"upstream": self._name, "target": target, "address": endpoint.ip, "state": what, "problem": endpoint.problem}
+        log.log(level, "upstream address changed state", extra={**known, **more})

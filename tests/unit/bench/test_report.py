@@ -1,5 +1,6 @@
 """The page: tables, bars, who was left out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from bench.__main__ import without, words
 from bench.arena import Arena, Entry
 from bench.bars import BARS
 from bench.contenders import CONTENDERS
-from bench.machine import cores, disturbance, memory, processor
+from bench.machine import cores, disturbance, facts, memory, processor
 from bench.process import last_words
 from bench.report import page, rows
 from bench.scenarios import SCENARIOS
@@ -34,6 +35,10 @@ def test_a_table_compares_with_nginx_and_with_envoy() -> None:
     text = page(measured(), [FULL], {"cores": "2"})
     assert "| gateway full | 45 ±0% | 0.45 | 1.50 |" in text
     assert "| cores | 2 |" in text
+
+
+def test_a_run_says_on_which_day_it_was() -> None:
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", facts()["date"])
 
 
 def test_who_did_not_start_is_said_to_be_left_out() -> None:

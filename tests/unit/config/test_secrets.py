@@ -38,7 +38,12 @@ def test_a_variable_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "message"), [({}, "the variable A is not set"), ({"A": ""}, "the variable A is empty")], ids=["unset", "empty"]
+    ("known", "message"),
+    [
+        ({}, r"the variable A is not set \(set it, or name a file of variables with --env-file\)"),
+        ({"A": ""}, "the variable A is empty"),
+    ],
+    ids=["unset", "empty"],
 )
 def test_a_variable_without_a_value_is_refused(known: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -208,7 +208,7 @@ def test_read_apart_it_is_the_same(house: Path) -> None:
 
 
 SECRETS: dict[str, tuple[str, dict[str, str], str]] = {
-    "unset": ("{env: NONE}", {}, "the variable NONE is not set"),
+    "unset": ("{env: NONE}", {}, "the variable NONE is not set (set it, or name a file of variables with --env-file)"),
     "empty": ("{env: NONE}", {"NONE": ""}, "the variable NONE is empty"),
     "absent file": ("{file: absent}", {}, "absent cannot be read: No such file or directory"),
     "folder": ("{file: policies}", {}, "policies cannot be read: Is a directory"),

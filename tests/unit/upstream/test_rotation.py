@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -294,6 +295,14 @@ class Named:
 
     def ends(self) -> dict[str, Endpoint]:
         return self.lane.endpoints
+
+
+def test_the_log_tells_which_of_two_targets_on_one_machine_changed(caplog: pytest.LogCaptureFixture) -> None:
+    ports = [f"http://127.0.0.1:{port}" for port in (9001, 9002)]
+    several = Several(2, targets=ports)
+    several.check(1, "health check: 503", 1)
+    [record] = [vars(record) for record in caplog.records]
+    assert (record["target"], record["address"], record["state"]) == (ports[1], "127.0.0.1", "unhealthy")
 
 
 def test_each_address_of_a_name_is_ejected_by_itself() -> None:
