@@ -4,7 +4,7 @@ from gateway.core.reason import Reason
 
 MEANING: dict[Reason, tuple[str, str]] = {
     Reason.MALFORMED_REQUEST: (
-        "The message is not HTTP/1.1 as RFC 9112 frames it: a bad request line or Host, two lengths, a stray control byte.",
+        "The message is not HTTP as RFC 9112 (or 9113) frames it: a bad request line or Host, two lengths, a stray control byte.",
         "Use an HTTP library as it is; do not write framing headers yourself.",
     ),
     Reason.PATH_REFUSED: (
@@ -17,7 +17,10 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "Two different credentials came with one request.",
         "Send one: a bearer token, or an API key, or a cookie.",
     ),
-    Reason.STATE_INVALID: ("A login's answer does not belong to a login that was begun here.", "Begin the login again."),
+    Reason.STATE_INVALID: (
+        "A login's answer does not belong to a login that was begun here. Not answered yet: there are no logins.",
+        "Begin the login again.",
+    ),
     Reason.CREDENTIAL_MISSING: (
         "The route wants to know who is asking.",
         "Send a credential of one of the kinds in `WWW-Authenticate`.",
@@ -36,7 +39,10 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "Ask the identity provider for a token with the scope.",
     ),
     Reason.ORIGIN_DENIED: ("A browser sent this from an origin that is not listed.", "Add the origin to the route's `cors`."),
-    Reason.ADDRESS_BLOCKED: ("Requests from this address are not served.", "Talk to the operator."),
+    Reason.ADDRESS_BLOCKED: (
+        "Requests from this address are not served. Not answered yet: `deny_from` ends the connection without an answer.",
+        "Talk to the operator.",
+    ),
     Reason.TLS_REQUIRED: ("This came without TLS where only TLS is served.", "Use `https://`."),
     Reason.NO_ROUTE: ("Nothing here claims this path.", "Check the path; `/a` and `/a/` are two paths."),
     Reason.METHOD_NOT_ALLOWED: ("The path exists, but not with this method.", "`Allow` lists the methods."),
