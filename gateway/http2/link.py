@@ -10,7 +10,7 @@ from gateway.http2 import frames, taking
 from gateway.http2.calm import Calm
 from gateway.http2.fields import Fields, written
 from gateway.http2.frames import Code, ConnectionFault, Incoming, StreamFault
-from gateway.http2.outgoing import FIRST_WINDOW, Outgoing, Write
+from gateway.http2.outgoing import FIRST_WINDOW, WORTH, Outgoing, Write
 from gateway.http2.settings import announced
 from gateway.http2.stream import Stream
 
@@ -100,8 +100,9 @@ class Link:
         self.incoming = Incoming(b"" if client else frames.PREFACE)
         self.fields = Fields(2 * bounds.head)
         self.nuisances = Calm(MOST_NUISANCES, NUISANCES, time)
-        self.aborted = Calm(MOST_ABORTED, ABORTED, time)
-        self.outgoing = Outgoing(write, write_last, ended=self.ended, earned=self.nuisances.earn)
+        # Streams that we open are broken off at our cost only: for somebody behind us, and others wait on the same connection.
+        self.aborted = Calm(frames.LARGEST if client else MOST_ABORTED, ABORTED, time)
+        self.outgoing = Outgoing(write, write_last, ended=self.ended, earned=self.nuisances.earn, worth=1 if client else WORTH)
         self.block: tuple[frames.Frame, list[bytes]] | None = None
         self.credit = bounds.connection_window
         self.owed = 0
@@ -130,11 +131,12 @@ class Link:
     def receive(self, data: bytes) -> bool:
         """Take what arrived; False where some of it is left for another turn, then to be called again with nothing.
 
+        While what was written is not read, a turn is one stream: answers that are nothing but a head wait for no window.
         Raises ConnectionFault. A GOAWAY that says so is written by then, and nothing more may be received.
         """
         incoming = self.incoming
         incoming.add(data)
-        turn = self.highest + 2 * TURN
+        turn = self.highest + 2 * (1 if self.outgoing.full else TURN)
         try:
             while (frame := incoming.next()) is not None:
                 try:

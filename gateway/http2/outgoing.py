@@ -13,7 +13,8 @@ FIRST_WINDOW: Final = 65535
 MOST_UNREAD: Final = 64 * 1024
 """Bytes of replies to settings, pings and the like that may wait because the other end reads nothing."""
 WORTH: Final = 256
-"""Bytes of a frame for which the other end may say twice that it took them: for the stream, and for the connection."""
+"""Bytes of a frame for which a client may say twice that it took them: for the stream, and for the connection. What an upstream is
+sent is not its choice: it may say so of every frame."""
 
 Write = Callable[[bytes], None]
 
@@ -25,17 +26,20 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_earned", "_ended", "_is_last", "_out", "_ready", "_table", "_unread", "_write", "_write_last", "first_window", "full",
-        "most", "window",
+        "_earned", "_ended", "_is_last", "_out", "_ready", "_table", "_unread", "_worth", "_write", "_write_last", "first_window",
+        "full", "most", "window",
     )  # fmt: skip
 
-    def __init__(self, write: Write, write_last: Write, *, ended: Callable[[Stream], None], earned: Callable[[int], None]) -> None:
+    def __init__(
+        self, write: Write, write_last: Write, *, ended: Callable[[Stream], None], earned: Callable[[int], None], worth: int
+    ) -> None:
         """`write_last` writes what ends somebody's answer: it may wait for the evidence. `ended` is told of each stream whose last
-        frame was rendered, `earned` how much patience the other end deserves for what it gets."""
+        frame was rendered, `earned` how much patience the other end deserves for what it gets, in frames of `worth` bytes."""
         self._write = write
         self._write_last = write_last
         self._ended = ended
         self._earned = earned
+        self._worth = worth
         self._out: list[bytes] = []
         self._is_last = False
         self._ready: deque[Stream] = deque()
@@ -126,7 +130,7 @@ class Outgoing:
         ends = last and not stream.ending
         if piece or ends:
             self._out.append(frames.rendered(frames.DATA, frames.END_STREAM if ends else 0, stream.id, piece))
-        if size >= WORTH:
+        if size >= self._worth:
             self._earned(2)
         self.window -= size
         stream.window -= size

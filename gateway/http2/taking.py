@@ -109,7 +109,12 @@ def complete(link: "Link", frame: Frame, block: bytes) -> None:
 
 
 def closed(link: "Link", frame: Frame) -> None:
-    """Data or a head for a stream that cannot have any (5.1): on its way while we reset it, or against the rules."""
+    """Data or a head for a stream that cannot have any (5.1): on its way while we reset it, or against the rules.
+
+    Of streams that we opened it is taken to be on its way: whoever had it reset must not end the connection for others.
+    """
+    if link.client and frame.stream not in link.streams and not is_idle(link, frame.stream):
+        return
     if frame.stream in link.streams or frame.stream in link.reset_by_us:
         link.nuisances.spend("frames of streams that were reset")
         if frame.stream in link.streams:
@@ -145,7 +150,8 @@ def rst_stream(link: "Link", frame: Frame) -> None:
         raise ConnectionFault(Code.PROTOCOL_ERROR, "the reset of a stream that was not opened")
     stream = link.streams.get(frame.stream)
     if stream is None:
-        link.nuisances.spend("resets")
+        if not link.client:  # else both ends broke it off at once, see `closed`
+            link.nuisances.spend("resets")
         return
     link.lost(stream, int.from_bytes(frame.payload, "big"))
     link.aborted.spend("resets")

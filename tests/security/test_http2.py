@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hpack import Encoder
 
+from gateway.edge.model import ListenerLimits
+from gateway.server.h2.protocol import Http2Protocol
+from gateway.server.listener import Bound, Listener, Silent
 from tests.house import House, house
 from tests.http2peer import (
     CALM,
@@ -19,6 +23,7 @@ from tests.http2peer import (
     HEADERS,
     INITIAL_WINDOW_SIZE,
     PING,
+    PREFACE,
     PRIORITY,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
@@ -34,6 +39,8 @@ from tests.http2peer import (
     peer,
     setting,
 )
+from tests.rawhttp import Echo
+from tests.unit.server.test_protocol import Memory
 
 LISTEN: dict[str, Any] = {"address": "127.0.0.1:0", "http2": True}
 MANY = 4000
@@ -148,6 +155,48 @@ async def test_cve_2019_9512_pings_whose_answers_are_not_read_end_the_connection
     async with peer(home.address()) as client:
         client.write(framed(PING, 0, 0, bytes(8)) * 100_000)
         assert await client.end() == CALM
+
+
+class Unread(Memory):
+    """A transport whose client reads nothing until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.protocol: Http2Protocol | None = None
+        self.reads = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        if len(self.written) > 64 * 1024 and self.protocol is not None:
+            self.protocol.pause_writing()
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+
+async def test_answers_without_a_body_that_nobody_reads_do_not_pile_up() -> None:
+    """No window holds them back, and their streams are over at once: only who reads them may ask for more."""
+    echo, transport = Echo(), Unread()
+    bound = Bound(Listener("main", "127.0.0.1:0", echo, limits=ListenerLimits(), http2=True), Silent())
+    protocol = transport.protocol = Http2Protocol(bound, "192.0.2.1", False)
+    protocol.connection_made(transport)
+    block = Encoder().encode(ask("/", method="HEAD"))
+    protocol.data_received(PREFACE + framed(SETTINGS, 0, 0))
+    for first in range(1, 2 * MANY, 20):
+        heads = [framed(HEADERS, END_HEADERS | END_STREAM, number_, block) for number_ in range(first, first + 20, 2)]
+        protocol.data_received(b"".join(heads))  # also what had been read before the transport was told to stop
+        await asyncio.sleep(0)
+    assert not transport.reads
+    assert len(transport.written) < 128 * 1024
+    assert len(echo.seen) < MANY / 2
+    while len(echo.seen) < MANY:
+        transport.written.clear()
+        protocol.resume_writing()
+        await asyncio.sleep(0)
+    protocol.connection_lost(None)
 
 
 async def test_a_client_that_is_forgiven_for_useful_work_is_not_cut(home: House) -> None:

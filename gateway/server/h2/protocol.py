@@ -131,7 +131,8 @@ class Http2Protocol:
             self._last_word()
         elif not all_taken:
             self._wire.pause()
-            self._loop.call_soon(self._go_on)
+            if not self._link.outgoing.full:  # else the client has to read what there is before it may ask for more
+                self._loop.call_soon(self._go_on)
 
     def eof_received(self) -> None:
         self._wire.last(self._loop.time())
@@ -143,6 +144,8 @@ class Http2Protocol:
     def resume_writing(self) -> None:
         self._wire.free()
         self._link.resume()
+        if self._wire.is_paused:
+            self._loop.call_soon(self._go_on)
 
     # What the link tells (http2.link.Owner)
 
