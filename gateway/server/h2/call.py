@@ -98,8 +98,8 @@ class Call:
             body.fail(too_slow("the body"))
         if self.run is None and stream.said:
             self._unread()
-        if not stream.waiting or stream.closed:
-            self._slow = None
+        if not stream.waiting or stream.closed or self._link.outgoing.full:
+            self._slow = None  # where the connection itself takes no more, that is what is watched: see Wire
             return False
         return self._is_slow(now)
 

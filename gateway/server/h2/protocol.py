@@ -180,7 +180,7 @@ class Http2Protocol:
         """The client opens no more streams; it will close the connection."""
 
     def settled(self) -> None:
-        self._settle()
+        """Whoever has said hello may be idle for longer than who has not; saying it again buys no time."""
 
     # Inside
 

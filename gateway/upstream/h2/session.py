@@ -80,8 +80,13 @@ class Session:
 
     @property
     def room(self) -> int:
-        """How many more exchanges it takes."""
-        if self._transport is None or self._transport.is_closing() or self.retired or self.endpoint.resting:
+        """How many more exchanges are to go here: none where its address is passed over."""
+        return 0 if self.endpoint.resting else self.capacity
+
+    @property
+    def capacity(self) -> int:
+        """How many more exchanges it could take."""
+        if self._transport is None or self._transport.is_closing() or self.retired:
             return 0
         return min(self._most, self.link.peer_streams) - self.load
 

@@ -49,9 +49,10 @@ class Sessions:
         end = loop.time() + seconds
         while (session := self._free(avoid)) is None:
             if self._may_dial():
-                await self._dial(max(0.0, end - loop.time()), avoid)
-            else:
-                await self.queue.wait(max(0.0, end - loop.time()))
+                # Used whatever is thought of its address: there is no better one.
+                session = await self._dial(max(0.0, end - loop.time()), avoid)
+                break
+            await self.queue.wait(max(0.0, end - loop.time()))
         session.promise()
         return session
 
@@ -127,7 +128,8 @@ class Sessions:
             return False
         return self._dials == 0 or len(self.queue) >= self._dials * self._streams
 
-    async def _dial(self, seconds: float, avoid: Lane | None) -> None:
+    async def _dial(self, seconds: float, avoid: Lane | None) -> Session:
+        """A new connection, with room at least for whoever asks. Raises UpstreamUnreachable, UpstreamTimeout."""
         self._dials += 1
         try:
             # asyncio.timeout needs a task, see server/run.py.
@@ -142,9 +144,12 @@ class Sessions:
         finally:
             self._dials -= 1
             self.queue.give(None)
-        for _ in range(session.room):
+        if session.capacity <= 0:
+            raise UpstreamUnreachable("the upstream takes no requests on a connection that it has just taken")
+        for _ in range(session.room - 1):
             if not self.queue.give(None):
                 break
+        return session
 
     async def _connected(self, lane: Lane, endpoint: Endpoint) -> Session:
         """A connection to one address, for requests. Raises OSError."""

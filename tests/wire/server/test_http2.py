@@ -360,6 +360,7 @@ async def test_an_idle_connection_is_told_goodbye_in_time_whatever_it_pings() ->
         assert (await client.ask(1, ask())).status == 200
         while not client.closed:
             client.send(6, 0, 0, bytes(8))
+            client.send(4, 0, 0)
             await asyncio.sleep(0.02)
         assert client.goaways == [(1, NO_ERROR)]
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import trustme
 
+from gateway.core.errors import UpstreamUnreachable
+from gateway.upstream.model import RouteTimeouts
 from tests.house import UPSTREAM_TOKEN, House, house, request_bytes
 from tests.http2peer import (
     CANCEL,
@@ -34,6 +36,8 @@ from tests.http2peer import (
     saying,
     setting,
 )
+from tests.scripted import outbound
+from tests.scripted import upstream as scripted_upstream
 
 LISTEN: dict[str, Any] = {"address": "127.0.0.1:0", "http2": True}
 
@@ -447,3 +451,27 @@ async def test_health_checks_speak_http_2_as_well(tmp_path: Path) -> None:
     checked = fields(next(heard for heard in upstream.seen if fields(heard)[":path"] == "/health"))
     assert (checked[":method"], checked["user-agent"]) == ("GET", "latchgate-health-check")
     assert "authorization" not in checked
+
+
+async def test_a_request_of_a_configuration_that_is_gone_is_still_carried(tmp_path: Path) -> None:
+    """A reload in the middle: the upstream is closed, and somebody who came before it asks."""
+    async with Http2Server(saying()) as server:
+        service = scripted_upstream(server.port, http2=True)
+        sent = service.transport(RouteTimeouts(), drop_cookies=True)
+        assert (await sent.send(outbound())).status == 200
+        told = service.status()
+        assert (told["protocol"], told["connections"], told["waiting"]) == ("HTTP/2", 1, 0)
+        assert ("gateway.upstream.connections", 1, {"state": "idle"}) in list(service.levels()) or told["streams"]
+        await service.close()
+        assert (await sent.send(outbound())).status == 200
+        await wait(lambda: all(served.closed for served in server.peers))
+    assert len(server.peers) == 2
+
+
+async def test_an_upstream_that_takes_no_requests_is_not_asked_for_ever(tmp_path: Path) -> None:
+    async with Http2Server(saying(), settings=setting(MAX_CONCURRENT_STREAMS, 0)) as server:
+        service = scripted_upstream(server.port, http2=True)
+        with pytest.raises(UpstreamUnreachable):
+            await service.transport(RouteTimeouts(), drop_cookies=True).send(outbound())
+        await service.close()
+    assert len(server.peers) == 1
