@@ -210,24 +210,20 @@ async def run_until_signal(
     *,
     on_reload: Callable[[], Awaitable[None]],
     drain: Callable[[], Drain],
-    on_start: Callable[[], None] = lambda: None,
-    on_drain: Callable[[], None] = lambda: None,
 ) -> int:
     """Start, serve until SIGTERM or SIGINT, drain; gives the exit code: 0, or 1 when requests were cut off.
 
     SIGHUP awaits `on_reload`, one at a time; a second SIGTERM or SIGINT ends the drain at once. `drain` is asked when it
-    begins, so that a reload may have changed it; `on_drain` is told then, `on_start` when the addresses are bound. Signals
-    are handled from before the start, so that none kills a process that has just begun to serve. Raises ListenError.
+    begins, so that a reload may have changed it. Signals are handled from before the start, so that none kills a process that
+    has just begun to serve. Raises ListenError.
     """
     signals = Signals()
     try:
         await server.start()
-        on_start()
         while await signals.next() == signal.SIGHUP:
             await on_reload()
         log.info("draining")
         bounds = drain()
-        on_drain()
         finished = await unless(server.drain(bounds.delay, bounds.timeout), signals.stop_again())
         closed = await server.close()
         return 0 if finished and closed else 1

@@ -9,10 +9,9 @@ from typing import Any, Final, Protocol
 
 from gateway.config.values import Network
 from gateway.core.addresses import normalise
-from gateway.core.message import Inbound
 from gateway.core.outbox import outbox_of
 from gateway.core.pace import Pace
-from gateway.core.ports import App, Metrics, Writer
+from gateway.core.ports import App, Metrics
 from gateway.edge.model import ListenerLimits
 from gateway.server.tls import ServerTls
 
@@ -111,19 +110,15 @@ class Connection(Protocol):
         ...
 
 
-async def no_app(inbound: Inbound, writer: Writer) -> None:  # noqa: ARG001  the shape of an App
-    """The data path of a listener for operators, which has none."""
-    raise RuntimeError("the operators' listener is no data path")
-
-
 class Bound:
-    """A listener in service: its present settings and its live connections. Settings are replaced whole by a reload."""
+    """A listener in service: its present settings and its live connections. Settings are replaced whole by a reload.
+
+    `app` is there on the data path only.
+    """
 
     __slots__ = ("_empty", "app", "connections", "date", "draining", "elsewhere", "leaving", "listener", "metrics", "outbox")
 
     def __init__(self, listener: Listener, metrics: Metrics) -> None:
-        self.app: App = no_app
-        self.listener = listener
         self.adopt(listener)
         self.metrics = metrics
         self.connections: set[Connection] = set()

@@ -14,7 +14,7 @@ from gateway.app import GatewayApp, RequestIds
 from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound, Request
 from gateway.process import Process
-from gateway.server.connect import Connector
+from gateway.server.connect import connector
 from gateway.server.listener import Bound, Listener, Silent
 from tests.house import House, house
 
@@ -202,7 +202,7 @@ class Wireless:
         self.witness = Witness()
         app = GatewayApp(process.current, "listen", self.witness, new_id=RequestIds().next)
         self._bound = Bound(Listener("listen", "127.0.0.1:0", app.serve), Silent())
-        self._connector = Connector(self._bound)
+        self._connector = connector(self._bound)
         self._callers: list[Caller] = []
 
     def protocol(self) -> asyncio.BaseProtocol:

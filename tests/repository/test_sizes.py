@@ -9,7 +9,7 @@ FILE = 300
 FUNCTION = 40
 
 LONG_FILES: dict[str, int] = {
-    "gateway/server/protocol.py": 365,
+    "gateway/server/protocol.py": 360,
 }
 """file -> lines on 2026-11-22. Lower a number when you shorten its file; never raise one."""
 

@@ -270,15 +270,17 @@ SCRIPT = dedent("""
     async def reload():
         print("reloaded", flush=True)
 
+    def drain():
+        print("draining", flush=True)
+        return Drain().model_copy(update={"delay": float(sys.argv[2]), "timeout": float(sys.argv[3])})
+
     async def main():
         server = Server([Listener("main", "127.0.0.1:0", app)])
-        return await run_until_signal(
-            server,
-            on_reload=reload,
-            drain=lambda: Drain().model_copy(update={"delay": float(sys.argv[2]), "timeout": float(sys.argv[3])}),
-            on_start=lambda: print(server.addresses["main"], flush=True),
-            on_drain=lambda: print("draining", flush=True),
-        )
+        serving = asyncio.create_task(run_until_signal(server, on_reload=reload, drain=drain))
+        while not server.ready:
+            await asyncio.sleep(0)
+        print(server.addresses["main"], flush=True)
+        return await serving
 
     if sys.argv[1] == "uvloop":
         import uvloop
