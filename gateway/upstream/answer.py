@@ -15,6 +15,8 @@ KEEP_ALIVE: Final = frozenset({b"keep-alive", b"Keep-Alive"})
 NO_BODY: Final = 204
 REWRITTEN: Final = frozenset({b"domain", b"secure", b"httponly", b"samesite"})
 MASK: Final = b"REDACTED"
+BASIC: Final = b"Basic "
+"""A word anybody may write; what follows it is the secret."""
 FRAMING: Final = b"content-length"
 
 Noted = tuple[int, Shape, Values]
@@ -157,16 +159,16 @@ def scrubbed(shape: Shape, values: Values, secrets: Sequence[bytes]) -> Values:
     """The values with every injected secret replaced; the framing's digits are left alone."""
     joined = b"\n".join(values)
     for secret in secrets:
-        # `Basic` is a word anybody may write; what follows it is the secret.
-        if joined.find(secret.removeprefix(b"Basic ")) >= 0:
+        if joined.find(secret.removeprefix(BASIC)) >= 0:
             break
     else:
         return values
-    spellings = sorted(filter(None, (secret.removeprefix(b"Basic ") for secret in secrets)), key=len, reverse=True)
-    return tuple([value if name == FRAMING else masked(value, spellings) for name, value in zip(shape.names, values, strict=True)])
+    return tuple([value if name == FRAMING else masked(value, secrets) for name, value in zip(shape.names, values, strict=True)])
 
 
-def masked(value: bytes, secrets: list[bytes]) -> bytes:
-    for secret in secrets:
-        value = value.replace(secret, MASK)
+def masked(value: bytes, secrets: Sequence[bytes]) -> bytes:
+    """A value with every injected secret replaced, the longest first: one may begin as another does."""
+    for secret in sorted([secret.removeprefix(BASIC) for secret in secrets], key=len, reverse=True):
+        if secret:
+            value = value.replace(secret, MASK)
     return value

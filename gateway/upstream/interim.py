@@ -25,7 +25,6 @@ def interim(owner: Owner | None, status: int, names: Values, values: Values) -> 
     outbound = None if owner is None else getattr(owner, "asked", None)
     if status != CONTINUE and outbound is not None and outbound.interim is not None:
         hints = [value for name, value in zip(names, values, strict=True) if name.lower() == HINTS]
-        secrets = [secret.removeprefix(b"Basic ") for secret in outbound.secrets]
-        told = lines((HINTS, masked(value, secrets)) for value in hints)
+        told = lines((HINTS, masked(value, outbound.secrets)) for value in hints)
         outbound.interim(f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") + told + b"\r\n")
     return True

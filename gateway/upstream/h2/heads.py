@@ -17,19 +17,13 @@ DEFERRED: Final = Names(
     | FRAMING
     | OWNED
     | LOCATIONS
-    | {b"access-control-*", b"alt-svc", b"authorization", b"cache-control", b"clear-site-data", b"content-*", b"cookie", b"date"}
-    | {
-        b"cross-origin-*",
-        b"expires",
-        b"permissions-policy",
-        b"pragma",
-        b"ratelimit*",
-        b"referrer-policy",
-        b"retry-after",
-        b"server",
-    }
-    | {b"server", b"set-cookie", b"strict-transport-security", b"www-authenticate", b"x-content-type-options", b"x-frame-options"}
-    | {b"x-powered-by", b"x-ratelimit-*", b"x-xss-protection"}
+    | frozenset(
+        (
+            b"access-control-* alt-svc authorization cache-control clear-site-data content-* cookie cross-origin-* date expires "
+            b"permissions-policy pragma ratelimit* referrer-policy retry-after server set-cookie strict-transport-security "
+            b"www-authenticate x-content-type-options x-frame-options x-powered-by x-ratelimit-* x-xss-protection"
+        ).split()
+    )
 )
 """What means something before the body or nothing (RFC 9110 6.5.1), and what the last stage of every answer would have judged."""
 
@@ -94,5 +88,4 @@ def length_of(fields: list[Field]) -> int | None:
 def trailing(fields: list[Field], secrets: tuple[bytes, ...]) -> list[Field]:
     """What of an answer's trailers the client gets, injected secrets replaced. Raises MalformedError."""
     judge(fields)
-    spellings = sorted(filter(None, (secret.removeprefix(b"Basic ") for secret in secrets)), key=len, reverse=True)
-    return [(name, masked(value, spellings)) for name, value in fields if folded(name) and name not in DEFERRED]
+    return [(name, masked(value, secrets)) for name, value in fields if folded(name) and name not in DEFERRED]
