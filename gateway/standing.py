@@ -20,7 +20,7 @@ FIXED: Final = ("audit", "telemetry")
 
 
 class Fixed:
-    """Sections whose threads and files live as long as the process."""
+    """What the FIXED sections said at the start."""
 
     def __init__(self, settings: Settings) -> None:
         self._values = {section: getattr(settings, section) for section in FIXED}

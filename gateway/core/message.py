@@ -88,7 +88,8 @@ class Inbound:
     our own listener verified; `fault` what the server's parser or timers found wrong, to be answered instead of served.
     `memo`, where the header fields are to the byte those of an earlier request of the connection (the digits of Content-Length
     aside: then `headers` is another list), is what stages concluded from them alone, each under itself as key and MOST_NOTED in
-    all; it ends with the connection. A request that came before to the byte is the same Inbound again: nobody changes it.
+    all; it is emptied when the connection says something else, is silent for a while, or ends. A request that came before to the
+    byte is the same Inbound again: nobody changes it, but for `claim`, the pipeline's own, and `fault` before it is served.
     """
 
     __slots__ = (

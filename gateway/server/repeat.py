@@ -1,4 +1,4 @@
-"""The head of a connection's last request, for the next that differs from it in nothing but the target and the body's length.
+"""The last head of each method on a connection, for the next that differs from it in nothing but the target and the body's length.
 
 A client on a kept-alive connection mostly says the same again: the same method, the same version, the same fields to the byte.
 llhttp begins each message in one and the same state, so these bytes mean to it what they meant before, and it need not be
@@ -29,7 +29,7 @@ LONGEST_LENGTH: Final = 12
 
 
 class Repeat:
-    """One request as llhttp read it, `start` its beginning. Its fields are one list for all like it: nobody changes it."""
+    """One request as llhttp read it, `start` its beginning. Its fields are one list for all with that length: nobody changes it."""
 
     __slots__ = (
         "_after", "_before", "_came", "_digits", "_end", "_headers", "_limits", "_longest", "_memo", "_method", "_shortest",
