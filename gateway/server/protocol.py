@@ -312,8 +312,7 @@ class GatewayProtocol:
         """No more requests."""
         clean = self._phase in (HEAD, ANSWER) and not (self._waiting or self._behind)
         self._phase, self._deadline, self._waiting = OVER, NEVER, b""
-        end = self._wire.close if clean else self._wire.close_gently
-        end(self.loop.time())
+        (self._wire.close if clean else self._wire.close_gently)(self.loop.time())
 
     def _expired(self, now: float) -> None:
         self._deadline = NEVER
