@@ -120,6 +120,11 @@ class Link:
         """Whether a head, or another frame than DATA, has begun and is not complete."""
         return self.block is not None or self.incoming.is_partial
 
+    @property
+    def unopened(self) -> int:
+        """How many more streams we can open: no number is used twice (RFC 9113 5.1.1)."""
+        return (frames.LARGEST - self.next) // 2 + 1
+
     def begin(self) -> None:
         """Say hello (RFC 9113 3.4)."""
         bounds = self.bounds

@@ -88,7 +88,7 @@ class Session:
         """How many more exchanges it could take."""
         if self._transport is None or self._transport.is_closing() or self.retired:
             return 0
-        return min(self._most, self.link.peer_streams) - self.load
+        return min(self._most, self.link.peer_streams, self.link.unopened) - self.load
 
     @property
     def agreed(self) -> bool:
@@ -126,7 +126,7 @@ class Session:
         self.endpoint.open -= 1
         if not self.load:
             self._alarm.within(KEPT)
-            if self.retired or self.endpoint.resting:
+            if self.retired or self.endpoint.resting or not self.link.unopened:
                 self._loop.call_soon(self.leave)
         self._sessions.freed(self)
 

@@ -1,6 +1,7 @@
 """Upstreams that speak HTTP/2: what reaches them, what comes back, what is sent again, and what of an answer is refused."""
 
 import asyncio
+import gc
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import pytest
 import trustme
 
 from gateway.core.errors import UpstreamUnreachable
+from gateway.upstream.h2.session import Session
 from gateway.upstream.model import RouteTimeouts
 from tests.house import UPSTREAM_TOKEN, House, house, request_bytes
 from tests.http2peer import (
@@ -413,6 +415,19 @@ async def test_a_client_that_leaves_resets_its_stream_and_no_other(tmp_path: Pat
             writer.close()
             await wait(lambda: upstream.seen[0].reset == CANCEL)
         assert not upstream.peers[0].closed
+
+
+async def test_a_connection_that_has_no_number_for_another_stream_is_replaced(tmp_path: Path) -> None:
+    """RFC 9113 5.1.1: after 2^30 requests, which a busy upstream has had within weeks. The last number is used, too."""
+    over = {"connections": 1}
+    async with Http2Server(saying()) as upstream, between(tmp_path, upstream, over) as home:
+        assert (await home.get("/public/x")).status == 200
+        (session,) = [found for found in gc.get_objects() if type(found) is Session and found.room]
+        session.link.next = 2**31 - 1
+        del session
+        for _ in range(2):
+            assert (await home.get("/public/x", method="POST", body=b"x")).status == 200
+    assert [list(served.streams) for served in upstream.peers] == [[1, 2**31 - 1], [1]]
 
 
 # TLS, health
