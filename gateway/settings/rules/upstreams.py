@@ -67,7 +67,7 @@ def _resilience(draft: Draft, path: Steps, upstream: Upstream) -> Iterator[Probl
             yield draft.error(
                 (*path, "health_check", "expected_statuses", number), f"{span} is no range", "write the lower one first"
             )
-    if draft.value(*path, "streams") and not upstream.http2:
+    if upstream.streams != Upstream.model_fields["streams"].default and not upstream.http2:
         yield draft.warning((*path, "streams"), "has no effect", "set `http2: true`, if the upstream speaks it", key=True)
     if draft.value(*path, "outlier_detection") and is_single(upstream):
         hint = "configure `circuit_breaker`, or more targets"
