@@ -71,4 +71,5 @@ def names_of(settings: Settings) -> Names:
     routes = {route.name: route.match.path for route in settings.routes}
     upstreams = {name: (upstream.url or (upstream.targets or [""])[0]) for name, upstream in settings.upstreams.items()}
     hidden = [credential.name for credential in settings.credentials.values() if credential.inject == "query"]
-    return Names.of(routes, upstreams, hidden)
+    http2 = [name for name, upstream in settings.upstreams.items() if upstream.http2]
+    return Names.of(routes, upstreams, hidden, http2)

@@ -3,12 +3,16 @@
 The gateway freezes what lives at a reload (gateway/memory.py), and a knot that is frozen is never freed.
 """
 
+import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from tests.house import House
+from tests.standalone import until
 
 OURS = ("gateway", "httptools", "starlette", "hiredis", "ssl")
 """Whose objects count, by the first word of their type's module; frames count by their file."""
@@ -38,3 +42,14 @@ def ours(thing: Any) -> str:
         return f"frame of {thing.f_code.co_qualname}" if "/gateway/" in thing.f_code.co_filename else ""
     kind = type(thing)
     return f"{kind.__module__}.{kind.__qualname__}" if kind.__module__.partition(".")[0] in OURS else ""
+
+
+async def emptied(gateway: House) -> None:
+    """Wait until no client is left and nothing goes on behind the last one."""
+
+    async def over() -> bool:
+        return gateway.process.server.connections == 0
+
+    await until(over, "connections stay")
+    for _turn in range(20):
+        await asyncio.sleep(0.002)

@@ -32,14 +32,20 @@ def origin(url: str) -> Origin:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names of one configuration: `routes` maps a route's name to its path pattern, `hidden` are query parameters."""
+    """Names of one configuration: `routes` maps a route's name to its path pattern, `hidden` are query parameters.
+
+    `http2` names the upstreams that are spoken to in HTTP/2.
+    """
 
     routes: Mapping[str, str] = field(default_factory=dict)
     upstreams: Mapping[str, Origin] = field(default_factory=dict)
     hidden: frozenset[str] = QUERY_NAMES
+    http2: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, routes: Mapping[str, str], upstreams: Mapping[str, str], hidden: Iterable[str] = ()) -> Self:
+    def of(
+        cls, routes: Mapping[str, str], upstreams: Mapping[str, str], hidden: Iterable[str] = (), http2: Iterable[str] = ()
+    ) -> Self:
         """`upstreams` maps names to URLs; `hidden` names the query parameters that credentials travel in."""
         origins = {name: origin(url) for name, url in upstreams.items()}
-        return cls(dict(routes), origins, QUERY_NAMES | {name.lower() for name in hidden})
+        return cls(dict(routes), origins, QUERY_NAMES | {name.lower() for name in hidden}, frozenset(http2))

@@ -84,7 +84,7 @@ def client_attributes(exchange: Exchange, names: Names) -> Attributes:
             "http.request.resend_count": exchange.retries or None,
             "network.peer.address": peer,
             "network.peer.port": peer_port,
-            "network.protocol.version": "1.1",
+            "network.protocol.version": "2" if exchange.upstream in names.http2 else "1.1",
             "gateway.upstream": exchange.upstream,
             "gateway.credential": exchange.credential,
         }

@@ -21,26 +21,14 @@ from gateway.upstream.model import RouteTimeouts
 from tests.frames import RawUpstream, closing, frame, handshake, status_of
 from tests.house import House, config, house, request_bytes
 from tests.http2peer import ask, peer
-from tests.knots import knots
+from tests.knots import emptied, knots
 from tests.pki import Pki
 from tests.scripted import CLOSE, OK, READ, Scripted, Step, body_of, outbound, upstream
-from tests.standalone import until
 from tests.wire.upstream.test_checks import QUICK, started
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n"
 TIMES = 3
-
-
-async def emptied(gateway: House) -> None:
-    """Wait until no client is left and nothing goes on behind the last one."""
-
-    async def over() -> bool:
-        return gateway.process.server.connections == 0
-
-    await until(over, "connections stay")
-    for _turn in range(20):
-        await asyncio.sleep(0.002)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """What ended is gone, over HTTP/2 as well: connections, streams, answers and bodies leave nothing to the garbage collector."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,20 +10,10 @@ import pytest
 
 from tests.house import House, house
 from tests.http2peer import DATA, INTERNAL_ERROR, PING, Heard, Http2Server, Peer, ask, framed, peer, saying
-from tests.knots import knots
-from tests.standalone import until
+from tests.knots import emptied, knots
 
 LISTEN: dict[str, Any] = {"address": "127.0.0.1:0", "http2": True}
 TIMES = 3
-
-
-async def emptied(gateway: House) -> None:
-    async def over() -> bool:
-        return gateway.process.server.connections == 0
-
-    await until(over, "connections stay")
-    for _turn in range(20):
-        await asyncio.sleep(0.002)
 
 
 async def answered(home: House) -> None:

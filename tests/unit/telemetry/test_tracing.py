@@ -12,7 +12,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.reason import Reason
 from gateway.telemetry.model import Telemetry, Traces
 from gateway.telemetry.names import Names, origin
-from gateway.telemetry.span import Span, split_authority
+from gateway.telemetry.span import Span, client_attributes, split_authority
 from gateway.telemetry.tracing import Tracer, parse_traceparent
 from tests.exchanges import STARTED, TIME, exchange, refused
 
@@ -277,6 +277,12 @@ def test_the_client_span_follows_the_http_conventions() -> None:
         "gateway.upstream": "github",
         "gateway.credential": "github-bot",
     }
+
+
+def test_the_client_span_says_which_protocol_the_upstream_speaks() -> None:
+    names = Names.of({}, {"github": "https://api.github.com", "other": "https://other.example"}, http2=["github"])
+    assert client_attributes(exchange(upstream="github"), names)["network.protocol.version"] == "2"
+    assert client_attributes(exchange(upstream="other"), names)["network.protocol.version"] == "1.1"
 
 
 @pytest.mark.parametrize(
