@@ -7,7 +7,7 @@ body can make one backtrack; a pattern that needs look-around is refused at load
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gateway.edge.strict_json import InvalidJson, parse
+from gateway.core.strict_json import InvalidJson, parse
 
 Finding = tuple[str, str]
 """What is wrong with a body: JSON Pointer (RFC 6901) and keyword, never a value."""

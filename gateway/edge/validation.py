@@ -9,9 +9,9 @@ from typing import Final
 from gateway.core.errors import BadRequest
 from gateway.core.message import Request
 from gateway.core.reason import Reason
+from gateway.core.strict_json import InvalidJson, parse
 from gateway.edge.model import Validate
 from gateway.edge.schema import Finding, Schema
-from gateway.edge.strict_json import InvalidJson, parse
 
 INSPECTED: Final = 1024 * 1024
 """The largest body that is inspected where the route states no `body_limit`."""

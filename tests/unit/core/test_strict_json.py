@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.strict_json import MAX_DEPTH, InvalidJson, parse
+from gateway.core.strict_json import MAX_DEPTH, InvalidJson, parse
 
 REFUSED = {
     "empty": (b"", "json"),
