@@ -10,8 +10,8 @@ from types import CodeType, FunctionType
 from typing import Any, Final
 
 from gateway.authz.cel import operations, tree
+from gateway.authz.cel.networks import AddressSet, Network
 from gateway.authz.cel.types import BOOL, DYN, STRING, Kind, Type
-from gateway.authz.cel.values import Network
 
 LOAD: Final = ast.Load()
 OPERATORS: Final[dict[str, ast.cmpop]] = {
@@ -154,7 +154,7 @@ class _Generator:
         if inline is not None and all(argument.type == STRING for argument in node.arguments):
             return inline([self.expression(argument) for argument in node.arguments])
         first, *rest = node.arguments
-        if isinstance(first, tree.Constant) and isinstance(first.value, Network):
+        if isinstance(first, tree.Constant) and isinstance(first.value, Network | AddressSet):
             return _called(self._object(first.value.contains), *(self.expression(argument) for argument in rest))
         return self._call(node.function.call, *node.arguments)
 

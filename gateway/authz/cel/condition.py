@@ -15,7 +15,7 @@ from gateway.authz.cel.tree import Junction, Negation, Tree
 from gateway.authz.cel.types import BOOL, fits
 
 ARGUMENTS: Final = 2
-"""A condition is asked with a principal and an access request."""
+"""Unless told otherwise a condition is asked with a principal and an access request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class Condition:
     """All clauses of a rule together: every `when` holds and no `unless` does.
 
     `fast` is the generated code; it raises where a value is missing or unfitting, and then `exact` decides, with the error
-    absorption of CEL.
+    absorption of CEL. `arguments` is how many values it is asked with, those that the variables of its environment number.
     """
 
     __slots__ = ("clauses", "fast", "tree")
 
-    def __init__(self, clauses: Sequence[Clause]) -> None:
+    def __init__(self, clauses: Sequence[Clause], arguments: int = ARGUMENTS) -> None:
         self.clauses = tuple(clauses)
         self.tree = _together(self.clauses)
-        self.fast: Callable[..., Any] = generate(self.tree, ARGUMENTS)
+        self.fast: Callable[..., Any] = generate(self.tree, arguments)
 
     def exact(self, *arguments: Any) -> bool:
         """Whether the condition holds. Raises one of FAULTS where it has no value."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.authz.cel import operations
+from gateway.authz.cel.networks import Network
 from gateway.authz.cel.types import BOOL, INT, NETWORK, TIMESTAMP, Kind, Type
-from gateway.authz.cel.values import Network
 
 SIZED: Final = frozenset({Kind.STRING, Kind.LIST, Kind.MAP})
 TEXT: Final = frozenset({Kind.STRING})
@@ -52,10 +52,13 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     )
 }
 
+IN_SET: Final = Function("inSet", (frozenset({Kind.SET}), TEXT), BOOL, operations.contains_address, method=False, plain=True)
+"""Not in the table: its second argument is looked up in the environment, and stands first in the tree."""
+
 WORDS: Final = """
 all exists exists_one existsOne filter map transformList transformMap bind optMap optFlatMap
 matches find findAll lowerAscii upperAscii split join replace substring trim indexOf lastIndexOf charAt format reverse quote
-within inSet glob ip isIP isCIDR containsCIDR duration getHours getMinutes getSeconds getMilliseconds getDate getDayOfMonth
+within glob ip isIP isCIDR containsCIDR duration getHours getMinutes getSeconds getMilliseconds getDate getDayOfMonth
 getDayOfWeek getDayOfYear getMonth getFullYear int uint double string bool bytes dyn type
 """
 LATER: Final = frozenset(WORDS.split())

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.authz.cel.errors import EvaluationError
-from gateway.authz.cel.values import Network, Timestamp
+from gateway.authz.cel.networks import AddressSet, Network
+from gateway.authz.cel.values import Timestamp
 
 MAPS: Final = (dict, Mapping)
 """`dict` first: asking an abstract class costs more than everything else here."""
@@ -147,8 +148,8 @@ def contains(value: Any, part: Any) -> bool:
 
 
 def contains_address(network: Any, address: Any) -> bool:
-    """`cidr('…').containsIP(address)`."""
-    if not isinstance(network, Network):
+    """`cidr('…').containsIP(address)`, `inSet(address, '…')`."""
+    if not isinstance(network, Network | AddressSet):
         raise EvaluationError("not a network")
     return network.contains(address)
 

@@ -4,6 +4,7 @@ Each node keeps its place in the source as (start, end) and the depth of the tre
 for chains as well as for parentheses.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 Span = tuple[int, int]
@@ -121,3 +122,32 @@ class Call:
 
 
 Node = Literal | Name | Select | Index | Not | Logic | Binary | Conditional | Items | Entries | Call
+
+
+def below(node: Node) -> tuple[Node, ...]:
+    """The parts of a node, in the order written."""
+    match node:
+        case Literal() | Name():
+            return ()
+        case Select(operand=operand) | Not(operand=operand):
+            return (operand,)
+        case Index(operand=operand, key=key):
+            return (operand, key)
+        case Logic(items=items) | Items(items=items):
+            return items
+        case Binary(left=left, right=right):
+            return (left, right)
+        case Conditional(test=test, then=then, other=other):
+            return (test, then, other)
+        case Entries(entries=entries):
+            return tuple(part for entry in entries for part in entry)
+        case Call(target=target, arguments=arguments):
+            return arguments if target is None else (target, *arguments)
+
+
+def names(node: Node) -> Iterator[Name]:
+    """Every name that an expression uses as a value, in the order written."""
+    if isinstance(node, Name):
+        yield node
+    for part in below(node):
+        yield from names(part)

@@ -1,7 +1,7 @@
 """The checked tree: names resolved, types known, literal arguments already computed. What code is made from and traces show."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gateway.authz.cel.functions import Function
@@ -24,6 +24,15 @@ class Variable:
         for name in self.path:
             value = getattr(value, name)
         return value if self.decode is None else self.decode(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A name of a `let`: its checked expression, and how many nodes it puts in where it is used."""
+
+    tree: "Tree"
+    size: int
+    depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +199,22 @@ def walk(tree: Tree) -> Iterator[Tree]:
     yield tree
     for part in below(tree):
         yield from walk(part)
+
+
+def depth(tree: Tree) -> int:
+    """How many nodes stand below one another."""
+    return 1 + max(map(depth, below(tree)), default=0)
+
+
+def placed(tree: Tree, span: Span) -> Tree:
+    """A copy that stands at another place of the source, with everything below it: a definition where it is used."""
+    changes = {field.name: _placed(getattr(tree, field.name), span) for field in fields(tree)}
+    return replace(tree, **{**changes, "span": span})
+
+
+def _placed(part: Any, span: Span) -> Any:
+    if isinstance(part, Tree):
+        return placed(part, span)
+    if isinstance(part, tuple):
+        return tuple(_placed(item, span) for item in part)
+    return part

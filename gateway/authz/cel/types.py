@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Kind(StrEnum):
@@ -15,6 +15,7 @@ class Kind(StrEnum):
     NULL = "null"
     TIMESTAMP = "timestamp"
     NETWORK = "cidr"
+    SET = "set"
     LIST = "list"
     MAP = "map"
     NAMED = "headers"
@@ -36,6 +37,8 @@ class Type:
         return self.kind.value
 
 
+ORDERED: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
+
 BOOL: Final = Type(Kind.BOOL)
 INT: Final = Type(Kind.INT)
 DOUBLE: Final = Type(Kind.DOUBLE)
@@ -43,6 +46,7 @@ STRING: Final = Type(Kind.STRING)
 NULL: Final = Type(Kind.NULL)
 TIMESTAMP: Final = Type(Kind.TIMESTAMP)
 NETWORK: Final = Type(Kind.NETWORK)
+SET: Final = Type(Kind.SET)
 NAMED: Final = Type(Kind.NAMED, STRING)
 DYN: Final = Type(Kind.DYN)
 
@@ -69,3 +73,20 @@ def fits(left: Type, right: Type) -> bool:
 def joined(types: list[Type]) -> Type:
     """The one type of all, else DYN."""
     return types[0] if types and all(type == types[0] for type in types) else DYN
+
+
+def literal(value: Any) -> Type:
+    """The type of a literal's value."""
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int):
+        return INT
+    return DOUBLE if isinstance(value, float) else STRING
+
+
+def orderable(left: Type, right: Type) -> bool:
+    """Whether `<` may stand between values of two types."""
+    kinds = {left.kind, right.kind} - {Kind.DYN}
+    return kinds <= ORDERED and len(kinds) <= 1
