@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from gateway.authz.cel.values import NANOSECONDS, Timestamp
@@ -19,6 +21,36 @@ NOW: Final = "2026-01-01T12:00:00Z"
 
 Match = Callable[[str, str, str], tuple[str, Mapping[str, str]] | None]
 """(method, path, host) -> the route's name and its decoded parameters, None when no route claims the request."""
+
+Ask = Callable[[Case, Policies], AccessRequest | None]
+"""What `access_request` is with its match and time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which cases are run, and when they believe to be asked: `now` is the time of a case that states none, RFC 3339.
+
+    `files` are resolved paths of test files, none of them for all; `text` is part of a test's, a case's or a request's name,
+    compared without case.
+    """
+
+    files: frozenset[Path] = frozenset()
+    text: str = ""
+    now: str = NOW
+
+    @property
+    def is_all(self) -> bool:
+        return not self.files and not self.text
+
+    def has(self, loaded: Loaded[PolicyTest], case: Case) -> bool:
+        """Whether a case is run."""
+        if self.files and Path(loaded.document.file).resolve() not in self.files:
+            return False
+        names = (loaded.model.name, case.name or "", case.request)
+        return any(self.text.casefold() in name.casefold() for name in names)
+
+
+EVERY: Final = Chosen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +102,27 @@ class Report:
     def failed(self) -> int:
         return len(self.results) - self.passed
 
+    @property
+    def covered(self) -> int:
+        """Rules that were seen in both outcomes."""
+        return sum(each.complete for each in self.coverage)
 
-def run(documents: PolicyDocuments, policies: Policies, match: Match) -> Report:
-    """Run all cases of all tests. The tests' names must have been checked by `compile_policies`."""
+    @property
+    def percent(self) -> float:
+        """Of all rules, those seen in both outcomes; 100 where there are none."""
+        return 100 * self.covered / len(self.coverage) if self.coverage else 100.0
+
+
+def run(documents: PolicyDocuments, policies: Policies, match: Match, chosen: Chosen = EVERY) -> Report:
+    """Run the chosen cases of all tests. The tests' names must have been checked by `compile_policies`."""
     coverage = {rule.name: Coverage(rule.name, rule.place, rule.need != 0 or rule.condition is not None) for rule in policies.rules}
     results: list[Result] = []
     for loaded in documents.tests:
         principals = {name: policies.grant(identity(name, subject)) for name, subject in loaded.model.subjects.items()}
         for number, case in zip(loaded.numbers, loaded.model.cases, strict=True):
-            for result in _case(loaded, number, case, principals, policies, match):
+            if not chosen.has(loaded, case):
+                continue
+            for result in _case(loaded, number, case, principals, policies, partial(access_request, match=match, now=chosen.now)):
                 results.append(result)
                 _cover(coverage, result.explanation)
     return Report(tuple(results), tuple(coverage.values()))
@@ -99,7 +143,7 @@ def identity(name: str, subject: Subject) -> Identity:
     )
 
 
-def access_request(case: Case, policies: Policies, match: Match) -> AccessRequest | None:
+def access_request(case: Case, policies: Policies, match: Match, now: str = NOW) -> AccessRequest | None:
     """The question of a case, None when no route claims its request. Raises GatewayError where admitting or routing does."""
     method, _, target = case.request.partition(" ")
     path, mark, query = target.partition("?")
@@ -113,7 +157,7 @@ def access_request(case: Case, policies: Policies, match: Match) -> AccessReques
         route,
         policies.facts[route].upstream,
         params,
-        Timestamp.parse(case.now or NOW).nanoseconds / NANOSECONDS,
+        Timestamp.parse(case.now or now).nanoseconds / NANOSECONDS,
     )
 
 
@@ -141,14 +185,14 @@ def _request(method: str, path: str, query: bytes | None, host: str, case: Case)
 
 
 def _case(
-    loaded: Loaded[PolicyTest], number: int, case: Case, principals: Mapping[str, Principal], policies: Policies, match: Match
+    loaded: Loaded[PolicyTest], number: int, case: Case, principals: Mapping[str, Principal], policies: Policies, ask: Ask
 ) -> Iterator[Result]:
     place = loaded.place(("cases", number))
     for name, principal in principals.items():
         expected = case.expect.get(name, "deny")
         explanation: Explanation | None = None
         try:
-            access = access_request(case, policies, match)
+            access = ask(case, policies)
             explanation = None if access is None else explain(policies, principal, access)
             message = _judged(case, name, expected, explanation, policies)
         except GatewayError as error:

@@ -84,9 +84,9 @@ def _is_told(problem: Problem, errors: Sequence[Problem]) -> bool:
 
 def failures(loaded: Loaded) -> list[Problem]:
     """The policy cases that are answered otherwise than they expect."""
-    from gateway.cli import policy
+    from gateway.cli import policy_cases
 
-    return policy.failures(loaded)
+    return policy_cases.failures(loaded)
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

@@ -26,6 +26,19 @@ EnvFile = Annotated[
     ),
 ]
 
+Written = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write what --format says to a file, and text to the terminal."),
+]
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole. Raises typer.BadParameter where it cannot be written."""
+    try:
+        path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror or 'cannot be written'}", param_hint="--output") from error
+
 
 def sound(config: list[Path] | None, env_file: list[Path] | None) -> Loaded:
     """The configuration, warnings told on standard error. Raises ConfigError when it has an error."""

@@ -13,9 +13,10 @@ from gateway.authz import cases
 from gateway.authz.cel.values import Timestamp
 from gateway.authz.explain import explain as explained
 from gateway.authz.model import Case
+from gateway.cli import policy_cases
 from gateway.cli.options import Config, EnvFile, sound
 from gateway.config.regular import content
-from gateway.core.errors import GatewayError, Problem
+from gateway.core.errors import GatewayError
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.rehearsal import Rehearsal, rehearse
 from gateway.settings import Loaded
@@ -33,47 +34,7 @@ class Format(StrEnum):
 Output = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
-@app.command("test")
-def run_cases(
-    config: Config = None,
-    env_file: EnvFile = None,
-    coverage: Annotated[bool, typer.Option("--coverage", help="Fail when a rule was not seen in both outcomes.")] = False,
-    format: Output = Format.TEXT,
-) -> None:
-    """Run every PolicyTest. Exit 0: all passed; 1: some failed, or rules are not covered; 78: bad configuration."""
-    rehearsal = rehearse(sound(config, env_file))
-    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match)
-    uncovered = [each for each in report.coverage if not each.complete]
-    print(_as_json(report) if format is Format.JSON else _as_text(report, uncovered if coverage else []))
-    if report.failed or (coverage and uncovered):
-        raise typer.Exit(1)
-
-
-def _as_text(report: cases.Report, uncovered: list[cases.Coverage]) -> str:
-    lines = [
-        f"{result.place}: {result.case} as {result.subject}: {result.message}" for result in report.results if not result.passed
-    ]
-    lines += [f"{each.place}: {each.rule} was never {'missed' if each.matched else 'matched'} by a case" for each in uncovered]
-    covered = sum(each.complete for each in report.coverage)
-    lines.append(f"{report.passed} passed, {report.failed} failed; {covered} of {len(report.coverage)} rules seen in both outcomes")
-    return "\n".join(lines)
-
-
-def _as_json(report: cases.Report) -> str:
-    results = [
-        {
-            "case": each.case,
-            "subject": each.subject,
-            "expected": each.expected,
-            "actual": each.actual,
-            "rule": each.rule,
-            "message": each.message,
-        }
-        for each in report.results
-    ]
-    rules = [{"rule": each.rule, "place": each.place, "complete": each.complete} for each in report.coverage]
-    document = {"passed": report.passed, "failed": report.failed, "results": results, "coverage": rules}
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+app.command("test")(policy_cases.run_cases)
 
 
 @app.command()
@@ -158,15 +119,3 @@ def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(value.split())
     return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
-
-
-def failures(loaded: Loaded) -> list[Problem]:
-    """Cases that are answered otherwise than they expect, as problems at their place."""
-    rehearsal = rehearse(loaded)
-    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match)
-    return [_problem(result) for result in report.results if not result.passed]
-
-
-def _problem(result: cases.Result) -> Problem:
-    file, _, line = result.place.rpartition(":")
-    return Problem(file, int(line), 1, f"{result.test}: {result.case} as {result.subject}", result.message)

@@ -1,0 +1,28 @@
+"""What is printed for people: text that can neither redraw a terminal nor forge a line of its own."""
+
+from typing import Final
+
+KEPT: Final = "\n"
+
+
+def printable(text: str) -> str:
+    """The text with every character that is not printable as its escape, line ends kept."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in KEPT else _escape(each) for each in text)
+
+
+def one_line(text: str) -> str:
+    """The same on one line."""
+    return printable(text).replace("\n", "\\n")
+
+
+def say(text: str) -> None:
+    """Print it."""
+    print(printable(text))
+
+
+def _escape(character: str) -> str:
+    """As JSON writes it, so that JSON stays what it is."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
