@@ -11,8 +11,14 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "The path has dot segments in any encoding, an encoded slash or control character, `\\`, `//`, `#`, or is not UTF-8.",
         "Send the path in its plain form. Where a parameter must contain `%2F`, the route names it in `allow_encoded_slash`.",
     ),
-    Reason.PARAM_INVALID: ("A path parameter does not match its pattern.", "Check the value against the route's `params`."),
-    Reason.QUERY_INVALID: ("The query cannot be decoded as form data.", "Percent-encode the query as UTF-8."),
+    Reason.PARAM_INVALID: (
+        "A path parameter does not match its pattern, or a header field or path parameter is not what the route's schema wants.",
+        "Check the value against the route's `params` or `validate`; `errors` says where and by which keyword.",
+    ),
+    Reason.QUERY_INVALID: (
+        "The query cannot be decoded as form data, can be read in two ways, or is not what the route's schema wants.",
+        "Percent-encode the query as UTF-8, each name once; `errors` says where and by which keyword.",
+    ),
     Reason.CREDENTIAL_AMBIGUOUS: (
         "Two different credentials came with one request.",
         "Send one: a bearer token, or an API key, or a cookie.",

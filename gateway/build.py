@@ -6,7 +6,7 @@ All problems are collected and raised together, each with its place; `check` run
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.authn.gate import Authentication, Gate
 from gateway.authz.compile import compile_policies
@@ -21,7 +21,7 @@ from gateway.credentials import injectors
 from gateway.doors import Doors
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
-from gateway.edge.model import WebSocket
+from gateway.edge.model import Validate, WebSocket
 from gateway.edge.security_headers import SecurityHeaders
 from gateway.edge.validation import NO_VALIDATION, Validation
 from gateway.edge.websocket import Handshakes
@@ -33,6 +33,8 @@ from gateway.snapshot import Route, Service, Snapshot, Sockets
 from gateway.upstream.fields import RequestFields
 from gateway.upstream.owned import HANDSHAKE, OWNED
 from gateway.websocket.tunnel import Bounds
+
+NOTHING: Final = Validate()
 
 
 def build(loaded: Loaded, resources: Resources) -> Snapshot:
@@ -244,9 +246,10 @@ class Builder:
 
     def _validation(self, model: RouteModel) -> Validation:
         chosen = model.validate_
-        if chosen.body is None and chosen.content_types is None and chosen.body_limit is None:
+        if chosen == NOTHING:
             return NO_VALIDATION
-        return Validation(chosen, schema=schema_of(chosen.body) if chosen.body is not None else None)
+        files = {"body": chosen.body, "query": chosen.query, "headers": chosen.headers}
+        return Validation(chosen, {part: schema_of(file) for part, file in files.items() if file is not None})
 
     def _fields(self, model: RouteModel, injector: Injector) -> RequestFields:
         prefix = model.rewrite.strip_prefix

@@ -1,7 +1,6 @@
 """What conditions can read: the names of CONTRACT 4, their types, and where in a principal or access request they stand."""
 
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import EvaluationError
@@ -9,14 +8,12 @@ from gateway.authz.cel.tree import Variable
 from gateway.authz.cel.types import DYN, NAMED, STRING, TIMESTAMP, list_of, map_of
 from gateway.authz.cel.values import Timestamp
 from gateway.core.decision import AccessRequest
-from gateway.core.errors import BadRequest
+from gateway.core.form import decode_query
 from gateway.core.message import Request
 from gateway.core.names import folded
-from gateway.core.reason import Reason
 
 PRINCIPAL: Final = 0
 ACCESS: Final = 1
-HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
 class Headers:
@@ -73,26 +70,6 @@ def query(access: AccessRequest) -> dict[str, list[str]]:
     if access.query is None:
         access.query = decode_query(access.request.query or b"")
     return access.query
-
-
-def decode_query(raw: bytes) -> dict[str, list[str]]:
-    """WHATWG URL 5.1 (application/x-www-form-urlencoded), but strict: a bad escape or bad UTF-8 is an error."""
-    found: dict[str, list[str]] = {}
-    for pair in raw.split(b"&"):
-        if pair:
-            name, _, value = pair.partition(b"=")
-            found.setdefault(_decoded(name), []).append(_decoded(value))
-    return found
-
-
-def _decoded(raw: bytes) -> str:
-    for part in raw.split(b"%")[1:]:
-        if len(part) < 2 or part[0] not in HEX or part[1] not in HEX:
-            raise BadRequest("query: bad percent escape", reason=Reason.QUERY_INVALID)
-    try:
-        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
-    except UnicodeDecodeError as error:
-        raise BadRequest("query: not UTF-8", reason=Reason.QUERY_INVALID) from error
 
 
 def content_type(request: Request) -> str:

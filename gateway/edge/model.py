@@ -82,6 +82,8 @@ class Validate(Model):
     """What a route's requests must look like."""
 
     body: FilePath | None = None
+    query: FilePath | None = None
+    headers: FilePath | None = None
     content_types: list[str] | None = None
     body_limit: Size | None = None
 

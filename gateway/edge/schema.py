@@ -4,17 +4,16 @@ The schema stands alone: nothing is fetched and no file is read for a reference.
 body can make one backtrack; a pattern that needs look-around is refused at load.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from gateway.core.strict_json import InvalidJson, parse
-
-Finding = tuple[str, str]
-"""What is wrong with a body: JSON Pointer (RFC 6901) and keyword, never a value."""
+from gateway.edge.formats import KNOWN, OWN, refuse_unknown
+from gateway.edge.keywords import subschemas
+from gateway.edge.pointer import Finding, pointer
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 MAX_FINDINGS: Final = 10
-MAX_POINTER: Final = 256
 LISTED: Final = 4096
 """Bytes up to which a body's errors are listed; of a larger one only the first, as the library finds them all at once."""
 
@@ -24,14 +23,16 @@ class Schema:
 
     __slots__ = ("_error", "_validator")
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, document: Any, formats: Iterable[str] = KNOWN) -> None:
+        """`document` is what `load` gives; `formats` are the names it may use."""
         import jsonschema_rs
 
-        schema = load(text)
+        refuse_unknown(document, formats)
         self._error = jsonschema_rs.ValidationError
         try:
             self._validator = jsonschema_rs.Draft202012Validator(
-                schema,
+                document,
+                formats=OWN,
                 validate_formats=True,
                 ignore_unknown_formats=False,
                 pattern_options=jsonschema_rs.RegexOptions(),
@@ -53,23 +54,12 @@ class Schema:
 def load(text: bytes) -> Any:
     """The schema document. Raises ValueError."""
     try:
-        schema = parse(text)
+        document = parse(text)
     except InvalidJson as error:
         raise ValueError(f"not a JSON document: {error}") from error
-    if not isinstance(schema, (dict, bool)):
+    if not isinstance(document, (dict, bool)):
         raise ValueError("a JSON Schema is an object")
-    dialect = schema.get("$schema", DIALECT) if isinstance(schema, dict) else DIALECT
-    if dialect != DIALECT:
-        raise ValueError(f"/$schema: only {DIALECT} is understood")
-    return schema
-
-
-def pointer(path: Sequence[str | int]) -> str:
-    """A JSON Pointer, cut at a whole token where it would grow long."""
-    text = ""
-    for token in path:
-        grown = text + "/" + str(token).replace("~", "~0").replace("/", "~1")
-        if len(grown) > MAX_POINTER:
-            break
-        text = grown
-    return text
+    for steps, here in subschemas(document):
+        if here.get("$schema", DIALECT) != DIALECT:
+            raise ValueError(f"{pointer((*steps, '$schema'))}: only {DIALECT} is understood")
+    return document

@@ -1,17 +1,22 @@
-"""Is the body what this route takes? Its media type, its size, and its content by a JSON Schema.
+"""Is the request what this route takes? Its query and header fields, its body's media type, size and content, by JSON Schemas.
 
 What cannot be inspected is refused: a body too large to read here, an encoded one, one that parsers read differently.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Request
 from gateway.core.reason import Reason
 from gateway.core.strict_json import InvalidJson, parse
 from gateway.edge.model import Validate
-from gateway.edge.schema import Finding, Schema
+from gateway.edge.parameters import HeaderSchema, QuerySchema
+from gateway.edge.pointer import Finding
+from gateway.edge.schema import Schema, load
+
+S = TypeVar("S")
 
 INSPECTED: Final = 1024 * 1024
 """The largest body that is inspected where the route states no `body_limit`."""
@@ -20,14 +25,17 @@ BODYLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
 class Validation:
-    """What one route's requests must look like. `schema` is the text of the file that `body` names."""
+    """What one route's requests must look like. `schemas` are the texts of the files that `body`, `query` and `headers` name."""
 
-    __slots__ = ("_limit", "_media_types", "_schema", "wants_body")
+    __slots__ = ("_headers", "_limit", "_media_types", "_query", "_schema", "wants_body")
 
-    def __init__(self, config: Validate, *, schema: bytes | None = None) -> None:
+    def __init__(self, config: Validate, schemas: Mapping[str, bytes] = MappingProxyType({})) -> None:
         """Raises ValueError, naming the place in the schema, for a schema that is none or looks beyond itself."""
-        self._schema = Schema(schema) if schema is not None else None
-        self.wants_body = schema is not None
+        documents = {part: loaded(part, text) for part, text in schemas.items()}
+        self._schema = compiled("body", Schema, documents)
+        self._query = compiled("query", QuerySchema, documents)
+        self._headers = compiled("headers", HeaderSchema, documents)
+        self.wants_body = bool(documents)
         """Whether a request without a body has to be looked at."""
         self._limit = config.body_limit
         if self._limit is None and self._schema is not None:
@@ -35,11 +43,18 @@ class Validation:
         self._media_types = None if config.content_types is None else frozenset(media_type(each) for each in config.content_types)
 
     async def validate(self, request: Request) -> None:
-        """Raises BadRequest: body-too-large, media-type or body-invalid."""
+        """Raises BadRequest: query-invalid, param-invalid, body-too-large, media-type or body-invalid."""
+        if self._query is not None and (findings := self._query.findings(request.query)):
+            raise invalid("query", findings, Reason.QUERY_INVALID)
+        if self._headers is not None and (findings := self._headers.findings(request.head)):
+            raise invalid("headers", findings, Reason.PARAM_INVALID)
+        await self._validate_body(request)
+
+    async def _validate_body(self, request: Request) -> None:
         body = request.body
         if body.length == 0:
             if self._schema is not None and request.method not in BODYLESS:
-                raise invalid([("", "json")])  # an empty body is no JSON text
+                raise invalid("body", [("", "json")])  # an empty body is no JSON text
             return
         if self._limit is not None:
             self._bound(request, self._limit)
@@ -76,20 +91,32 @@ class Validation:
         try:
             value = parse(body)
         except InvalidJson as error:
-            raise invalid([("", str(error))]) from error
+            raise invalid("body", [("", str(error))]) from error
         findings = schema.findings(value, len(body))
         if findings:
-            raise invalid(findings)
+            raise invalid("body", findings)
 
 
-NO_VALIDATION: Final = Validation(Validate())
-"""For routes that take any body."""
+def loaded(part: str, text: bytes) -> Any:
+    """The schema of a part of the request. Raises ValueError."""
+    try:
+        return load(text)
+    except ValueError as error:
+        raise ValueError(f"{part}: {error}") from error
 
 
-def invalid(findings: Sequence[Finding]) -> BadRequest:
-    """422 with where and by which keyword, never what was there."""
+def compiled(part: str, make: Callable[[Any], S], documents: Mapping[str, Any]) -> S | None:
+    """What `make` makes of the part's schema, None where it has none. Raises ValueError."""
+    try:
+        return make(documents[part]) if part in documents else None
+    except ValueError as error:
+        raise ValueError(f"{part}: {error}") from error
+
+
+def invalid(part: str, findings: Sequence[Finding], reason: Reason = Reason.BODY_INVALID) -> BadRequest:
+    """A refusal that says where and by which keyword, never what was there."""
     errors = [{"pointer": pointer, "keyword": keyword} for pointer, keyword in findings]
-    return BadRequest(f"body: {errors[0]['keyword']}", reason=Reason.BODY_INVALID, members={"errors": errors})
+    return BadRequest(f"{part}: {errors[0]['keyword']}", reason=reason, members={"errors": errors})
 
 
 def media_type(value: str) -> str:
@@ -109,3 +136,7 @@ def charset(value: str) -> str | None:
         if name.strip().lower() == "charset":
             return text.strip().strip('"').lower()
     return None
+
+
+NO_VALIDATION: Final = Validation(Validate())
+"""For routes that take anything."""

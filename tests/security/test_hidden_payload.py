@@ -24,7 +24,7 @@ TYPE = (b"content-type", b"application/json")
 
 
 async def status(body: HeldBody, *headers: tuple[bytes, bytes], limit: str | None = None) -> int:
-    stage = Validation(Validate.model_validate({"body_limit": limit} if limit else {}), schema=SCHEMA)
+    stage = Validation(Validate.model_validate({"body_limit": limit} if limit else {}), {"body": SCHEMA})
     with pytest.raises(BadRequest) as refused:
         await stage.validate(a_request("POST", headers=[TYPE, *headers], body=body))
     return refused.value.status
@@ -80,7 +80,7 @@ async def test_row_66_body_limit_of_the_route_holds(declared: bool) -> None:
 
 
 async def test_row_44_what_a_client_sent_never_becomes_a_page() -> None:
-    stage = Validation(Validate(), schema=b'{"additionalProperties":{"type":"string"}}')
+    stage = Validation(Validate(), {"body": b'{"additionalProperties":{"type":"string"}}'})
     with pytest.raises(BadRequest) as refused:
         await stage.validate(a_request("POST", headers=[TYPE], body=HeldBody(b'{"<script>alert(1)</script>":1}')))
     response = render(refused.value, request_id="r", now=0)

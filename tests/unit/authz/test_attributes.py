@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authz.attributes import POLICIES, decode_query
+from gateway.authz.attributes import POLICIES
 from gateway.authz.cel.errors import FAULTS
 from gateway.core.errors import BadRequest
+from gateway.core.form import decode_query
 from gateway.core.reason import Reason
 from tests.asking import a_subject, an_access, condition
 

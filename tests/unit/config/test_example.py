@@ -60,7 +60,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "keys" / "offline.json").write_text(KEY_SET)
     (folder / "secrets" / "jira").write_text("jira-value\n")
     (folder / "secrets" / "jira").chmod(0o600)
-    (folder / "schemas" / "issue.json").write_text('{"type": "object"}')
+    for name in ("issue", "issue-query", "issue-headers"):
+        (folder / "schemas" / f"{name}.json").write_text('{"type": "object"}')
     (folder / "api-keys.yaml").write_text("[]\n")
     return folder
 

@@ -27,7 +27,7 @@ ISSUE = {
 
 
 def validation(schema: Any = None, **config: Any) -> Validation:
-    return Validation(Validate.model_validate(config), schema=json.dumps(schema).encode() if schema is not None else None)
+    return Validation(Validate.model_validate(config), {} if schema is None else {"body": json.dumps(schema).encode()})
 
 
 def sent(
@@ -196,7 +196,7 @@ async def test_no_validation_takes_anything() -> None:
         ({"$ref": "file:///etc/passwd"}, "Retrieval is disabled"),
         ({"$ref": "other.json"}, "retrieving it failed"),
         ({"$ref": "#/$defs/absent"}, "does not exist"),
-        ({"format": "e-mail"}, "Unknown format"),
+        ({"format": "e-mail"}, "/format: unknown format .e-mail. .did you mean .email"),
         ({"pattern": "(?=look)around"}, "/pattern"),
         ({"pattern": "("}, "/pattern"),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "/\\$schema"),
@@ -226,9 +226,37 @@ def test_schema_that_is_none_of_ours_is_refused_at_load_with_the_place(schema: A
 def test_schema_file_that_is_no_json_is_refused_at_load() -> None:
     for text in (b"", b"{", b'{"type":"object","type":"array"}'):
         with pytest.raises(ValueError, match="not a JSON document"):
-            Validation(Validate(), schema=text)
+            Validation(Validate(), {"body": text})
 
 
 async def test_schema_false_takes_nothing_and_true_anything() -> None:
     assert (await refusal(validation(False), sent(b"1"))).status == 422
     await validation(True).validate(sent(b"1"))
+
+
+def asked(query: bytes | None, *headers: Field) -> Request:
+    request = a_request(headers=list(headers))
+    request.query = query
+    return request
+
+
+async def test_query_and_headers_are_judged_without_a_body_and_named_in_the_answer() -> None:
+    schemas = {"query": b'{"required": ["q"]}', "headers": b'{"required": ["x-tenant"]}'}
+    stage = Validation(Validate(), schemas)
+    assert stage.wants_body
+    error = await refusal(stage, asked(None, (b"x-tenant", b"a")))
+    assert (error.status, error.reason, error.members) == (
+        400,
+        Reason.QUERY_INVALID,
+        {"errors": [{"pointer": "", "keyword": "required"}]},
+    )
+    error = await refusal(stage, asked(b"q=1"))
+    assert (error.status, error.reason) == (400, Reason.PARAM_INVALID)
+    await stage.validate(asked(b"q=1", (b"x-tenant", b"a")))
+
+
+@pytest.mark.parametrize("part", ["body", "query", "headers"])
+def test_a_schema_that_is_none_is_told_by_the_part_it_is_for(part: str) -> None:
+    for text in (b"[]", b'{"format": "x"}', b'{"$defs": {"a": {"$schema": "http://json-schema.org/draft-04/schema#"}}}'):
+        with pytest.raises(ValueError, match=f"^{part}: "):
+            Validation(Validate(), {part: text})
