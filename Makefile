@@ -28,7 +28,7 @@ export VECTORS := $(abspath ../shared/vectors)
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(DONE)/dev  ## create .venv with everything a developer needs
@@ -87,6 +87,10 @@ bench-quick: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/bench/gate
 .PHONY: bench-long
 bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/bench/gateway.done $(RIVALS) $(LONG_RIVALS)  ## the same with ContextForge and LiteLLM, which take long to install
 	$(BIN)/python -m bench --long --write docs/explanation/performance.md
+
+.PHONY: bench-policy
+bench-policy: $(DONE)/dev $(DONE)/bench/gateway.done $(DONE)/bench/policy.done  ## policy decisions beside CEL, Cedar and Casbin, written to docs (5 minutes, never gates)
+	$(BIN)/python -m bench.policy --write docs/explanation/policy-speed.md
 
 .PHONY: soak
 soak: $(DONE)/apt-test $(DONE)/dev  ## faults, reloads, abuse and honest clients at once for SOAK=seconds, WORKERS=1; every answer checked

@@ -2,6 +2,6 @@
 
 `python -m bench` starts the contenders (`contenders/`, one file a rival), puts each through the scenarios (`scenarios/`) in
 interleaved rounds and prints medians and ratios; `--write` makes docs/explanation/performance.md of them. Nothing here gates.
-Beside it stand small measurements of one part each: decision.py, evidence.py, reload.py,
+Beside it stand small measurements of one part each: policy (a package), evidence.py, reload.py,
 shared_memory.py, upstream_pool.py.
 """

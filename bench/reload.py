@@ -1,113 +1,188 @@
-"""How long a reload of a large policy set keeps requests waiting. What a decision costs: bench/decision.py.
+"""How long a reload of a large policy set keeps requests waiting.
 
-    python bench/reload.py --rules 10000 --routes 2000
+    python bench/reload.py --rules 10000 --routes 2000 --files 100 [--workers 2] [--python .make/bench/gateway/bin/python]
 
-A gateway in this process serves a client over loopback, one request after the other, while it reloads again and again. The
-figures: the longest and the 99th percentile of the requests' latency while nothing reloads and while a reload runs, and how long
-a reload takes as a whole.
+`gateway serve` gets requests at a constant rate over a few connections; a request's delay counts from when it was due. Windows in which
+nothing reloads alternate with windows of a reload (SIGHUP until the new generation serves, and a second more, in which the old one is
+let go of). What is added is the worst delay of a window with a reload less that of the window before it. Every rule of every turn has a
+condition that no other has.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import random
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import uvloop
+from bench.figures import percentile
+from bench.machine import Foreign, disturbance
+from bench.process import free_port
 
-from gateway.process import Process
-from gateway.source import Source
-
-HEAD = """version: 1
-listen: {address: "127.0.0.1:0"}
-admin: {address: "127.0.0.1:0"}
-policies: policies
-upstreams: {api: {url: "http://127.0.0.1:9", allow_plaintext: true, allow_private: true}}
-audit: {file: audit.jsonl}
-log: {level: error}
-routes:
-"""
 ROUTE = '  - {{name: svc{group}.r{n}, match: {{path: "/svc{group}/r{n}/{{id}}"}}, upstream: api, anonymous: true}}\n'
 CONDITIONS = (
-    "subject.claims.org == resource.params.id",
-    "cidr('10.{b}.0.0/16').containsIP(request.client_ip) && request.method in ['GET', 'HEAD']",
-    "has(subject.claims.team) && subject.claims.team == 'team{n}'",
+    "subject.claims.org == resource.params.id && subject.claims.tenant != 't{unique}'",
+    "cidr('10.{b}.0.0/16').containsIP(request.client_ip) && resource.params.id != 'x{unique}'",
+    "has(subject.claims.team) && subject.claims.team == 'team{unique}'",
 )
+REQUEST = b"GET /svc1/r20/x HTTP/1.1\r\nHost: bench\r\n\r\n"
 
 
-def write(folder: Path, rules: int, routes: int, turn: int) -> None:
-    """A configuration of so many routes, and policies of ten rules each. `turn` makes each version another."""
+def write(folder: Path, options: argparse.Namespace, turn: int) -> None:
+    """A configuration of so many routes, and policies in so many files. `turn` makes each version another."""
     (folder / "policies").mkdir(exist_ok=True)
-    lines = [ROUTE.format(group=n // 20, n=n) for n in range(routes)]
-    (folder / "config.yaml").write_text(HEAD + "".join(lines))
+    head = f"""version: 1
+listen: {{address: "127.0.0.1:{options.port}"}}
+admin: {{address: "127.0.0.1:{options.admin}"}}
+policies: policies
+upstreams: {{api: {{url: "http://127.0.0.1:9", allow_plaintext: true, allow_private: true}}}}
+audit: {{file: audit.jsonl}}
+log: {{level: error}}
+routes:
+"""
+    (folder / "config.yaml").write_text(head + "".join(ROUTE.format(group=n // 20, n=n) for n in range(options.routes)))
     roles = "apiVersion: gateway/v1\nkind: Roles\nroles:\n  reader: ['data:read']\n  writer: ['data:write']\n"
     (folder / "policies" / "roles.yaml").write_text(roles + f"# {turn}\n")
     randomly = random.Random(7)
-    for policy in range(rules // 10):
-        names = ", ".join(f"svc{n // 20}.r{n}" for n in randomly.sample(range(routes), 2))
+    each = options.rules // options.files
+    for policy in range(options.files):
+        names = ", ".join(f"svc{n // 20}.r{n}" for n in randomly.sample(range(options.routes), min(2, options.routes)))
         text = [f"apiVersion: gateway/v1\nkind: Policy\nname: p{policy}\nroutes: [{names}]\nrules:\n"]
-        for rule in range(10):
-            when = CONDITIONS[rule % 3].format(b=(policy + turn) % 250, n=rule)
-            verb = "deny" if rule == 0 else "allow"
-            permission = "" if rule == 0 else f", permission: 'data:{'write' if rule % 2 else 'read'}'"
-            text.append(f'  - {{name: r{rule}, {verb}: [GET, POST]{permission}, when: "{when}"}}\n')
+        text += [rule(number, policy * each + number, turn) for number in range(each)]
         (folder / "policies" / f"p{policy}.yaml").write_text("".join(text))
 
 
-async def latencies(port: int, until: asyncio.Future[Any] | None, count: int) -> list[float]:
-    """Milliseconds of requests one after the other, `count` of them or until something is done."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    found: list[float] = []
-    while (until is not None and not until.done()) or (until is None and len(found) < count):
-        start = time.perf_counter()
-        writer.write(b"GET /svc1/r20/x HTTP/1.1\r\nHost: bench\r\n\r\n")
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
-        found.append((time.perf_counter() - start) * 1000)
+def rule(number: int, unique: int, turn: int) -> str:
+    when = CONDITIONS[number % 3].format(b=(number + turn) % 250, unique=f"{unique}-{turn}")
+    verb = "deny" if number % 10 == 0 else "allow"
+    permission = "" if verb == "deny" else f", permission: 'data:{'write' if number % 2 else 'read'}'"
+    return f'  - {{name: r{number}, {verb}: [GET, POST]{permission}, when: "{when}"}}\n'
+
+
+@dataclass
+class Load:
+    """Requests at a constant rate over some connections, for as long as it runs."""
+
+    port: int
+    rate: float
+    connections: int
+    delays: list[float] = field(default_factory=list)
+
+    async def run(self, until: asyncio.Event) -> None:
+        await asyncio.gather(*(self._one(number, until) for number in range(self.connections)))
+
+    async def _one(self, number: int, until: asyncio.Event) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        pause = self.connections / self.rate
+        due = time.perf_counter() + pause * number / self.connections
+        while not until.is_set():
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            start = time.perf_counter()
+            writer.write(REQUEST)
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+            # From when it was sent where this process came late itself; what then waits behind a slow answer counts in full.
+            self.delays.append((time.perf_counter() - min(start, max(due, start - pause))) * 1000)
+            due += pause
+        writer.close()
+
+    def taken(self) -> list[float]:
+        found, self.delays = self.delays, []
+        return found
+
+
+async def generation(port: int) -> str:
+    """What the gateway serves now, "" while it does not."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return ""
+    writer.write(b"GET /readyz?verbose HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
     writer.close()
-    return found
+    head, _, body = answer.partition(b"\r\n\r\n")
+    found = json.loads(body) if b" 200 " in head.split(b"\r\n")[0] + b" " else {}
+    return str(found.get("generation", ""))
 
 
-def show(title: str, found: list[float]) -> None:
-    ordered = sorted(found)
-    print(
-        f"{title:28s} {len(found):6d} requests  p50 {statistics.median(found):7.2f} ms  p99 {ordered[int(len(found) * 0.99)]:7.2f} ms  max {ordered[-1]:7.2f} ms"
-    )
+async def another(port: int, before: str, process: subprocess.Popen[bytes]) -> str:
+    """The next generation, once it serves."""
+    while (now := await generation(port)) in ("", before):
+        if process.poll() is not None:
+            raise SystemExit("the gateway ended")
+        await asyncio.sleep(0.05)
+    return now
+
+
+def memory(process: int) -> float:
+    """Resident MiB of the process that serves."""
+    return int(Path(f"/proc/{process}/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def show(title: str, found: list[float]) -> str:
+    return f"{title:14s} {len(found):6d} requests  p50 {statistics.median(found):6.2f}  p99 {percentile(found, 0.99):6.2f}  max {max(found):7.2f} ms"
 
 
 async def main(options: argparse.Namespace, folder: Path) -> None:
-    write(folder, options.rules, options.routes, 0)
-    process = Process(Source((folder / "config.yaml",), (), dict(os.environ)))
+    write(folder, options, 0)
     start = time.perf_counter()
-    await process.start(alone=True)
-    print(f"start with {options.rules} rules over {options.routes} routes: {time.perf_counter() - start:.2f} s")
+    workers = ("--workers", str(options.workers)) if options.workers > 1 else ()
+    command = [options.python, "-P", "-m", "gateway", "serve", "--config", "config.yaml", *workers]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    done = asyncio.Event()
+    foreign = Foreign.begin()
     try:
-        port = process.address("listen")[1]
-        await latencies(port, None, 500)
-        show("nothing reloads", await latencies(port, None, 3000))
-        during: list[float] = []
+        now = await another(options.admin, "", process)
+        print(
+            f"start with {options.rules} rules in {options.files} files over {options.routes} routes: {time.perf_counter() - start:.2f} s"
+        )
+        load = Load(options.port, options.rate, options.connections)
+        running = asyncio.ensure_future(load.run(done))
+        await asyncio.sleep(1)
+        length, added = 4.0, []
         for turn in range(options.reloads):
-            write(folder, options.rules, options.routes, turn + 1)
+            write(folder, options, turn + 1)
+            load.taken()
+            await asyncio.sleep(length)
+            quiet = load.taken()
+            process.send_signal(signal.SIGHUP)
             start = time.perf_counter()
-            reload = asyncio.ensure_future(process.reload())
-            during += await latencies(port, reload, 0)
-            if not reload.result():
-                raise SystemExit("the reload was refused")
-            print(f"reload {turn + 1}: {time.perf_counter() - start:.2f} s")
-        show("while a reload runs", during)
+            now = await another(options.admin, now, process)
+            took = time.perf_counter() - start
+            await asyncio.sleep(1)
+            during = load.taken()
+            length = took + 1
+            added.append(max(during) - max(quiet))
+            print(show("quiet", quiet))
+            print(f"{show('reload', during)}  took {took:.2f} s, resident {memory(process.pid):.0f} MiB")
+        done.set()
+        await running
+        print(f"added to the worst delay: median {statistics.median(added):.2f} ms, most {max(added):.2f} ms")
     finally:
-        await process.stop()
+        process.terminate()
+        process.wait(30)
+    print(f"processor time taken by others: {disturbance(foreign.share())}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rules", type=int, default=10000)
     parser.add_argument("--routes", type=int, default=2000)
-    parser.add_argument("--reloads", type=int, default=3)
+    parser.add_argument("--files", type=int, default=100)
+    parser.add_argument("--reloads", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=400.0, help="requests a second")
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--python", default=sys.executable)
     chosen = parser.parse_args()
+    chosen.port, chosen.admin = free_port(), free_port()
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with tempfile.TemporaryDirectory() as name:
-        uvloop.run(main(chosen, Path(name)))
+        asyncio.run(main(chosen, Path(name)))
