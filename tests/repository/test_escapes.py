@@ -3,6 +3,7 @@
 import io
 import re
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,9 @@ ALLOWED = {
 NAMED = re.compile(r"#\s*(?:noqa: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*|type: ignore\[[a-z, -]+\]|pragma: no cover)")
 
 
+@cache
 def comments(file: Path) -> list[str]:
-    """Comments only, so that a pattern in a string does not count."""
+    """Comments only, so that a pattern in a string does not count. Reading a file in tokens is slow: each is read once."""
     source = io.StringIO((ROOT / file).read_text(encoding="utf-8"))
     return [token.string for token in tokenize.generate_tokens(source.readline) if token.type == tokenize.COMMENT]
 
