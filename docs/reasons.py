@@ -36,6 +36,10 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "Get a fresh credential. Operators find the detail in the audit event with this request's id.",
     ),
     Reason.CREDENTIAL_EXPIRED: ("The presented credential was good once.", "Renew it."),
+    Reason.STEP_UP_REQUIRED: (
+        "The token is good, but its login was too weak or too long ago for this: a rule says `step_up` (RFC 9470).",
+        "Log in again as `WWW-Authenticate` asks (`acr_values`, `max_age`) and send the new token.",
+    ),
     Reason.POLICY_DENIED: (
         "Nothing allows this principal this action here, or a rule denies it.",
         "Operators: `gateway policy explain METHOD PATH --claims FILE`; the audit event names the rule.",

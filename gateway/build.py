@@ -26,12 +26,13 @@ from gateway.edge.security_headers import SecurityHeaders
 from gateway.edge.validation import NO_VALIDATION, Validation
 from gateway.edge.websocket import Handshakes
 from gateway.ratelimit.limiter import Limiter
+from gateway.ratelimit.stated import Stated
 from gateway.resources import ONE, Resources, secret_sources
 from gateway.routing import Entry, Parameters, Pattern, parse
 from gateway.settings import Loaded, RouteModel, Settings
 from gateway.snapshot import Route, Service, Snapshot, Sockets
-from gateway.upstream.fields import RequestFields
-from gateway.upstream.owned import HANDSHAKE, OWNED
+from gateway.upstream.fields import UNSETTABLE_BY_RULES, RequestFields
+from gateway.upstream.owned import HANDSHAKE, OWNED, Names
 from gateway.websocket.tunnel import Bounds
 
 NOTHING: Final = Validate()
@@ -83,17 +84,17 @@ class Builder:
 
     def snapshot(self) -> Snapshot | None:
         settings = self._settings
-        self.policies = policies = self._policies()
         authentication = self._authentication()
-        limiter = self._limiter()
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._upstreams = {name: self._upstream(name) for name in settings.upstreams}
         self._credentials = {name: self._injector(name) for name in settings.credentials}
+        self.policies = policies = self._policies(authentication)
+        limiter = self._limiter(policies)
         self._cors = {name: self._at(("cors", name), partial(Cors, model)) for name, model in settings.cors.items()}
         if policies is None or authentication is None or limiter is None or headers is None:
             return None
         self._routes_policies, self._authn, self._limits, self._headers = policies.route, authentication, limiter, headers
-        self._grant = policies.grant
+        self._grant, self._stated = policies.grant, Stated(limiter)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
         return Snapshot(self._loaded.generation, doors, tuple(entry.route for entry, _ in rows))
@@ -122,10 +123,17 @@ class Builder:
 
     # Parts
 
-    def _policies(self) -> Policies | None:
+    def _policies(self, authentication: Authentication | None) -> Policies | None:
         issuers = frozenset(self._settings.authentication.jwt) | OWN_ISSUERS
         self.documents = from_documents(self._loaded.policies)
-        policies, problems = compile_policies(self.documents, routes=facts(self._loaded, self._settings), issuers=issuers)
+        credentials = [authentication.credential_headers()] if authentication is not None else []
+        credentials += [injector.sets for injector in self._credentials.values() if injector is not None]
+        policies, problems = compile_policies(
+            self.documents,
+            routes=facts(self._loaded, self._settings),
+            issuers=issuers,
+            reserved=Names(UNSETTABLE_BY_RULES.union(*credentials)).__contains__,
+        )
         self.problems += [problem for problem in problems if problem not in self._loaded.problems]
         return policies
 
@@ -145,9 +153,10 @@ class Builder:
         made: Authentication | None = self._at(("authentication",), make)
         return made
 
-    def _limiter(self) -> Limiter | None:
+    def _limiter(self, policies: Policies | None) -> Limiter | None:
+        stated = policies.limits if policies is not None else {}
         made: Limiter | None = self._at(
-            ("rate_limits",), lambda: self._resources.limiter(self._settings.rate_limits, self._loaded.secrets)
+            ("rate_limits",), lambda: self._resources.limiter(self._settings.rate_limits, self._loaded.secrets, stated)
         )
         return made
 
@@ -224,6 +233,7 @@ class Builder:
             validation=validation,
             fields=fields,
             injector=injector,
+            stated=self._stated,
             transport=upstream.metered(transport, credential=credential or "", route=model.name),
             sockets=self._sockets(at, model),
         )
@@ -259,6 +269,7 @@ class Builder:
             credential_cookies=self._authn.credential_cookies(),
             strip=len(prefix.rstrip("/")) if prefix else 0,
             owned=OWNED | injector.sets | (HANDSHAKE if model.websocket else frozenset()),
+            sets=self._routes_policies(model.name).sets,
             pseudonym=self._settings.telemetry.service_name.encode("ascii"),
         )
 

@@ -7,11 +7,13 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final
 
+from gateway import honour
 from gateway.authz.policy import enforce
-from gateway.core.decision import AccessRequest
-from gateway.core.errors import GatewayError, InternalError
+from gateway.core.decision import AccessRequest, Permit
+from gateway.core.errors import Forbidden, GatewayError, InternalError
 from gateway.core.exchange import Exchange
 from gateway.core.message import NO_BODY, Inbound, Outbound, Request, Response
+from gateway.core.obligations import Obligations
 from gateway.core.principal import ANONYMOUS
 from gateway.core.shape import split
 from gateway.edge import hops
@@ -86,7 +88,18 @@ def claimed(inbound: Inbound, exchange: Exchange, door: Door) -> Claim:
     else:
         exchange.memo = claim.memo
     inbound.claim = claim
-    note_request(exchange, claim.request)
+    request = claim.request
+    head = request.head
+    exchange.client = head.client
+    exchange.host = head.authority
+    exchange.path = request.path
+    exchange.query = request.query
+    exchange.secure = head.secure
+    exchange.trusted = head.trusted
+    if head.trusted:
+        presented = head.fields.get(b"x-request-id")
+        if presented is not None and REQUEST_ID.fullmatch(presented):
+            exchange.id = presented.decode("ascii")
     exchange.route = claim.route.name
     return claim
 
@@ -134,19 +147,44 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     policies, allowances = await limits.spend(request, principal) if spent is None else spent
     exchange.policies += policies
     exchange.allowances += allowances
+    obligations = permit.obligations
+    if obligations is not None:
+        await honoured(obligations, permit, service, exchange)
     if request.body is not NO_BODY or service.validation.wants_body:
         await service.validation.validate(request)
     if request.method == "OPTIONS" and hops.ends_here(request):
         return hops.told(door.table.methods(request.head.host, request.segments))
-    outbound = service.fields.outbound(request, principal, exchange)
+    return await forwarded(request, service, permit, exchange, offer)
+
+
+async def forwarded(request: Request, service: Service, permit: Permit, exchange: Exchange, offer: Offer | None) -> Response:
+    """Send what was allowed to its upstream, with the credential, and note what came back."""
+    obligations = permit.obligations
+    outbound = service.fields.outbound(request, permit.principal, exchange)
+    if obligations is not None and obligations.set_headers:
+        outbound.lines.append(honour.said(obligations, permit))
     exchange.upstream_target = outbound.target  # before a credential may become part of it
     if (coming := service.injector.inject(outbound, permit)) is not None:
         await coming
     exchange.credential = service.injector.name
     sent = exchange.upstream_started = monotonic()
     response = await (service.transport.send(outbound) if offer is None else upgraded(service, outbound, offer, exchange))
-    note_response(exchange, response, monotonic() - sent)
+    exchange.source = "upstream"
+    exchange.upstream_seconds = monotonic() - sent
+    exchange.upstream_status = response.status
+    exchange.upstream_address = response.address
+    exchange.retries = response.retries
     return response
+
+
+async def honoured(obligations: Obligations, permit: Permit, service: Service, exchange: Exchange) -> None:
+    """What the rules demand of the request itself. Raises GatewayError where it does not fulfil it, or nobody here can."""
+    if obligations.shapes_answer:
+        raise Forbidden("obligation: nothing here shapes an answer")
+    if obligations.rate_limits:
+        await honour.spend(service.stated, obligations.rate_limits, permit, exchange)
+    if obligations.max_body is not None:
+        honour.bound(permit.access.request, obligations.max_body)
 
 
 async def upgraded(service: Service, outbound: Outbound, offer: Offer, exchange: Exchange) -> Response:
@@ -178,21 +216,6 @@ def let_go(abandon: Callable[[], None] | None, place: Place) -> None:
         abandon()
 
 
-def note_request(exchange: Exchange, request: Request) -> None:
-    """What the admitted request tells about the exchange."""
-    head = request.head
-    exchange.client = head.client
-    exchange.host = head.authority
-    exchange.path = request.path
-    exchange.query = request.query
-    exchange.secure = head.secure
-    exchange.trusted = head.trusted
-    if head.trusted:
-        presented = head.fields.get(b"x-request-id")
-        if presented is not None and REQUEST_ID.fullmatch(presented):
-            exchange.id = presented.decode("ascii")
-
-
 def note_error(exchange: Exchange, error: GatewayError) -> None:
     """Why there is no answer of the upstream."""
     exchange.reason = error.reason
@@ -203,12 +226,3 @@ def note_target(exchange: Exchange, inbound: Inbound) -> None:
     """What was asked for, of a request that has no canonical path: for whoever reads the trail, never decided on."""
     tried = UNTOLD.split(inbound.target, 1)[0][:LONGEST_TRIED].decode("latin-1")
     exchange.detail = f"{exchange.detail}: {tried}" if tried else exchange.detail
-
-
-def note_response(exchange: Exchange, response: Response, seconds: float) -> None:
-    """What the upstream's answer tells about the exchange."""
-    exchange.source = "upstream"
-    exchange.upstream_seconds = seconds
-    exchange.upstream_status = response.status
-    exchange.upstream_address = response.address
-    exchange.retries = response.retries

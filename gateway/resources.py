@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from gateway import __version__
 from gateway.authn.gate import Authentication
 from gateway.config.secrets import Secrets
-from gateway.config.values import EnvSecret, FileSecret, SecretRef
+from gateway.config.values import EnvSecret, FileSecret, Rate, SecretRef
 from gateway.core.ports import Clock, Fetch, Metrics
 from gateway.fetch import HttpFetch
 from gateway.ratelimit.limiter import Limiter
-from gateway.ratelimit.model import RateLimits, RedisStore
+from gateway.ratelimit.model import RateLimits, RedisStore, Rule
 from gateway.store.quota import SharedCounters
 from gateway.upstream.pool import Upstream
 from gateway.websocket.places import Places
@@ -101,8 +101,10 @@ class Resources:
         self._limiter: Limiter | None = None
         self._next_limiter: Limiter | None = None
 
-    def limiter(self, model: RateLimits, secrets: Secrets) -> Limiter:
-        """The limits; rules that did not change keep their counters. Raises ValueError."""
+    def limiter(self, model: RateLimits, secrets: Secrets, stated: Mapping[str, Rate]) -> Limiter:
+        """The limits, with those that policies state; rules that did not change keep their counters. Raises ValueError."""
+        personal = {name: Rule(key="subject", limit=rate) for name, rate in stated.items()}
+        model = model.model_copy(update={"rules": {**model.rules, **personal}})
         store = self._store(model.store, secrets) if isinstance(model.store, RedisStore) else None
         made = Limiter(model, clock=self.clock, metrics=self.metrics, store=store, previous=self._limiter)
         self._next_limiter = made

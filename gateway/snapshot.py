@@ -12,6 +12,7 @@ from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
 from gateway.edge.validation import Validation
 from gateway.edge.websocket import Handshakes
+from gateway.ratelimit.stated import Stated
 from gateway.routing import Parameters, Table
 from gateway.upstream.fields import RequestFields
 from gateway.websocket.places import Places
@@ -54,6 +55,7 @@ class Service:
     fields: RequestFields
     injector: Injector
     transport: Transport
+    stated: Stated
     sockets: Sockets | None = None
 
 

@@ -71,14 +71,19 @@ def documents(path: Path) -> PolicyDocuments:
 
 
 def compiled(
-    folder: Path, *texts: str, routes: Sequence[RouteFact] = (MESSAGES, STATUS), issuers: frozenset[str] = ISSUERS, test: str = ""
+    folder: Path,
+    *texts: str,
+    routes: Sequence[RouteFact] = (MESSAGES, STATUS),
+    issuers: frozenset[str] = ISSUERS,
+    test: str = "",
+    **facts: Any,
 ) -> tuple[Policies | None, list[Problem]]:
     """Documents written to files 0.yaml, 1.yaml … and compiled; `test` is written to 0_test.yaml."""
     for number, text in enumerate(texts):
         folder.joinpath(f"{number}.yaml").write_text(text, encoding="utf-8")
     if test:
         folder.joinpath("0_test.yaml").write_text(test, encoding="utf-8")
-    return compile_policies(documents(folder), routes=routes, issuers=issuers)
+    return compile_policies(documents(folder), routes=routes, issuers=issuers, **facts)
 
 
 def policies(folder: Path, *texts: str, **facts: Any) -> Policies:

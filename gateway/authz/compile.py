@@ -4,7 +4,7 @@ What is compiled here is what is asked on every request: expressions to code, gl
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.authz import case_lint, lint
@@ -13,6 +13,7 @@ from gateway.authz.bindings import Bindings, ByClaim, ByCondition
 from gateway.authz.cel.condition import Clause, Condition, clause
 from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import CelError
+from gateway.authz.demands import Demands
 from gateway.authz.document import Loaded, PolicyDocuments
 from gateway.authz.grant import Granter
 from gateway.authz.model import SUBJECT, Binding, Policy, Roles
@@ -24,31 +25,33 @@ from gateway.authz.rule import Rule
 from gateway.config.document import Steps
 from gateway.config.validation import suggest
 from gateway.core.errors import Problem
+from gateway.core.obligations import Obligations
 
 
 def compile_policies(
-    documents: PolicyDocuments, *, routes: Sequence[RouteFact], issuers: frozenset[str]
+    documents: PolicyDocuments,
+    *,
+    routes: Sequence[RouteFact],
+    issuers: frozenset[str],
+    reserved: Callable[[bytes], bool] = frozenset[bytes]().__contains__,
+    has_key: bool = False,
 ) -> tuple[Policies | None, list[Problem]]:
     """Compile all documents. `issuers` are the names principals can come from: token issuers, `api_keys`, `mtls`.
 
+    `reserved` tells which header fields no rule may set, `has_key` tells that there is a key to hash redacted values with.
     The problems are those found here together with those of `documents`; the policies are None when any is an error.
     """
     roles, problems = resolve(documents.roles)
-    compiler = _Compiler(routes, issuers, roles, [*documents.problems, *problems])
+    found = [*documents.problems, *problems]
+    demands = Demands(found, reserved, has_key=has_key)
+    compiler = _Compiler(routes, issuers, roles, found, demands)
     bindings = compiler.bindings(documents.roles)
     numbering = Numbering(
         rule.permission for loaded in documents.policies for rule in loaded.model.rules if rule.permission is not None
     )
     by_route: dict[str, list[Rule]] = {fact.name: [] for fact in routes}
-    rules: list[Rule] = []
-    for loaded in documents.policies:
-        covered = compiler.covered(loaded)
-        parts = zip(loaded.numbers, loaded.model.rules, strict=True)
-        compiled = [compiler.rule(loaded, number, model, covered, numbering) for number, model in parts]
-        rules.extend(compiled)
-        for fact in covered:
-            by_route[fact.name].extend(compiled)
-    found = compiler.problems
+    rules = [rule for loaded in documents.policies for rule in compiler.policy(loaded, by_route, numbering)]
+    found.extend(lint.contradictions(by_route))
     if documents.complete:
         found.extend(lint.ungranted(documents, roles))
         found.extend(lint.without_rule(routes, by_route))
@@ -63,6 +66,7 @@ def compile_policies(
         rules=tuple(rules),
         roles=frozenset(roles),
         revision=documents.revision,
+        limits=demands.limits,
     )
     return policies, found
 
@@ -92,13 +96,19 @@ class _Compiler:
     """Compiles the parts of documents and collects what is wrong with them."""
 
     def __init__(
-        self, routes: Sequence[RouteFact], issuers: frozenset[str], roles: dict[str, Resolved], problems: list[Problem]
+        self,
+        routes: Sequence[RouteFact],
+        issuers: frozenset[str],
+        roles: dict[str, Resolved],
+        problems: list[Problem],
+        demands: Demands,
     ) -> None:
         self._routes = {fact.name: fact for fact in routes}
         self._issuers = issuers
         self._roles = roles
         self._conditions: dict[tuple[bool, tuple[tuple[str, bool], ...]], Condition] = {}
         self.problems = problems
+        self._demands = demands
 
     # Bindings
 
@@ -140,6 +150,15 @@ class _Compiler:
 
     # Policies
 
+    def policy(self, loaded: Loaded[Policy], by_route: dict[str, list[Rule]], numbering: Numbering) -> list[Rule]:
+        """The rules of one policy, added to those of the routes it speaks about."""
+        covered = self.covered(loaded)
+        parts = zip(loaded.numbers, loaded.model.rules, strict=True)
+        compiled = [self.rule(loaded, number, model, covered, numbering) for number, model in parts]
+        for fact in covered:
+            by_route[fact.name].extend(compiled)
+        return compiled
+
     def covered(self, loaded: Loaded[Policy]) -> list[RouteFact]:
         """The routes a policy speaks about."""
         names: dict[str, None] = {}
@@ -161,7 +180,9 @@ class _Compiler:
         if condition is not None:
             for part, clause in zip(written, condition.clauses, strict=True):
                 self.problems.extend(lint.parameters(loaded, part.path, clause, covered))
-        rule = _rule(loaded, model, path, condition, numbering)
+        name = f"{loaded.model.name}/{model.name}"
+        demanded = None if model.then is None else self._demands.compiled(loaded, (*path, "then"), name, model.then)
+        rule = _rule(loaded, model, path, condition, numbering, demanded)
         self.problems.extend(lint.unserved(loaded, path, rule, covered))
         return rule
 
@@ -186,7 +207,14 @@ class _Compiler:
             return None
 
 
-def _rule(loaded: Loaded[Policy], model: RuleModel, path: Steps, condition: Condition | None, numbering: Numbering) -> Rule:
+def _rule(
+    loaded: Loaded[Policy],
+    model: RuleModel,
+    path: Steps,
+    condition: Condition | None,
+    numbering: Numbering,
+    demanded: Obligations | None,
+) -> Rule:
     methods = model.allow if model.allow is not None else model.deny
     return Rule(
         f"{loaded.model.name}/{model.name}",
@@ -198,6 +226,7 @@ def _rule(loaded: Loaded[Policy], model: RuleModel, path: Steps, condition: Cond
         condition=condition,
         shadow="shadow" in (loaded.model.mode, model.mode),
         reason=model.reason or "",
+        obligations=demanded,
     )
 
 

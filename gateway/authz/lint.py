@@ -82,6 +82,37 @@ def without_rule(routes: Sequence[RouteFact], by_route: Mapping[str, list[Rule]]
         yield Problem(fact.file, fact.line, fact.column, f"routes.{fact.name}", message, "", "warning")
 
 
+def contradictions(by_route: Mapping[str, list[Rule]]) -> Iterator[Problem]:
+    """Rules of one route that set a header field to different values: a request that both match is denied."""
+    told: set[tuple[str, str, bytes]] = set()
+    for rules in by_route.values():
+        first: dict[bytes, tuple[Rule, str]] = {}
+        for rule, name, text in _texts(rules):
+            other, before = first.setdefault(name, (rule, text))
+            if before == text or not _meet(rule, other) or (rule.name, other.name, name) in told:
+                continue
+            told.add((rule.name, other.name, name))
+            file, _, line = rule.place.rpartition(":")
+            message = f"{rule.name} and {other.name} set {name.decode()} to different values: what both match is denied"
+            yield Problem(file, int(line), 1, "", message, "let their conditions exclude one another", "warning")
+
+
+def _texts(rules: Sequence[Rule]) -> Iterator[tuple[Rule, bytes, str]]:
+    """The header fields that enforced rules set to a value known at load."""
+    for rule in rules:
+        if rule.obligations is not None and not rule.shadow:
+            for field in rule.obligations.set_headers:
+                if field.text is not None:
+                    yield rule, field.name, field.text
+
+
+def _meet(one: Rule, other: Rule) -> bool:
+    """Whether one request can be under both."""
+    if one.methods is None or other.methods is None:
+        return True
+    return any(one.applies_to(method) for method in other.methods) or any(other.applies_to(method) for method in one.methods)
+
+
 def any_issuer(loaded: Loaded[Roles], path: Steps, condition: Condition, issuers: frozenset[str]) -> Iterator[Problem]:
     """A role given by a condition on claims or groups that does not say whose: with several issuers, any of them can give it."""
     tokens = issuers - OWN_ISSUERS

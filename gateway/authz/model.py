@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from gateway.authz.permissions import PATTERN, PERMISSION
+from gateway.authz.then import Expression, Then
 from gateway.config.values import Method, Model, Name
 
 METHODS: Final[tuple[str, ...]] = get_args(Method)
@@ -45,7 +46,6 @@ SubjectText = Annotated[str, BeforeValidator(_subject), WithJsonSchema({"type": 
 Later = Annotated[None, BeforeValidator(_later), WithJsonSchema({"not": {}})]
 """A key of the language that exists on paper: naming it is an error of its own."""
 
-Expression = Annotated[str, Field(min_length=1)]
 Expressions = Expression | Annotated[list[Expression], Field(min_length=1)]
 
 
@@ -102,7 +102,7 @@ class Rule(Model):
     unless: Expression | None = None
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     mode: Mode = "enforce"
-    then: Later = None
+    then: Then | None = None
     tools: Later = None
 
     @model_validator(mode="after")
@@ -113,6 +113,8 @@ class Rule(Model):
             raise ValueError("a deny applies to everybody: say whom it spares with `unless`, not with `permission`")
         if self.allow is not None and self.reason is not None:
             raise ValueError("`reason` belongs to a deny")
+        if self.deny is not None and self.then is not None:
+            raise ValueError("`then` belongs to an allow: what is denied needs no conditions")
         return self
 
 

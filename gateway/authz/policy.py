@@ -10,7 +10,10 @@ from typing import Final
 
 from gateway.authz.grant import Granter
 from gateway.authz.model import METHODS
+from gateway.authz.obliged import obliged
 from gateway.authz.rule import Row, Rule, first, rows
+from gateway.authz.step_up import demand
+from gateway.config.values import Rate
 from gateway.core.decision import AccessRequest, Decision, Permit
 from gateway.core.errors import BadRequest, Forbidden
 from gateway.core.principal import Principal
@@ -34,14 +37,16 @@ class RouteFact:
 
 
 class Cell:
-    """The rules of one route for one method: enforced ones, and shadow ones where there are any."""
+    """The rules of one route for one method: enforced ones, and shadow ones where there are any. `obliged` are the allows where
+    some demand something."""
 
-    __slots__ = ("allows", "denies", "shadow")
+    __slots__ = ("allows", "denies", "obliged", "shadow")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         found = list(rules)
         self.denies = rows(rule for rule in found if not rule.allows and not rule.shadow)
         self.allows = rows(rule for rule in found if rule.allows and not rule.shadow)
+        self.obliged = obliged(self.allows)
         denies = rows(rule for rule in found if not rule.allows and rule.shadow)
         allows = rows(rule for rule in found if rule.allows and rule.shadow)
         self.shadow: tuple[tuple[Row, ...], tuple[Row, ...]] | None = (denies, allows) if denies or allows else None
@@ -53,12 +58,14 @@ class Cell:
 
 
 class RoutePolicy:
-    """Everything the policies say about one route, by method."""
+    """Everything the policies say about one route, by method. `sets` are the header fields that rules set, lower case."""
 
-    __slots__ = ("_cells", "_other")
+    __slots__ = ("_cells", "_other", "sets")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         found = list(rules)
+        demanded = [rule.obligations for rule in found if rule.obligations is not None and not rule.shadow]
+        self.sets: frozenset[bytes] = frozenset(field.name for each in demanded for field in each.set_headers)
         self._cells = {method: Cell(rule for rule in found if rule.applies_to(method)) for method in METHODS}
         self._other = Cell(rule for rule in found if rule.applies_to(None))
 
@@ -72,15 +79,29 @@ class RoutePolicy:
         errors: list[str] = []
         mask = principal.mask
         rule = first(cell.denies, principal, access, mask, errors) if cell.denies else None
-        if rule is None:
+        obliged = cell.obliged
+        verdict: Decision | None
+        if rule is not None:
+            verdict = rule.verdict
+        elif obliged is not None:
+            verdict = obliged.verdict(principal, access, mask, errors)
+        else:
             rule = first(cell.allows, principal, access, mask, errors)
+            verdict = None if rule is None else rule.verdict
         shadow = None if cell.shadow is None else _shadow(cell.shadow, principal, access, errors)
-        if rule is None:
+        if verdict is None:
             capped = principal.uncapped != mask and first(cell.allows, principal, access, principal.uncapped, []) is not None
             return Decision(False, None, capped=capped, errors=tuple(errors), shadow=shadow)
         if not errors and shadow is None:
-            return rule.verdict
-        return Decision(rule.allows, rule.name, rule.place, errors=tuple(errors), shadow=shadow)
+            return verdict
+        return Decision(
+            verdict.allowed,
+            verdict.rule,
+            verdict.place,
+            errors=tuple(errors),
+            shadow=shadow,
+            obligations=verdict.obligations,
+        )
 
 
 def _shadow(
@@ -97,9 +118,10 @@ def _shadow(
 
 
 class Policies:
-    """All policies, compiled: who is granted what, and what each route allows. `revision` names the texts they came from."""
+    """All policies, compiled: who is granted what, and what each route allows. `revision` names the texts they came from,
+    `limits` are the rates that rules state, by the rule's name."""
 
-    __slots__ = ("_routes", "facts", "grant", "revision", "roles", "rules")
+    __slots__ = ("_routes", "facts", "grant", "limits", "revision", "roles", "rules")
 
     def __init__(
         self,
@@ -110,7 +132,9 @@ class Policies:
         rules: tuple[Rule, ...],
         roles: frozenset[str],
         revision: str,
+        limits: Mapping[str, Rate] | None = None,
     ) -> None:
+        self.limits: Mapping[str, Rate] = limits or {}
         self.grant = grant
         self._routes = routes
         self.facts = facts
@@ -124,9 +148,15 @@ class Policies:
 
 
 def enforce(principal: Principal, access: AccessRequest, decision: Decision) -> Permit:
-    """The permit of an allowing decision; nothing else makes one. Raises Forbidden policy-denied or insufficient-scope."""
+    """The permit of an allowing decision, with what it demands; nothing else makes one.
+
+    Raises Forbidden policy-denied or insufficient-scope, and Unauthenticated step-up-required.
+    """
     if decision.allowed is True:
-        return Permit(principal, access)
+        obligations = decision.obligations
+        if obligations is not None and obligations.step_up:
+            demand(obligations.step_up, principal, access)
+        return Permit(principal, access, obligations)
     if decision.capped:
         raise Forbidden("scope ceiling", reason=Reason.INSUFFICIENT_SCOPE, headers=INSUFFICIENT_SCOPE)
     raise Forbidden(f"rule={decision.rule}" if decision.rule else "default deny", reason=Reason.POLICY_DENIED)

@@ -6,6 +6,7 @@ from typing import Any
 from gateway.authz.cel.condition import Condition
 from gateway.authz.cel.errors import FAULTS
 from gateway.core.decision import AccessRequest, Decision
+from gateway.core.obligations import Obligations
 from gateway.core.principal import Principal
 
 
@@ -13,10 +14,12 @@ class Rule:
     """One rule of one policy. `name` is `policy/rule`, `place` its `file:line`; `methods` is None for every method.
 
     `need` is the bit of the permission it asks for, 0 for none. `verdict` is the decision it makes when nothing else is to
-    be reported; requests share it, nobody changes it.
+    be reported; requests share it, nobody changes it. `obligations` are what an allow demands.
     """
 
-    __slots__ = ("allows", "condition", "methods", "name", "need", "permission", "place", "reason", "shadow", "verdict")
+    __slots__ = (
+        "allows", "condition", "methods", "name", "need", "obligations", "permission", "place", "reason", "shadow", "verdict",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class Rule:
         condition: Condition | None = None,
         shadow: bool = False,
         reason: str = "",
+        obligations: Obligations | None = None,
     ) -> None:
         self.name = name
         self.place = place
@@ -40,7 +44,8 @@ class Rule:
         self.condition = condition
         self.shadow = shadow
         self.reason = reason
-        self.verdict = Decision(allows, name, place)
+        self.obligations = obligations
+        self.verdict = Decision(allows, name, place, obligations=obligations)
 
     def applies_to(self, method: str | None) -> bool:
         """Whether the rule speaks about a method; None stands for those without a name of their own. GET brings HEAD."""

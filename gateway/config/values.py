@@ -77,7 +77,9 @@ class Rate:
 
 
 def parse_rate(value: Any) -> Rate:
-    """`100/minute`, `20/10s` -> Rate. Raises ValueError."""
+    """`100/minute`, `20/10s` -> Rate; what is one stays one. Raises ValueError."""
+    if isinstance(value, Rate):
+        return value
     if isinstance(value, str) and (found := RATE.fullmatch(value)):
         seconds = PERIODS.get(found[2])
         return Rate(int(found[1]), seconds if seconds is not None else parse_duration(found[2]))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import final
 
 from gateway.core.message import Request
+from gateway.core.obligations import Obligations
 from gateway.core.principal import Principal
 
 
@@ -30,9 +31,10 @@ class Decision:
 
     `place` is that rule's `file:line`; `capped` is set when only a scope ceiling stood in the way; `errors` names rules
     whose condition could not be evaluated; `shadow` is what shadow rules would have decided: (rule, effect) or None.
+    `obligations` are what an allowing one demands, None where it demands nothing.
     """
 
-    __slots__ = ("allowed", "capped", "errors", "place", "rule", "shadow")
+    __slots__ = ("allowed", "capped", "errors", "obligations", "place", "rule", "shadow")
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Decision:
         capped: bool = False,
         errors: tuple[str, ...] = (),
         shadow: tuple[str, bool] | None = None,
+        obligations: Obligations | None = None,
     ) -> None:
         self.allowed = allowed
         self.rule = rule
@@ -50,18 +53,28 @@ class Decision:
         self.capped = capped
         self.errors = errors
         self.shadow = shadow
+        self.obligations = obligations
 
     @property
     def effect(self) -> str:
         return "allow" if self.allowed else "deny"
 
+    @property
+    def would_change(self) -> bool:
+        """Whether the answer would be another one if the shadow rules were enforced: a deny always wins, an allow only where no
+        rule denied."""
+        if self.shadow is None:
+            return False
+        return not self.allowed and self.rule is None if self.shadow[1] else self.allowed
+
 
 @final
 class Permit:
-    """Proof of an allowing decision. Only `authz.policy.enforce` makes one; injectors and limits demand it."""
+    """Proof of an allowing decision, with what it demands. Only `authz.policy.enforce` makes one; injectors demand it."""
 
-    __slots__ = ("access", "principal")
+    __slots__ = ("access", "obligations", "principal")
 
-    def __init__(self, principal: Principal, access: AccessRequest) -> None:
+    def __init__(self, principal: Principal, access: AccessRequest, obligations: Obligations | None) -> None:
         self.principal = principal
         self.access = access
+        self.obligations = obligations

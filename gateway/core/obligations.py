@@ -22,21 +22,31 @@ class Style(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """The values at one place of a JSON answer, and what is left of them."""
+    """The values at one place of a JSON answer, and what is left of them. A value that several places name: the strictest style."""
 
     path: JsonPath
     style: Style
+
+
+class Answer:
+    """What a requirement is asked about: an upstream's answer. `body` is the parsed JSON, or one item of an array."""
+
+    __slots__ = ("body", "status")
+
+    def __init__(self, status: int, body: Any) -> None:
+        self.status = status
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """What an answer must be for this principal to see it.
 
-    `holds(principal, access, body)` is asked with the parsed JSON body; whatever it raises counts as no. Of an answer that is an
+    `holds(principal, access, answer)` is asked with an Answer; whatever it raises counts as no. Of an answer that is an
     array each item is asked about, and those that fail are left out. `hidden`: refuse with 404 instead of 403.
     """
 
-    holds: Callable[[Any, Any, Any], bool]
+    holds: Callable[[Any, Any, Answer], bool]
     hidden: bool = False
 
 
@@ -46,15 +56,23 @@ class StepUp:
 
     acr: tuple[str, ...] = ()
     amr: tuple[str, ...] = ()
-    max_age: float | None = None
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetHeader:
+    """A field for the upstream: its lower-case name, and `text`, or `value(principal, access)`, which gives text or raises."""
+
+    name: bytes
+    text: str | None = None
+    value: Callable[[Any, Any], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Obligations:
     """All of one decision. `fields` are allow-lists: a value is kept where every one of them names it.
 
-    `rate_limits` are names of limits made at load, one for each rule that states one; `set_headers` are fields for the upstream,
-    each a lower-case name and what makes its value from (principal, access); `max_body` is in bytes.
+    `rate_limits` are names of limits made at load, one for each rule that states one; `max_body` is in bytes.
     """
 
     redact: tuple[Redaction, ...] = ()
@@ -62,7 +80,7 @@ class Obligations:
     require: tuple[Requirement, ...] = ()
     rate_limits: tuple[str, ...] = ()
     step_up: tuple[StepUp, ...] = ()
-    set_headers: tuple[tuple[bytes, Callable[[Any, Any], bytes]], ...] = ()
+    set_headers: tuple[SetHeader, ...] = ()
     max_body: int | None = None
     audit_full: bool = False
 

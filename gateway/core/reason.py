@@ -20,6 +20,7 @@ class Reason(StrEnum):
     CREDENTIAL_MISSING = "credential-missing"
     CREDENTIAL_INVALID = "credential-invalid"
     CREDENTIAL_EXPIRED = "credential-expired"
+    STEP_UP_REQUIRED = "step-up-required"
     POLICY_DENIED = "policy-denied"
     INSUFFICIENT_SCOPE = "insufficient-scope"
     ORIGIN_DENIED = "origin-denied"
@@ -61,6 +62,7 @@ STATUS: Final[dict[Reason, int]] = {
     Reason.CREDENTIAL_MISSING: 401,
     Reason.CREDENTIAL_INVALID: 401,
     Reason.CREDENTIAL_EXPIRED: 401,
+    Reason.STEP_UP_REQUIRED: 401,
     Reason.POLICY_DENIED: 403,
     Reason.INSUFFICIENT_SCOPE: 403,
     Reason.ORIGIN_DENIED: 403,

@@ -268,6 +268,10 @@ class Limiter:
         limits = [limit for limit in self._named((*self._default, *names)) if ("subject" in limit.parts) is subject]
         return self._build([bound(limit, route) for limit in limits])
 
+    def stated(self, names: Sequence[str]) -> Limits:
+        """The limits of these rules alone, wherever they are spent."""
+        return self._build([bound(limit, "") for limit in self._named(names)])
+
     def unmatched(self) -> Limits:
         """What requests without a route, and the gateway's own endpoints, spend: the default rules that need no subject."""
         return self.stage((), route="", subject=False)

@@ -32,6 +32,8 @@ USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"C
 NOTHING: Final[frozenset[bytes]] = frozenset()
 CHANGED: Final = frozenset({b"cookie", b"max-forwards"})
 UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie"})
+UNSETTABLE_BY_RULES: Final = HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie", b"content-*", b"accept-encoding"}
+"""An answer in an encoding of the rule's choice could not be inspected."""
 VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
 
 
@@ -39,7 +41,8 @@ class RequestFields:
     """One route's header duties, compiled: which fields pass, which are added.
 
     `credential_headers` and `credential_cookies` are all places a client's credential may come in; `strip` is how many
-    characters of the canonical path are dropped. Raises ValueError for `headers` that name what only the gateway may say.
+    characters of the canonical path are dropped; `sets` are fields that policy rules set. Raises ValueError for `headers` that
+    name what only the gateway may say, or what rules say.
     """
 
     def __init__(
@@ -51,12 +54,15 @@ class RequestFields:
         strip: int,
         pseudonym: bytes = b"gateway",
         owned: frozenset[bytes] = OWNED,
+        sets: frozenset[bytes] = NOTHING,
     ) -> None:
         target = parse_targets(upstream)[0]
         fixed = fixed_fields(upstream)
         removed = frozenset(name.lower().encode("ascii") for name in upstream.headers.remove)
         settled = frozenset(name for name, _ in fixed) | removed
-        self._dropped = Names(HOP_BY_HOP | FRAMING | OWNED | owned | credential_headers | settled)
+        if both := [name.decode() for name, _ in fixed if name in Names(sets)]:
+            raise ValueError(f"headers.set may not name {both[0]}: a policy rule sets it too")
+        self._dropped = Names(HOP_BY_HOP | FRAMING | OWNED | owned | credential_headers | settled | sets)
         self._cookies = credential_cookies
         self._strip = strip
         self._base = target.base.encode("ascii")

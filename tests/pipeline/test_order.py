@@ -160,6 +160,7 @@ def door_of(rooms: Rooms) -> Door:
         fields=anything,
         injector=anything,
         transport=anything,
+        stated=anything,
     )
     pattern = parse("/things/{id}")
     route = Route("things", pattern.text, ("GET",), finish, cors, Stage(rooms, "address limits"), service=service)

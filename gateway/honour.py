@@ -1,0 +1,65 @@
+"""What an allowing decision demands of a request, done before it goes on. What cannot be done denies it."""
+
+import re
+from typing import Final
+
+from gateway.authz.cel.errors import FAULTS
+from gateway.core.decision import Permit
+from gateway.core.errors import BadRequest, Forbidden
+from gateway.core.exchange import Exchange
+from gateway.core.message import Request
+from gateway.core.names import folded
+from gateway.core.obligations import Obligations, SetHeader
+from gateway.core.reason import Reason
+from gateway.ratelimit.stated import Stated
+
+LONGEST_VALUE: Final = 4096
+# RFC 9110 5.5, without the white space at the ends that a recipient drops.
+VALUE: Final = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
+
+
+async def spend(limits: Stated, names: tuple[str, ...], permit: Permit, exchange: Exchange) -> None:
+    """Spend the rates that rules state, all of them or none. Raises LimitExceeded, or DependencyDown as other limits do."""
+    stage = limits.stage(names)
+    request, principal = permit.access.request, permit.principal
+    spent = stage.take(request, principal)
+    policies, allowances = await stage.spend(request, principal) if spent is None else spent
+    exchange.policies += policies
+    exchange.allowances += allowances
+
+
+def bound(request: Request, most: int) -> None:
+    """Take no larger body than `most` bytes: a declared length is compared at once, what streams is counted by the body itself.
+
+    Raises BadRequest body-too-large.
+    """
+    body = request.body
+    if body.length == 0:
+        return
+    if (body.length or 0) > most or body.received > most:
+        raise BadRequest(f"obligation: max_body={most}", reason=Reason.BODY_TOO_LARGE, close=True)
+    body.limit = min(body.limit, most)
+
+
+def said(obligations: Obligations, permit: Permit) -> bytes:
+    """The header fields that rules set, as lines. Raises Forbidden where one has no value, two, or none that a field takes."""
+    values: dict[bytes, tuple[bytes, bytes]] = {}
+    for field in obligations.set_headers:
+        value = value_of(field, permit)
+        before = values.setdefault(folded(field.name), (field.name, value))
+        if before[1] != value:
+            raise Forbidden(f"obligation: set_header {field.name.decode()} has two values")
+    return b"".join([name + b": " + value + b"\r\n" for name, value in values.values()])
+
+
+def value_of(field: SetHeader, permit: Permit) -> bytes:
+    """The value of one field. Raises Forbidden."""
+    if field.value is None:
+        return (field.text or "").encode("ascii")
+    try:
+        value = field.value(permit.principal, permit.access).encode("utf-8")
+    except FAULTS as error:
+        raise Forbidden(f"obligation: set_header {field.name.decode()} has no value") from error
+    if len(value) > LONGEST_VALUE or not VALUE.fullmatch(value):
+        raise Forbidden(f"obligation: set_header {field.name.decode()} holds what no field may")
+    return value
