@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.json_path import MAX_STEPS, parse
+from gateway.core.json_path import MAX_STEPS, JsonPath, parse
 
 
 @pytest.mark.parametrize(
@@ -14,15 +14,20 @@ from gateway.core.json_path import MAX_STEPS, parse
         ("$[0].*", (0, None)),
         ("$['*']", ("*",)),
         ("$['']", ("",)),
+        ("$..email", (..., "email")),
+        ("$.a..['e-mail'][0]", ("a", ..., "e-mail", 0)),
+        ("$..*", (..., None)),
+        ("$..[*]", (..., None)),
+        ("$..[0]", (..., 0)),
     ],
 )
-def test_a_path_names_members_items_and_all_of_them(text: str, steps: tuple[str | int | None, ...]) -> None:
+def test_a_path_names_members_items_and_all_of_them(text: str, steps: JsonPath) -> None:
     assert parse(text) == steps
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "$", "user", "$user", "$.", "$..email", "$.a b", "$[-1]", "$[0:2]", "$[?@.a]", "$['a", "$" + ".a" * (MAX_STEPS + 1)],
+    ["", "$", "user", "$user", "$.", "$..", "$...a", "$....a", "$.[0]", "$.a b", "$[-1]", "$[0:2]", "$[?@.a]", "$['a", "$" + ".a" * (MAX_STEPS + 1)],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"path|steps"):

@@ -1,0 +1,9 @@
+"""What ends the shaping of an answer."""
+
+
+class Unreadable(ValueError):
+    """What came cannot be inspected; the text says where and why, for the audit trail."""
+
+
+class Unplanned(ValueError):
+    """The paths have more states than a plan may have."""
