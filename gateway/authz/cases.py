@@ -1,6 +1,6 @@
 """Policy tests: each case asks one request for each subject, through the very code that decides live requests."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -152,8 +152,13 @@ def access_request(case: Case, policies: Policies, match: Match, now: str = NOW)
     if found is None:
         return None
     route, params = found
+    fields = [
+        (name.lower().encode(), text.encode())
+        for name, value in case.headers.items()
+        for text in ([value] if isinstance(value, str) else value)
+    ]
     return AccessRequest(
-        _request(method, path, query.encode() if mark else None, host, case),
+        imagined(method, path, query=query.encode() if mark else None, host=host, client=case.from_, headers=fields),
         route,
         policies.facts[route].upstream,
         params,
@@ -161,20 +166,20 @@ def access_request(case: Case, policies: Policies, match: Match, now: str = NOW)
     )
 
 
-def _request(method: str, path: str, query: bytes | None, host: str, case: Case) -> Request:
-    headers: list[Field] = []
-    for name, value in case.headers.items():
-        headers.extend((name.lower().encode(), text.encode()) for text in ([value] if isinstance(value, str) else value))
+def imagined(
+    method: str, path: str, *, query: bytes | None = None, host: str = "", client: str, headers: Sequence[Field] = ()
+) -> Request:
+    """A request that nobody sent, to ask policies about; it is never served."""
     names = [name for name, _ in headers]
     head = Head(
         host=host,
         authority=host,
         version="1.1",
-        headers=headers,
+        headers=list(headers),
         fields=dict(reversed(headers)),
         repeated=frozenset(name for name in names if names.count(name) > 1),
-        peer=case.from_,
-        client=case.from_,
+        peer=client,
+        client=client,
         secure=True,
         trusted=False,
         forwarded=(),

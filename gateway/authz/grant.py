@@ -1,6 +1,6 @@
 """From a verified identity to a principal: bindings give it roles, roles give it permissions, ceilings take some away."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.authz.bindings import Bindings
 from gateway.authz.permissions import Numbering, narrowed
@@ -32,6 +32,18 @@ class Granter:
             permissions, mask = narrowed(permissions, identity.scopes), mask & self._numbering.mask(identity.scopes)
         names = {name for role in granted for name in self._roles[role].names}
         return Principal(identity, roles=tuple(sorted(names)), permissions=permissions, mask=mask, uncapped=uncapped)
+
+    def closure(self, names: Iterable[str]) -> frozenset[str]:
+        """Roles with all that they extend, those left out that no document defines."""
+        return frozenset(name for role in names if role in self._roles for name in self._roles[role].names)
+
+    def of_roles(self, names: Iterable[str]) -> tuple[tuple[str, ...], int]:
+        """The permissions that roles give together, and their bits."""
+        return self._of_roles({name for name in names if name in self._roles})
+
+    def bits(self, permissions: Iterable[str]) -> int:
+        """The bits of permissions or patterns."""
+        return self._numbering.mask(permissions)
 
     def _of_roles(self, granted: set[str]) -> tuple[tuple[str, ...], int]:
         mask = 0

@@ -13,7 +13,7 @@ from gateway.authz import cases
 from gateway.authz.cel.values import Timestamp
 from gateway.authz.explain import explain as explained
 from gateway.authz.model import Case
-from gateway.cli import policy_cases
+from gateway.cli import policy_cases, policy_diff
 from gateway.cli.options import Config, EnvFile, sound
 from gateway.config.regular import content
 from gateway.core.errors import GatewayError
@@ -35,6 +35,7 @@ Output = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 app.command("test")(policy_cases.run_cases)
+app.command("diff")(policy_diff.diff)
 
 
 @app.command()

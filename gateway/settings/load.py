@@ -111,7 +111,7 @@ def policy_files(source: Layers) -> list[Path]:
     """Every policy file named, and those of every folder named: `*.yaml` and `*.yml`, hidden ones left out."""
     found: list[Path] = []
     for path in _policy_paths(source):
-        found += _listed(path) if path.is_dir() else [path] if path.is_file() else []
+        found += listed(path) if path.is_dir() else [path] if path.is_file() else []
     return list(dict.fromkeys(found))
 
 
@@ -120,7 +120,8 @@ def _policy_paths(source: Layers) -> list[Path]:
     return [Path(path) for path in (named if isinstance(named, list) else [named]) if isinstance(path, str) and path]
 
 
-def _listed(folder: Path) -> list[Path]:
+def listed(folder: Path) -> list[Path]:
+    """The policy files of a folder, by name."""
     # Kubernetes mounts each file as a link into a hidden folder beside it, so only what is directly here counts.
     try:
         return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
