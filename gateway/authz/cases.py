@@ -225,5 +225,5 @@ def _judged(case: Case, subject: str, expected: str, explanation: Explanation | 
 def _cover(coverage: Mapping[str, Coverage], explanation: Explanation | None) -> None:
     for trace in explanation.rules if explanation is not None else ():
         seen = coverage[trace.rule.name]
-        seen.matched |= trace.matched
-        seen.missed |= not trace.matched
+        seen.matched |= trace.matched is True
+        seen.missed |= trace.matched is False

@@ -1,7 +1,7 @@
 """Why a decision is what it is: every rule that was looked at, its conditions, and the values they compared.
 
 For people with the right to see claims: the command line and operators. Never sent to a client. The same question gives the
-same text (policy-language.md 2.3).
+same explanation; `trace` shows it (policy-language.md 2.3).
 """
 
 from collections.abc import Iterator
@@ -12,45 +12,59 @@ from gateway.authz.cel import tree
 from gateway.authz.cel.condition import Clause
 from gateway.authz.cel.errors import FAULTS
 from gateway.authz.cel.evaluate import evaluate
-from gateway.authz.cel.operations import boolean
 from gateway.authz.policy import Policies
-from gateway.authz.rule import Row, Rule, first
+from gateway.authz.residual import Atom, Formula, Not, Residuals, Together, negated, together
+from gateway.authz.rule import Row, Rule
 from gateway.core.decision import AccessRequest, Decision
 from gateway.core.principal import Principal
 
-WIDTH: Final = 56
 SHOWN: Final = 120
+MOST_PARTS: Final = 16
+"""Sub-conditions of one expression that are told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A value that an expression read, as text; None when it is missing."""
+    """A value that an expression read, as text; None when it is missing. `untold` where nobody knows whether it is."""
 
     name: str
     value: str | None
+    untold: bool = False
 
     def __str__(self) -> str:
+        if self.untold:
+            return f"{self.name} is not in the trail"
         return f"{self.name} is missing" if self.value is None else f"{self.name} = {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
-class ClauseTrace:
-    """One expression with its result: None when it could not be evaluated."""
+class Part:
+    """An expression or a part of one with its result: None when it could not be evaluated. `unknown` are the names it reads that
+    nobody knows, where that leaves the result open."""
 
     source: str
-    negated: bool
     result: bool | None
     leaves: tuple[Leaf, ...]
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseTrace:
+    """One expression of a rule. `parts` are those of its sub-conditions that decided, where it has several."""
+
+    whole: Part
+    negated: bool
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTrace:
-    """One rule: whether the principal holds its permission, what its expressions gave, whether it matched."""
+    """One rule: whether the principal holds its permission, what its expressions gave, whether it matched. None: nobody knows."""
 
     rule: Rule
-    granted: bool
+    granted: bool | None
     clauses: tuple[ClauseTrace, ...]
-    matched: bool
+    matched: bool | None
     error: bool
 
 
@@ -64,82 +78,100 @@ class Explanation:
     revision: str
     rules: tuple[RuleTrace, ...]
 
-    def text(self) -> str:
-        """For people, lines without a trailing newline."""
-        lines = [self._head(), f"  {self._verdict()}"]
-        for trace in self.rules:
-            lines.extend(_rule_lines(trace))
-        if self.decision.shadow is not None:
-            name, allows = self.decision.shadow
-            lines.append(f"  shadow: {name} would {'allow' if allows else 'deny'} it")
-        return "\n".join(lines)
 
-    def _head(self) -> str:
-        facts = [
-            f"{self.decision.effect.upper()}  {_printable(self.access.request.method)} {_printable(self.access.request.path)}",
-            f"subject={_printable(self.principal.id)}",
-            f"issuer={_printable(self.principal.issuer)}",
-            f"route {self.access.route}",
-            f"policy rev {self.revision}",
-        ]
-        return "   ".join(facts)
+class Sight:
+    """What can be seen of a question. `known` are the names that can be read; None for all of them."""
 
-    def _verdict(self) -> str:
-        decision = self.decision
-        if decision.rule is not None:
-            reason = next((trace.rule.reason for trace in self.rules if trace.rule.name == decision.rule), "")
-            return f"{'allowed' if decision.allowed else 'denied'} by {decision.rule}   {decision.place}" + (
-                f"   {reason}" if reason else ""
-            )
-        if decision.capped:
-            return "default deny: the roles would allow it, the scopes of the token do not"
-        asked = sum(not trace.rule.shadow for trace in self.rules)
-        return f"default deny: no rule allowed it ({asked} looked at)"
+    def __init__(self, principal: Principal, access: AccessRequest, known: frozenset[str] | None = None) -> None:
+        self.arguments: tuple[Any, ...] = (principal, access)
+        self.known = known
+        self._residuals = Residuals()
 
-    def data(self) -> dict[str, Any]:
-        """For programs: nothing but what JSON has."""
-        decision = self.decision
-        return {
-            "decision": decision.effect,
-            "rule": decision.rule,
-            "place": decision.place,
-            "capped": decision.capped,
-            "errors": list(decision.errors),
-            "shadow": None if decision.shadow is None else {"rule": decision.shadow[0], "allow": decision.shadow[1]},
-            "method": self.access.request.method,
-            "path": self.access.request.path,
-            "route": self.access.route,
-            "subject": self.principal.id,
-            "issuer": self.principal.issuer,
-            "revision": self.revision,
-            "rules": [_rule_data(trace) for trace in self.rules],
-        }
+    def formula(self, node: tree.Tree) -> Formula:
+        """What an expression gives, or what that depends on."""
+        return self._residuals.of(node, self.arguments, self._residuals.reads(node) if self.known is None else self.known)
+
+    def sees(self, node: tree.Tree) -> bool:
+        """Whether everything an expression reads is known."""
+        return self.known is None or self._residuals.reads(node) <= self.known
 
 
 def explain(policies: Policies, principal: Principal, access: AccessRequest) -> Explanation:
     """Decide, and say why. Raises KeyError for an unknown route and BadRequest query-invalid where deciding does."""
     policy = policies.route(access.route)
     decision = policy.decide(principal, access)
-    traces = tuple(_traced(row, principal, access) for row in policy.cell(access.request.method).rows())
-    return Explanation(decision, principal, access, policies.revision, traces)
+    sight = Sight(principal, access)
+    mask = principal.mask
+    traces = [traced(row, sight, granted=row[0] & mask == row[0]) for row in policy.cell(access.request.method).rows()]
+    return Explanation(decision, principal, access, policies.revision, tuple(traces))
 
 
-def _traced(row: Row, principal: Principal, access: AccessRequest) -> RuleTrace:
+def traced(row: Row, sight: Sight, *, granted: bool | None) -> RuleTrace:
+    """One rule looked at; `granted` says whether its permission is held."""
     rule = row[2]
-    errors: list[str] = []
-    matched = first((row,), principal, access, principal.mask, errors) is not None
     clauses = rule.condition.clauses if rule.condition is not None else ()
-    traced = tuple(_clause(clause, (principal, access)) for clause in clauses)
-    return RuleTrace(rule, rule.need & principal.mask == rule.need, traced, matched, bool(errors))
+    formulas = [negated(found) if each.negated else found for each in clauses for found in (sight.formula(each.tree),)]
+    condition = together(True, formulas) if clauses else True
+    matched = _matched(rule, granted, condition)
+    error = condition is None and granted is not False
+    return RuleTrace(rule, granted, tuple(_clause(each, sight) for each in clauses), matched, error)
 
 
-def _clause(clause: Clause, arguments: tuple[Any, ...]) -> ClauseTrace:
-    try:
-        result: bool | None = boolean(evaluate(clause.tree, arguments))
-    except FAULTS:
-        result = None
-    leaves = {leaf.name: leaf for leaf in (_leaf(clause, node, arguments) for node in _read(clause.tree))}
-    return ClauseTrace(" ".join(clause.source.split()), clause.negated, result, tuple(leaves.values()))
+def _matched(rule: Rule, granted: bool | None, condition: Formula) -> bool | None:
+    """A condition without a value never helps the client; one that nobody knows leaves the rule open."""
+    if granted is False or condition is False:
+        return False
+    if condition is None:
+        return not rule.allows
+    return True if granted and condition is True else None
+
+
+def _clause(clause: Clause, sight: Sight) -> ClauseTrace:
+    whole = _part(clause, clause.tree, sight)
+    found = list(_deciding(clause.tree, whole.result, bool(whole.unknown), sight))[:MOST_PARTS]
+    parts = tuple(_part(clause, node, sight) for node in found) if len(found) > 1 or found[:1] != [clause.tree] else ()
+    return ClauseTrace(whole, clause.negated, parts)
+
+
+def _part(clause: Clause, node: tree.Tree, sight: Sight) -> Part:
+    formula = sight.formula(node)
+    unknown = tuple(sorted({name for atom in _atoms(formula) for name in atom.reads}))
+    result = formula if isinstance(formula, bool) else None
+    leaves = {leaf.name: leaf for leaf in (_leaf(clause, part, sight) for part in _read(node))}
+    source = clause.source if node is clause.tree else clause.text(node)
+    return Part(" ".join(source.split()), result, tuple(leaves.values()), unknown)
+
+
+def _atoms(formula: Formula) -> Iterator[Atom]:
+    match formula:
+        case Atom():
+            yield formula
+        case Not(operand=operand):
+            yield from _atoms(operand)
+        case Together(items=items):
+            for item in items:
+                yield from _atoms(item)
+        case _:
+            return
+
+
+def _deciding(node: tree.Tree, result: bool | None, is_open: bool, sight: Sight) -> Iterator[tree.Tree]:
+    """The sub-conditions that made an expression what it is: of a false `&&` those that are not true, and so on."""
+    match node:
+        # What a definition of `let` is made of stands nowhere in this expression.
+        case tree.Junction(conjunction=conjunction, items=items) if all(item.span != node.span for item in items):
+            for item in items:
+                formula = sight.formula(item)
+                if result is not None and not is_open and result is not conjunction and formula is not result:
+                    continue
+                if (result is None or is_open) and formula is conjunction:
+                    continue
+                value = formula if isinstance(formula, bool) else None
+                yield from _deciding(item, value, any(True for _ in _atoms(formula)), sight)
+        case tree.Negation(operand=operand):
+            yield from _deciding(operand, None if result is None else not result, is_open, sight)
+        case _:
+            yield node
 
 
 def _read(node: tree.Tree) -> Iterator[tree.Tree]:
@@ -165,9 +197,11 @@ def _is_path(node: tree.Tree) -> bool:
             return False
 
 
-def _leaf(clause: Clause, node: tree.Tree, arguments: tuple[Any, ...]) -> Leaf:
+def _leaf(clause: Clause, node: tree.Tree, sight: Sight) -> Leaf:
+    if not sight.sees(node):
+        return Leaf(_name(clause, node), None, untold=True)
     try:
-        value = evaluate(node, arguments)
+        value = evaluate(node, sight.arguments)
     except FAULTS:
         return Leaf(_name(clause, node), None)
     return Leaf(_name(clause, node), _shown(value))
@@ -181,6 +215,8 @@ def _name(clause: Clause, node: tree.Tree) -> str:
         case tree.Field(operand=operand, name=name):
             start = _name(clause, operand)
             return f"{start}.{name}" if name.isidentifier() else f"{start}[{name!r}]"
+        case tree.Item(operand=operand, key=tree.Constant(value=value)):
+            return f"{_name(clause, operand)}[{value!r}]"
         case _:
             return " ".join(clause.text(node).split())
 
@@ -199,53 +235,3 @@ def _shown(value: Any) -> str:
         case _:
             text = str(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
-def _printable(text: str) -> str:
-    """Without anything that could redraw a terminal."""
-    return repr(text)[1:-1] if not text.isprintable() else text
-
-
-def _rule_lines(trace: RuleTrace) -> Iterator[str]:
-    rule = trace.rule
-    good = trace.matched is rule.allows
-    effect = "" if rule.allows else " (deny)"
-    mode = " (shadow)" if rule.shadow else ""
-    facts = [f"{rule.name}{effect}{mode}", rule.place]
-    if rule.permission is not None:
-        facts.append(f"permission {rule.permission}: {'yes' if trace.granted else 'no'}")
-    facts.append(("matched" if trace.matched else "not matched") + (", a condition has no value" if trace.error else ""))
-    yield f"  {'✓' if good else '✗'} {'   '.join(facts)}"
-    for clause in trace.clauses:
-        yield from _clause_lines(clause)
-
-
-def _clause_lines(trace: ClauseTrace) -> Iterator[str]:
-    result = "error" if trace.result is None else str(trace.result).lower()
-    source = f"unless {trace.source}" if trace.negated else trace.source
-    yield f"      {source:<{WIDTH}}  {result}"
-    if trace.leaves:
-        yield f"        {'   '.join(str(leaf) for leaf in trace.leaves)}"
-
-
-def _rule_data(trace: RuleTrace) -> dict[str, Any]:
-    rule = trace.rule
-    return {
-        "rule": rule.name,
-        "place": rule.place,
-        "effect": "allow" if rule.allows else "deny",
-        "mode": "shadow" if rule.shadow else "enforce",
-        "permission": rule.permission,
-        "granted": trace.granted,
-        "matched": trace.matched,
-        "error": trace.error,
-        "conditions": [
-            {
-                "source": clause.source,
-                "unless": clause.negated,
-                "result": clause.result,
-                "values": [{"name": leaf.name, "value": leaf.value} for leaf in clause.leaves],
-            }
-            for clause in trace.clauses
-        ],
-    }

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import orjson
 
+from gateway.authz import trace
 from gateway.authz.cases import Coverage, Report, Result
 from gateway.cli.report import nearby
 from gateway.cli.terminal import one_line
@@ -100,7 +101,7 @@ FORMATS: Final[dict[str, Callable[[Told], str]]] = {"text": text, "json": json, 
 
 def _trace(told: Told, result: Result) -> Iterator[str]:
     if told.traced and result.explanation is not None:
-        yield from result.explanation.text().split("\n")
+        yield from trace.text(result.explanation).split("\n")
 
 
 def _missing(each: Coverage) -> str:
@@ -119,7 +120,7 @@ def _result(told: Told, result: Result) -> dict[str, Any]:
         "message": result.message,
     }
     if told.traced and not result.passed and result.explanation is not None:
-        shown["explanation"] = result.explanation.data()
+        shown["explanation"] = trace.data(result.explanation)
     return shown
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.authz import trace
 from gateway.authz.cases import Report, run
 from gateway.authz.compile import compile_policies
 from gateway.core.errors import BadRequest
@@ -102,7 +103,7 @@ def test_results_say_where_and_what(tmp_path: Path) -> None:
     assert (first.expected, first.actual, first.rule, first.passed) == ("allow", "allow", "p/read", True)
     assert found.results[3].case == "second"
     assert first.explanation is not None
-    assert first.explanation.text().startswith("ALLOW")
+    assert trace.text(first.explanation).startswith("ALLOW")
 
 
 def test_coverage_wants_both_outcomes_of_every_rule(tmp_path: Path) -> None:

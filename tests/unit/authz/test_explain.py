@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from gateway.authz import trace
 from gateway.authz.explain import Explanation, explain
 from tests.asking import an_access, an_identity, policies, policy, roles
 
@@ -32,7 +33,7 @@ def explained(folder: Path, *texts: str, identity: dict[str, Any] | None = None,
 
 
 def lines(folder: Path, explanation: Explanation) -> str:
-    return explanation.text().replace(f"{folder}/", "").replace(explanation.revision, "REV")
+    return trace.text(explanation).replace(f"{folder}/", "").replace(explanation.revision, "REV")
 
 
 def test_a_default_deny_shows_what_was_compared(tmp_path: Path) -> None:
@@ -69,12 +70,12 @@ def test_a_missing_claim_is_called_missing(tmp_path: Path) -> None:
 
 
 def test_a_missing_permission_is_called_so(tmp_path: Path) -> None:
-    assert "permission messages:read: no" in explained(tmp_path, identity={"roles": ()}).text()
+    assert "permission messages:read: no" in trace.text(explained(tmp_path, identity={"roles": ()}))
 
 
 def test_a_scope_ceiling_is_named(tmp_path: Path) -> None:
     identity = {"claims": {"org_id": "org_9"}, "roles": ("member",), "scopes": ("openid",), "scope_ceiling": True}
-    text = explained(tmp_path, identity=identity).text()
+    text = trace.text(explained(tmp_path, identity=identity))
     assert "default deny: the roles would allow it, the scopes of the token do not" in text
 
 
@@ -92,9 +93,11 @@ def test_every_item_of_a_when_and_the_unless_are_lines(tmp_path: Path) -> None:
     claims = {"list": [1, 2], "x-y": None, "big": "b" * 500}
     text = lines(tmp_path, explained(tmp_path, policy(rules), identity={"claims": claims}))
     assert "has(subject.claims.a) && subject.claims.list[1] == 2      false\n" in text
-    assert "subject.claims.a is missing   subject.claims.list[1] = 2\n" in text
+    assert "        has(subject.claims.a)                                   false\n          subject.claims.a is missing\n" in text
+    assert "subject.claims.list[1]" not in text.split("big")[0].split("false\n", 1)[1]
     assert "subject.claims['x-y'] == null || request.method in ['GET']  true\n" in text
-    assert "subject.claims['x-y'] = null   request.method = 'GET'\n" in text
+    assert "subject.claims['x-y'] = null\n" in text
+    assert "request.method = 'GET'\n" in text
     assert "unless subject.claims.big == 'x'" in text
     assert max(map(len, text.splitlines())) < 200
 
@@ -107,9 +110,19 @@ def test_values_are_shown_as_they_would_be_written(tmp_path: Path) -> None:
         subject.claims.yes && subject.claims.no != true && 'a' in subject.roles && env.now > timestamp(0)
         && [1, 2][subject.claims.n] == 1
     """
-    text = explained(tmp_path, policy(rules), identity={"claims": {"yes": True, "no": False, "n": 0}}).text()
-    expected = "subject.claims.yes = true   subject.claims.no = false   subject.roles = []   env.now = 2026-05-28T20:26:40Z   subject.claims.n = 0"
-    assert expected in text
+    text = trace.text(explained(tmp_path, policy(rules), identity={"claims": {"yes": True, "no": False, "n": 0}}))
+    assert "          subject.roles = []" in text
+    assert "subject.claims.yes" not in text.split("false\n", 1)[1]
+    claims = {"yes": True, "no": False, "n": 0}
+    rules = rules.replace("'a' in subject.roles", "!('a' in subject.roles)")
+    text = trace.text(explained(tmp_path, policy(rules), identity={"claims": claims}))
+    for shown in (
+        "subject.claims.yes = true",
+        "subject.claims.no = false",
+        "env.now = 2026-05-28T20:26:40Z",
+        "subject.claims.n = 0",
+    ):
+        assert f"          {shown}" in text
 
 
 def test_shadow_rules_are_marked(tmp_path: Path) -> None:
@@ -121,19 +134,19 @@ def test_shadow_rules_are_marked(tmp_path: Path) -> None:
 
 def test_nothing_in_a_trace_can_redraw_a_terminal(tmp_path: Path) -> None:
     claims = {"org_id": "\x1b[2J\r\n\u202eevil"}
-    text = explained(tmp_path, identity={"id": "a\x1b[31m\nb", "claims": claims, "roles": ("member",)}).text()
+    text = trace.text(explained(tmp_path, identity={"id": "a\x1b[31m\nb", "claims": claims, "roles": ("member",)}))
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert all(line.isprintable() for line in text.split("\n"))
 
 
 def test_the_same_question_has_the_same_trace(tmp_path: Path) -> None:
-    assert explained(tmp_path).text() == explained(tmp_path).text()
-    assert explained(tmp_path).data() == explained(tmp_path).data()
+    assert trace.text(explained(tmp_path)) == trace.text(explained(tmp_path))
+    assert trace.data(explained(tmp_path)) == trace.data(explained(tmp_path))
 
 
 def test_the_trace_is_data_too(tmp_path: Path) -> None:
-    data = json.loads(json.dumps(explained(tmp_path).data()))
+    data = json.loads(json.dumps(trace.data(explained(tmp_path))))
     assert (data["decision"], data["rule"], data["subject"], data["route"]) == ("deny", None, "mallory", "messages.get")
     assert [rule["rule"] for rule in data["rules"]] == ["messages/blocked-network", "messages/read-own-org"]
     assert data["rules"][1]["conditions"] == [
@@ -145,5 +158,6 @@ def test_the_trace_is_data_too(tmp_path: Path) -> None:
                 {"name": "subject.claims.org_id", "value": "'org_1'"},
                 {"name": "resource.params.org_id", "value": "'org_9'"},
             ],
+            "deciding": [],
         }
     ]

@@ -27,7 +27,23 @@ def test_a_path_names_members_items_and_all_of_them(text: str, steps: JsonPath) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "$", "user", "$user", "$.", "$..", "$...a", "$....a", "$.[0]", "$.a b", "$[-1]", "$[0:2]", "$[?@.a]", "$['a", "$" + ".a" * (MAX_STEPS + 1)],
+    [
+        "",
+        "$",
+        "user",
+        "$user",
+        "$.",
+        "$..",
+        "$...a",
+        "$....a",
+        "$.[0]",
+        "$.a b",
+        "$[-1]",
+        "$[0:2]",
+        "$[?@.a]",
+        "$['a",
+        "$" + ".a" * (MAX_STEPS + 1),
+    ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"path|steps"):

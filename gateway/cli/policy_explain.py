@@ -1,0 +1,72 @@
+"""`gateway policy explain`: whether a request would be allowed and why, also one that the audit trail recorded."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from gateway.authz import cases, trace
+from gateway.authz.explain import explain as explained
+from gateway.cli import policy_request
+from gateway.cli.bearer import Bearer, bearer_of
+from gateway.cli.options import Config, EnvFile, sound
+from gateway.cli.policy_question import question
+from gateway.cli.terminal import one_line, say
+from gateway.core.errors import GatewayError
+from gateway.rehearsal import rehearse
+
+
+class Format(StrEnum):
+    """How an explanation is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def explain(
+    method: Annotated[str, typer.Argument(help="GET, POST …")] = "",
+    path: Annotated[str, typer.Argument(help="The path as a client would send it, with its query.")] = "",
+    config: Config = None,
+    env_file: EnvFile = None,
+    as_: Annotated[str, typer.Option("--as", help="A subject of a PolicyTest file.")] = "",
+    claims: Annotated[Path | None, typer.Option(help="A JSON file with the claims of a token; its `iss` names the issuer.")] = None,
+    token: Annotated[
+        str, typer.Option(metavar="FILE|-|TOKEN", help="A token or API key, verified as the gateway would; - is standard input.")
+    ] = "",
+    unverified: Annotated[bool, typer.Option("--unverified", help="Believe the token, verify nothing.")] = False,
+    host: Annotated[str, typer.Option(help="The Host of the request.")] = "localhost",
+    address: Annotated[str, typer.Option("--from", help="The client's address.")] = "127.0.0.1",
+    header: Annotated[list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="A header field. May be repeated.")] = None,
+    now: Annotated[str, typer.Option(help="The time of the request, RFC 3339.")] = "",
+    request: Annotated[str, typer.Option(metavar="ID", help="Explain a request that was recorded, by its id.")] = "",
+    audit: Annotated[Path | None, typer.Option(metavar="FILE", help="The trail; without it, the configured one.")] = None,
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+) -> None:
+    """Say whether a request would be allowed, and which rule decided, with the values compared.
+
+    Exit 0: it was explained, whatever the answer; 1: no route claims it, or it is refused before policy; 78: bad configuration.
+    """
+    loaded = sound(config, env_file)
+    if request:
+        if method or as_ or claims is not None or token:
+            raise typer.BadParameter("a recorded request says by itself what was asked and by whom", param_hint="--request")
+        policy_request.explain(loaded, request, audit, as_json=format is Format.JSON)
+        return
+    asked = question(method, path, host=host, address=address, now=now, headers=header or [])
+    rehearsal = rehearse(loaded)
+    try:
+        access = cases.access_request(asked.case, rehearsal.policies, rehearsal.match)
+        if access is None:
+            say(one_line(f"no route claims {asked.case.request}"))
+            raise typer.Exit(1)
+        who = bearer_of(loaded, rehearsal, Bearer(as_, claims, token, unverified), access)
+        found = explained(rehearsal.policies, who.principal, access)
+    except GatewayError as error:
+        say(one_line(f"refused before any policy: {error.status} {error.reason} ({error.detail})"))
+        raise typer.Exit(1) from error
+    if format is Format.JSON:
+        say(orjson.dumps({**trace.data(found), "verified": who.verified}, option=orjson.OPT_INDENT_2).decode())
+    else:
+        say("\n".join([*who.warning, trace.text(found)]))

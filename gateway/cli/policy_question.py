@@ -1,0 +1,41 @@
+"""The request that somebody asks about on the command line."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import typer
+from pydantic import ValidationError
+
+from gateway.authz import cases
+from gateway.authz.cel.values import Timestamp
+from gateway.authz.model import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request nobody sent."""
+
+    case: Case
+
+
+def question(method: str, path: str, *, host: str, address: str, now: str, headers: list[str]) -> Question:
+    """The request in question. Raises typer.BadParameter."""
+    wanted = {"request": f"{method.upper()} {path}", "host": host, "from": address, "headers": _fields(headers)}
+    try:
+        ip_address(address)
+        Timestamp.parse(now or cases.NOW)
+        return Question(Case.model_validate(wanted | ({"now": now} if now else {})))
+    except ValidationError as error:
+        raise typer.BadParameter("a question is a method and a path: GET /repos/acme/tools") from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _fields(lines: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise typer.BadParameter("a header field is written 'Name: value'", param_hint="--header")
+        found.setdefault(name.strip().lower(), []).append(value.strip())
+    return found
