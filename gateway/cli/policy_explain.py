@@ -9,6 +9,7 @@ import typer
 
 from gateway.authz import cases, trace
 from gateway.authz.explain import explain as explained
+from gateway.authz.model import Case
 from gateway.cli import policy_request
 from gateway.cli.bearer import Bearer, bearer_of
 from gateway.cli.options import Config, EnvFile, sound
@@ -16,6 +17,7 @@ from gateway.cli.policy_question import question
 from gateway.cli.terminal import one_line, say
 from gateway.core.errors import GatewayError
 from gateway.rehearsal import rehearse
+from gateway.settings import Loaded
 
 
 class Format(StrEnum):
@@ -49,24 +51,29 @@ def explain(
     Exit 0: it was explained, whatever the answer; 1: no route claims it, or it is refused before policy; 78: bad configuration.
     """
     loaded = sound(config, env_file)
+    as_json = format is Format.JSON
     if request:
         if method or as_ or claims is not None or token:
             raise typer.BadParameter("a recorded request says by itself what was asked and by whom", param_hint="--request")
-        policy_request.explain(loaded, request, audit, as_json=format is Format.JSON)
+        policy_request.explain(loaded, request, audit, as_json=as_json)
         return
     asked = question(method, path, host=host, address=address, now=now, headers=header or [])
+    say(_answered(loaded, asked, Bearer(as_, claims, token, unverified), as_json=as_json))
+
+
+def _answered(loaded: Loaded, case: Case, bearer: Bearer, *, as_json: bool) -> str:
+    """The explanation. Raises typer.Exit(1) where no policy is asked."""
     rehearsal = rehearse(loaded)
     try:
-        access = cases.access_request(asked.case, rehearsal.policies, rehearsal.match)
+        access = cases.access_request(case, rehearsal.policies, rehearsal.match)
         if access is None:
-            say(one_line(f"no route claims {asked.case.request}"))
+            say(one_line(f"no route claims {case.request}"))
             raise typer.Exit(1)
-        who = bearer_of(loaded, rehearsal, Bearer(as_, claims, token, unverified), access)
+        who = bearer_of(loaded, rehearsal, bearer, access)
         found = explained(rehearsal.policies, who.principal, access)
     except GatewayError as error:
         say(one_line(f"refused before any policy: {error.status} {error.reason} ({error.detail})"))
         raise typer.Exit(1) from error
-    if format is Format.JSON:
-        say(orjson.dumps({**trace.data(found), "verified": who.verified}, option=orjson.OPT_INDENT_2).decode())
-    else:
-        say("\n".join([*who.warning, trace.text(found)]))
+    if as_json:
+        return orjson.dumps({**trace.data(found), "verified": who.verified}, option=orjson.OPT_INDENT_2).decode()
+    return "\n".join([*who.warning, trace.text(found)])

@@ -1,6 +1,5 @@
 """The request that somebody asks about on the command line."""
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 import typer
@@ -11,20 +10,13 @@ from gateway.authz.cel.values import Timestamp
 from gateway.authz.model import Case
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One request nobody sent."""
-
-    case: Case
-
-
-def question(method: str, path: str, *, host: str, address: str, now: str, headers: list[str]) -> Question:
+def question(method: str, path: str, *, host: str, address: str, now: str, headers: list[str]) -> Case:
     """The request in question. Raises typer.BadParameter."""
     wanted = {"request": f"{method.upper()} {path}", "host": host, "from": address, "headers": _fields(headers)}
     try:
         ip_address(address)
         Timestamp.parse(now or cases.NOW)
-        return Question(Case.model_validate(wanted | ({"now": now} if now else {})))
+        return Case.model_validate(wanted | ({"now": now} if now else {}))
     except ValidationError as error:
         raise typer.BadParameter("a question is a method and a path: GET /repos/acme/tools") from error
     except ValueError as error:
