@@ -5,7 +5,6 @@ All problems are collected and raised together, each with its place; `check` run
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from gateway.authn.gate import Authentication, Gate
@@ -13,7 +12,6 @@ from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
-from gateway.config.regular import MOST, content
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Injector
 from gateway.core.principal import OWN_ISSUERS
@@ -23,7 +21,7 @@ from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.model import Validate, WebSocket
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.edge.validation import NO_VALIDATION, Validation
+from gateway.edge.validation import NO_VALIDATION, Validation, read
 from gateway.edge.websocket import Handshakes
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
@@ -258,8 +256,8 @@ class Builder:
         chosen = model.validate_
         if chosen == NOTHING:
             return NO_VALIDATION
-        files = {"body": chosen.body, "query": chosen.query, "headers": chosen.headers}
-        return Validation(chosen, {part: schema_of(file) for part, file in files.items() if file is not None})
+        described = None if chosen.openapi is None else self._resources.description(model.name, chosen.openapi)
+        return Validation(chosen, read(chosen), described=described, skip=(model.rewrite.strip_prefix or "").count("/"))
 
     def _fields(self, model: RouteModel, injector: Injector) -> RequestFields:
         prefix = model.rewrite.strip_prefix
@@ -275,14 +273,3 @@ class Builder:
 
     def _finish(self, cors: Cors) -> Finish:
         return Finish(cors=cors, headers=self._headers, limits=self._limits.fields)
-
-
-def schema_of(file: Path) -> bytes:
-    """The JSON Schema in a file. Raises ValueError."""
-    try:
-        found = content(file)
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror or 'input error'}") from error
-    if len(found) > MOST:
-        raise ValueError(f"{file} is larger than {MOST // 1024**2} MiB")
-    return found

@@ -83,6 +83,7 @@ class Operating:
 
     def table(self) -> list[Mapping[str, Any]]:
         """The routes, as of now."""
+        descriptions = dict(self._running.resources.descriptions)
         return [
             {
                 "name": route.name,
@@ -90,6 +91,7 @@ class Operating:
                 "methods": list(route.methods) if route.methods is not None else "any",
                 "upstream": route.service.upstream if route.service is not None else None,
                 "credential": route.service.injector.name if route.service is not None else None,
+                "described": descriptions[route.name].status() if route.name in descriptions else None,
                 "websocket": route.service is not None and route.service.sockets is not None,
             }
             for route in self._running.current.snapshot.routes

@@ -3,6 +3,8 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -12,6 +14,10 @@ from gateway.authn.gate import Authentication
 from gateway.config.secrets import Secrets
 from gateway.config.values import EnvSecret, FileSecret, Rate, SecretRef
 from gateway.core.ports import Clock, Fetch, Metrics
+from gateway.edge.model import OpenApi
+from gateway.edge.openapi.description import compiled
+from gateway.edge.openapi.document import load
+from gateway.edge.openapi.stage import Described
 from gateway.fetch import HttpFetch
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, RedisStore, Rule
@@ -96,6 +102,7 @@ class Resources:
         self.ensure_room = ensure_room
         self.upstreams: Kept[Upstream] = Kept()
         self.authentication: Kept[Authentication] = Kept()
+        self.descriptions: Kept[Described] = Kept()
         self.places = Places(metrics)
         self._stores: Kept[Any] = Kept()
         self._limiter: Limiter | None = None
@@ -109,6 +116,17 @@ class Resources:
         made = Limiter(model, clock=self.clock, metrics=self.metrics, store=store, previous=self._limiter)
         self._next_limiter = made
         return made
+
+    def description(self, route: str, chosen: OpenApi | Path) -> Described:
+        """A route's description, compiled unless it is what the last build had. Raises ConfigError and ValueError."""
+        model = OpenApi(file=chosen) if isinstance(chosen, Path) else chosen
+        text = load(model.file)
+
+        def note(part: str) -> None:
+            self.metrics.count("gateway.validation.reported", 1, route=route, part=part)
+
+        key = model, sha256(text).digest()
+        return self.descriptions.take(route, key, lambda: Described(compiled(text, model), model, note=note))
 
     def _store(self, model: RedisStore, secrets: Secrets) -> SharedCounters:
         from gateway.store.redis import RedisCounters, tls_context
@@ -124,7 +142,7 @@ class Resources:
         return store
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
-        return (self.upstreams, self.authentication, self._stores)
+        return (self.upstreams, self.authentication, self.descriptions, self._stores)
 
     async def commit(self) -> None:
         """After the swap: what is new starts, what nobody names any more ends."""

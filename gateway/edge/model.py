@@ -78,12 +78,24 @@ class Cors(Model):
     enforce: bool = False
 
 
+class OpenApi(Model):
+    """A description by which a route's requests are judged (OpenAPI 3.0 or 3.1)."""
+
+    file: FilePath
+    base: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$")] | None = None
+    mode: Literal["enforce", "report"] = "enforce"
+    responses: Literal["off", "report", "enforce"] = "off"
+    unknown_query: Literal["refuse", "pass"] = "refuse"
+    unknown_formats: Literal["refuse", "ignore"] = "refuse"
+
+
 class Validate(Model):
     """What a route's requests must look like."""
 
     body: FilePath | None = None
     query: FilePath | None = None
     headers: FilePath | None = None
+    openapi: FilePath | OpenApi | None = None
     content_types: list[str] | None = None
     body_limit: Size | None = None
 

@@ -4,6 +4,7 @@ Where upstreams read a name differently, the schema could be gone round; such re
 equal but for letter case, `a[b]` beside a declared `a`, a header field that CGI or PHP would take for a declared one.
 """
 
+from collections.abc import Container
 from typing import Any, Final
 
 from gateway.core.form import decode_query
@@ -25,7 +26,7 @@ class QuerySchema:
     def __init__(self, document: Any) -> None:
         """Raises ValueError with the place in the schema."""
         self._schema = Schema(document)
-        self._readings = {name: Reading(document, schema) for name, schema in declared(document).items()}
+        self._readings = {name: Reading(document, schema) for name, schema in declared(document, document).items()}
         other = document.get("additionalProperties", True) if isinstance(document, dict) else True
         self._other = Reading(document, other)
 
@@ -41,7 +42,7 @@ class QuerySchema:
         return self._readings.get(name, self._other).values(texts)
 
 
-def ambiguous(raw: bytes, found: dict[str, list[str]], known: dict[str, Any]) -> Finding | None:
+def ambiguous(raw: bytes, found: dict[str, list[str]], known: Container[str]) -> Finding | None:
     """What two servers would read differently in a query; `found` is what it decodes to here."""
     if b";" in raw:
         return "", "separator"  # HTML 4 had servers take it for `&`
@@ -63,7 +64,7 @@ class HeaderSchema:
     def __init__(self, document: Any) -> None:
         """Raises ValueError with the place in the schema."""
         self._schema = Schema(document)
-        self._readings = {name: Reading(document, schema) for name, schema in declared(document).items()}
+        self._readings = {name: Reading(document, schema) for name, schema in declared(document, document).items()}
         for name in (*self._readings, *_required(document)):
             if name != name.lower():
                 raise ValueError(f"/properties: header names are written in lower case here (write '{name.lower()}')")
@@ -100,6 +101,19 @@ def field_value(lines: list[bytes], reading: Reading) -> Present | None:
     # RFC 9110 5.6.1: a list goes on over lines, and empty members do not count.
     members = [member.strip(" \t") for text in texts for member in text.split(",")]
     return None if any('"' in text for text in texts) else [reading.item.value(member) for member in members if member]
+
+
+def field_lines(head: Head, key: bytes) -> list[str] | None:
+    """The lines of one field as the upstream will get them; None where one is no UTF-8, or came in another spelling too."""
+    plain = folded(key)
+    if any(folded(other) == plain and other != key for other in head.fields):
+        return None
+    if key not in head.fields or key in connection_options(head):
+        return []
+    try:
+        return [value.decode() for name, value in head.headers if name == key]
+    except UnicodeDecodeError:
+        return None
 
 
 def connection_options(head: Head) -> frozenset[bytes]:

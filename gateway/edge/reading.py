@@ -83,10 +83,10 @@ def _items(document: Any, schema: Any) -> Iterator[Any]:
             yield part["items"]
 
 
-def declared(document: Any) -> dict[str, Any]:
+def declared(document: Any, schema: Any) -> dict[str, Any]:
     """The properties of an object schema, also of those it is combined of, by name."""
     found: dict[str, Any] = {}
-    for part in parts(document, document):
+    for part in parts(document, schema):
         properties = part.get("properties")
         for name, schema in properties.items() if isinstance(properties, dict) else ():
             found.setdefault(name, schema)

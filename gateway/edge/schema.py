@@ -4,7 +4,8 @@ The schema stands alone: nothing is fetched and no file is read for a reference.
 body can make one backtrack; a pattern that needs look-around is refused at load.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.core.strict_json import InvalidJson, parse
@@ -23,16 +24,16 @@ class Schema:
 
     __slots__ = ("_error", "_validator")
 
-    def __init__(self, document: Any, formats: Iterable[str] = KNOWN) -> None:
-        """`document` is what `load` gives; `formats` are the names it may use."""
+    def __init__(self, document: Any, more: Mapping[str, Callable[[str], bool]] = MappingProxyType({})) -> None:
+        """`document` is what `load` gives; `more` are formats beside those of `formats`."""
         import jsonschema_rs
 
-        refuse_unknown(document, formats)
+        refuse_unknown(document, KNOWN | more.keys())
         self._error = jsonschema_rs.ValidationError
         try:
             self._validator = jsonschema_rs.Draft202012Validator(
                 document,
-                formats=OWN,
+                formats={**OWN, **more},
                 validate_formats=True,
                 ignore_unknown_formats=False,
                 pattern_options=jsonschema_rs.RegexOptions(),

@@ -3,17 +3,21 @@
 What cannot be inspected is refused: a body too large to read here, an encoded one, one that parsers read differently.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from gateway.config.regular import MOST, content
 from gateway.core.errors import BadRequest
 from gateway.core.message import Request
 from gateway.core.reason import Reason
 from gateway.core.strict_json import InvalidJson, parse
+from gateway.edge.media import demand_plain, demand_utf8, is_json, media_type, presented
 from gateway.edge.model import Validate
+from gateway.edge.openapi.stage import Described
 from gateway.edge.parameters import HeaderSchema, QuerySchema
-from gateway.edge.pointer import Finding
+from gateway.edge.refusal import invalid
 from gateway.edge.schema import Schema, load
 
 S = TypeVar("S")
@@ -27,15 +31,27 @@ BODYLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 class Validation:
     """What one route's requests must look like. `schemas` are the texts of the files that `body`, `query` and `headers` name."""
 
-    __slots__ = ("_headers", "_limit", "_media_types", "_query", "_schema", "wants_body")
+    __slots__ = ("_described", "_headers", "_limit", "_media_types", "_query", "_schema", "_skip", "wants_body")
 
-    def __init__(self, config: Validate, schemas: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        """Raises ValueError, naming the place in the schema, for a schema that is none or looks beyond itself."""
+    def __init__(
+        self,
+        config: Validate,
+        schemas: Mapping[str, bytes] = MappingProxyType({}),
+        *,
+        described: Described | None = None,
+        skip: int = 0,
+    ) -> None:
+        """Raises ValueError, naming the place in the schema, for a schema that is none or looks beyond itself.
+
+        `skip` are the segments of a path that the upstream, and so its description, does not see.
+        """
         documents = {part: loaded(part, text) for part, text in schemas.items()}
         self._schema = compiled("body", Schema, documents)
         self._query = compiled("query", QuerySchema, documents)
         self._headers = compiled("headers", HeaderSchema, documents)
-        self.wants_body = bool(documents)
+        self._described = described
+        self._skip = skip
+        self.wants_body = bool(documents) or described is not None
         """Whether a request without a body has to be looked at."""
         self._limit = config.body_limit
         if self._limit is None and self._schema is not None:
@@ -43,12 +59,16 @@ class Validation:
         self._media_types = None if config.content_types is None else frozenset(media_type(each) for each in config.content_types)
 
     async def validate(self, request: Request) -> None:
-        """Raises BadRequest: query-invalid, param-invalid, body-too-large, media-type or body-invalid."""
+        """Raises BadRequest: query-invalid, param-invalid, body-too-large, media-type or body-invalid; and for what a description
+        does not know NoRoute and MethodNotAllowed.
+        """
         if self._query is not None and (findings := self._query.findings(request.query)):
             raise invalid("query", findings, Reason.QUERY_INVALID)
         if self._headers is not None and (findings := self._headers.findings(request.head)):
             raise invalid("headers", findings, Reason.PARAM_INVALID)
         await self._validate_body(request)
+        if self._described is not None:
+            await self._described.validate(request, self._skip, self._limit)
 
     async def _validate_body(self, request: Request) -> None:
         body = request.body
@@ -71,21 +91,13 @@ class Validation:
         body.limit = min(body.limit, limit)
 
     def _demand_media_type(self, request: Request) -> None:
-        if b"content-type" in request.head.repeated:
-            raise BadRequest("content-type repeated", reason=Reason.MEDIA_TYPE)
-        presented = request.head.fields.get(b"content-type", b"").decode("latin-1")
-        essence = media_type(presented)
+        value = presented(request.head)
+        essence = media_type(value)
         if not (is_json(essence) if self._media_types is None else essence in self._media_types):
             raise BadRequest("content-type is not listed", reason=Reason.MEDIA_TYPE)
-        if self._schema is None:
-            return
-        if (
-            request.head.fields.get(b"content-encoding", b"identity").lower() != b"identity"
-            or b"content-encoding" in request.head.repeated
-        ):
-            raise BadRequest("an encoded body cannot be inspected", reason=Reason.MEDIA_TYPE)
-        if charset(presented) not in {None, "utf-8"}:
-            raise BadRequest("JSON is UTF-8 (RFC 8259 8.1)", reason=Reason.MEDIA_TYPE)
+        if self._schema is not None:
+            demand_plain(request.head)
+            demand_utf8(value)
 
     def _inspect(self, schema: Schema, body: bytes) -> None:
         try:
@@ -95,6 +107,23 @@ class Validation:
         findings = schema.findings(value, len(body))
         if findings:
             raise invalid("body", findings)
+
+
+def read(config: Validate) -> dict[str, bytes]:
+    """The schemas that a route names, as texts by part. Raises ValueError."""
+    files = {"body": config.body, "query": config.query, "headers": config.headers}
+    return {part: schema_of(file) for part, file in files.items() if file is not None}
+
+
+def schema_of(file: Path) -> bytes:
+    """The JSON Schema in a file. Raises ValueError."""
+    try:
+        found = content(file)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror or 'input error'}") from error
+    if len(found) > MOST:
+        raise ValueError(f"{file} is larger than {MOST // 1024**2} MiB")
+    return found
 
 
 def loaded(part: str, text: bytes) -> Any:
@@ -111,31 +140,6 @@ def compiled(part: str, make: Callable[[Any], S], documents: Mapping[str, Any]) 
         return make(documents[part]) if part in documents else None
     except ValueError as error:
         raise ValueError(f"{part}: {error}") from error
-
-
-def invalid(part: str, findings: Sequence[Finding], reason: Reason = Reason.BODY_INVALID) -> BadRequest:
-    """A refusal that says where and by which keyword, never what was there."""
-    errors = [{"pointer": pointer, "keyword": keyword} for pointer, keyword in findings]
-    return BadRequest(f"{part}: {errors[0]['keyword']}", reason=reason, members={"errors": errors})
-
-
-def media_type(value: str) -> str:
-    """A media type without its parameters, in lower case (RFC 9110 8.3.1)."""
-    return value.partition(";")[0].strip().lower()
-
-
-def is_json(essence: str) -> bool:
-    """What a schema reads where the route lists no types: application/json and the types built on it (RFC 6839 3.1)."""
-    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
-
-
-def charset(value: str) -> str | None:
-    """The charset parameter in lower case, None where there is none."""
-    for parameter in value.split(";")[1:]:
-        name, _, text = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return text.strip().strip('"').lower()
-    return None
 
 
 NO_VALIDATION: Final = Validation(Validate())

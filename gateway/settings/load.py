@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Final
 
@@ -95,7 +96,7 @@ def load(
     files = policy_files(source) if policies_at is None else list(policies_at)
     policies = read(files)
     problems += [problem for document in policies for problem in document.problems]
-    looked_at = [*paths, *env_files, *_policy_paths(source), *files]
+    looked_at = [*paths, *env_files, *_policy_paths(source), *files, *_schema_files(source)]
     return Loaded(settings, _in_order(problems), source, policies, secrets, looked_at, _generation(substituted, policies))
 
 
@@ -118,6 +119,12 @@ def policy_files(source: Layers) -> list[Path]:
 def _policy_paths(source: Layers) -> list[Path]:
     named = shape.item(source.value, "policies")
     return [Path(path) for path in (named if isinstance(named, list) else [named]) if isinstance(path, str) and path]
+
+
+def _schema_files(source: Layers) -> list[Path]:
+    """The schemas and descriptions that routes name. They are read when the routes are built."""
+    named = [path for path in shape.paths(Settings, source.value) if "validate" in path]
+    return [Path(reduce(shape.item, path, source.value)) for path in named]
 
 
 def listed(folder: Path) -> list[Path]:

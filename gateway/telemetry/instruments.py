@@ -119,6 +119,13 @@ RATE_LIMITS: Final = Instrument(
 BUILD: Final = Instrument("target", "gauge", "", "Which gateway this is.", ("service.name", "service.version"), across="max")
 
 COUNTED: Final = (
+    Instrument(
+        "gateway.validation.reported",
+        "counter",
+        "{message}",
+        "Requests and answers that are not as a description in report mode says, and answers withheld, by part.",
+        ("route", "part"),
+    ),
     Instrument("gateway.ratelimit.store_failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
     Instrument("gateway.jwks.fetches", "counter", "{fetch}", "Key set fetches.", ("issuer", "outcome")),
     Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Reloads of the api-keys file.", ("outcome",)),

@@ -62,6 +62,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "secrets" / "jira").chmod(0o600)
     for name in ("issue", "issue-query", "issue-headers"):
         (folder / "schemas" / f"{name}.json").write_text('{"type": "object"}')
+    (folder / "schemas" / "tracker.yaml").write_text('openapi: 3.1.0\npaths: {/: {get: {responses: {"200": {description: ok}}}}}\n')
     (folder / "api-keys.yaml").write_text("[]\n")
     return folder
 

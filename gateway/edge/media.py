@@ -1,0 +1,47 @@
+"""Media types as header fields name them (RFC 9110 8.3.1)."""
+
+from typing import Final
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import Head
+from gateway.core.reason import Reason
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+
+def media_type(value: str) -> str:
+    """A media type without its parameters, in lower case."""
+    return value.partition(";")[0].strip().lower()
+
+
+def is_json(essence: str) -> bool:
+    """What a schema reads where the route lists no types: application/json and the types built on it (RFC 6839 3.1)."""
+    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
+
+
+def charset(value: str) -> str | None:
+    """The charset parameter in lower case, None where there is none."""
+    for parameter in value.split(";")[1:]:
+        name, _, text = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return text.strip().strip('"').lower()
+    return None
+
+
+def presented(head: Head) -> str:
+    """The Content-Type as it came, "" where there is none. Raises BadRequest media-type for two of them."""
+    if b"content-type" in head.repeated:
+        raise BadRequest("content-type repeated", reason=Reason.MEDIA_TYPE)
+    return head.fields.get(b"content-type", b"").decode("latin-1")
+
+
+def demand_plain(head: Head) -> None:
+    """Raises BadRequest media-type for a body that is encoded: it cannot be inspected."""
+    if head.fields.get(b"content-encoding", b"identity").lower() != b"identity" or b"content-encoding" in head.repeated:
+        raise BadRequest("an encoded body cannot be inspected", reason=Reason.MEDIA_TYPE)
+
+
+def demand_utf8(value: str) -> None:
+    """Raises BadRequest media-type for JSON or a form in another charset (RFC 8259 8.1)."""
+    if charset(value) not in {None, "utf-8"}:
+        raise BadRequest("JSON is UTF-8 (RFC 8259 8.1)", reason=Reason.MEDIA_TYPE)
