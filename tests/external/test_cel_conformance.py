@@ -14,17 +14,24 @@ import pytest
 from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
 from gateway.authz.cel.environment import Environment
-from gateway.authz.cel.errors import FAULTS, CelError
+from gateway.authz.cel.errors import FAULTS, CelError, ConstantError
 from gateway.authz.cel.evaluate import evaluate
-from gateway.authz.cel.functions import FUNCTIONS, Function
+from gateway.authz.cel.functions import FUNCTIONS, Function, Overload
 from gateway.authz.cel.parser import parse
 from gateway.authz.cel.tree import Tree, Variable
-from gateway.authz.cel.types import BOOL, DOUBLE, DYN, INT, NULL, STRING, Kind, Type, list_of, map_of
+from gateway.authz.cel.types import BOOL, DOUBLE, DURATION, DYN, INT, NULL, STRING, TIMESTAMP, Type, list_of, map_of
+from gateway.authz.cel.values import Duration
 from tests.textproto import Message, every, get, read
 
 PRIMITIVES = {"INT64": INT, "DOUBLE": DOUBLE, "STRING": STRING, "BOOL": BOOL}
+MOMENTS = {
+    "google.protobuf.Duration": DURATION,
+    "google.protobuf.Timestamp": TIMESTAMP,
+    "DURATION": DURATION,
+    "TIMESTAMP": TIMESTAMP,
+}
 # dyn() forgets a type. It is not part of the language here, but without it most cases of mixed types could not be written.
-WITH_DYN = {**FUNCTIONS, "dyn": Function("dyn", (frozenset(Kind),), DYN, lambda value: value, method=False, plain=True)}
+WITH_DYN = {**FUNCTIONS, "dyn": Function("dyn", (Overload((DYN,), DYN),), lambda value: value, method=False, plain=True)}
 
 
 class Outside(Exception):
@@ -40,6 +47,8 @@ def type_of(message: Message) -> Type:
                 return DYN
             case "null":
                 return NULL
+            case "message_type" | "well_known" if value in MOMENTS:
+                return MOMENTS[value]
             case "list_type":
                 return list_of(type_of(get(value, "elem_type", [("dyn", [])])))
             case "map_type" if get(get(value, "key_type"), "primitive") == "STRING":
@@ -66,6 +75,8 @@ def value_of(message: Message) -> Any:
             return [value_of(item) for item in every(value, "values")]
         case "map_value":
             return {value_of(get(entry, "key")): value_of(get(entry, "value")) for entry in every(value, "entries")}
+        case "object_value" if value and str(value[0][0]).endswith("google.protobuf.Duration"):
+            return Duration(int(get(value[0][1], "seconds", 0)) * 10**9 + int(get(value[0][1], "nanos", 0)))
         case _:
             raise Outside(name)
 
@@ -138,6 +149,9 @@ def judged(test: Message) -> str:
         known, values = environment(test)
         tree = check(parse(get(test, "expr")), known)
         wanted = expected(test)
+    except ConstantError:
+        # A part of constants has no value. Where the case says that too, load is the earlier place to say so.
+        return "right" if expected(test) is None else "refused at load"
     except CelError:
         return "refused at load"
     except Outside:
@@ -158,4 +172,4 @@ def test_every_accepted_case_gives_the_expected_result(verdicts: dict[str, str])
 
 def test_the_counts_are_those_of_the_documented_subset(verdicts: dict[str, str]) -> None:
     counts = Counter(verdicts.values())
-    assert counts == {"right": 421, "refused at load": 1383, "outside": 648}
+    assert counts == {"right": 802, "refused at load": 1002, "outside": 648}

@@ -3,14 +3,16 @@
 Strict on purpose: what the CEL type checker would accept only to fail on every request is refused too.
 """
 
+from dataclasses import replace
 from typing import Final
 
-from gateway.authz.cel import syntax, tree
+from gateway.authz.cel import calls, cost, syntax, tree
 from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import CelError
-from gateway.authz.cel.functions import IN_SET, LATER, Function
+from gateway.authz.cel.folding import chosen, folded, shortened
+from gateway.authz.cel.limits import MAX_COST, MAX_NESTING
 from gateway.authz.cel.naming import dotted, known
-from gateway.authz.cel.types import BOOL, DYN, INT, SET, STRING, Kind, Type, fits, joined, list_of, literal, map_of, orderable
+from gateway.authz.cel.types import BOOL, DYN, INT, STRING, Kind, Type, added, fits, joined, list_of, literal, map_of, orderable
 
 EQUALITY: Final = frozenset({"==", "!="})
 ORDER: Final = frozenset({"<", "<=", ">", ">="})
@@ -23,27 +25,32 @@ MAX_DEPTH: Final = 64
 
 def check(node: syntax.Node, environment: Environment) -> tree.Tree:
     """The checked tree of a whole expression. Raises CelError."""
-    found = _Checker(environment).value(node)
+    found = Checker(environment).value(node)
     if tree.depth(found) > MAX_DEPTH:
         raise CelError(f"the expression is nested more than {MAX_DEPTH} deep with its definitions", found.span[0])
+    if tree.nesting(found) > MAX_NESTING:
+        raise CelError(f"macros may stand {MAX_NESTING} deep inside one another, definitions counted", found.span[0])
+    if cost.worst(found) > MAX_COST:
+        raise CelError("the expression may cost too much: it asks too often about texts or lists of any size", found.span[0])
     return found
 
 
-class _Checker:
+class Checker:
     """One pass over the tree, from the leaves up."""
 
     def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+        self.environment = environment
+        self.bound: dict[str, tree.Bound] = {}
         self._added = 0
 
     def value(self, node: syntax.Node) -> tree.Tree:
         """A node that stands for a value of its own, which all headers together do not."""
-        found = self._check(node)
+        found = self.anything(node)
         if found.type.kind is Kind.NAMED:
             raise CelError("headers are asked by name only", node.span[0], "for instance request.headers['x-api-version']")
         return found
 
-    def _check(self, node: syntax.Node) -> tree.Tree:
+    def anything(self, node: syntax.Node) -> tree.Tree:
         match node:
             case syntax.Literal():
                 return tree.Constant(node.span, literal(node.value), node.value)
@@ -53,11 +60,11 @@ class _Checker:
                 return self._select(node)
             case syntax.Index():
                 return self._index(node)
-            case syntax.Not():
-                return tree.Negation(node.span, BOOL, self._bool(node.operand, "'!'"))
+            case syntax.Not() | syntax.Negative():
+                return self._unary(node)
             case syntax.Logic():
-                items = tuple(self._bool(item, f"{node.operator!r}") for item in node.items)
-                return tree.Junction(node.span, BOOL, node.operator == "&&", items)
+                items = tuple(self.boolean(item, f"{node.operator!r}") for item in node.items)
+                return shortened(tree.Junction(node.span, BOOL, node.operator == "&&", items))
             case syntax.Binary():
                 return self._binary(node)
             case syntax.Conditional():
@@ -67,9 +74,9 @@ class _Checker:
             case syntax.Entries():
                 return self._entries(node)
             case syntax.Call():
-                return self._call(node)
+                return calls.checked(node, self)
 
-    def _bool(self, node: syntax.Node, what: str) -> tree.Tree:
+    def boolean(self, node: syntax.Node, what: str) -> tree.Tree:
         found = self.value(node)
         if not fits(found.type, BOOL):
             raise CelError(f"{what} needs a bool, found {found.type}", node.span[0])
@@ -78,7 +85,9 @@ class _Checker:
     # Names and fields
 
     def _name(self, node: syntax.Name) -> tree.Tree:
-        environment = self._environment
+        environment = self.environment
+        if node.name in self.bound:
+            return replace(self.bound[node.name], span=node.span)
         if node.name in environment.definitions:
             return self._defined(node, environment.definitions[node.name])
         if node.name in environment.variables:
@@ -86,7 +95,7 @@ class _Checker:
             return tree.Read(node.span, variable.type, node.name, variable)
         if fields := environment.fields(node.name):
             raise CelError(f"{node.name!r} is not a value", node.span[0], f"ask for one of its fields: {', '.join(fields)}")
-        raise CelError(f"unknown name {node.name!r}", node.span[0], known(node.name, environment.roots()))
+        raise CelError(f"unknown name {node.name!r}", node.span[0], known(node.name, sorted([*self.bound, *environment.roots()])))
 
     def _defined(self, node: syntax.Name, definition: tree.Definition) -> tree.Tree:
         """A definition, put in. Counted before it is copied, so that no policy can make a large tree."""
@@ -99,20 +108,20 @@ class _Checker:
         declared = self._declared(node)
         if declared is not None:
             return declared
-        return self._field(node.span, self._check(node.operand), node.field, node.place)
+        return self._field(node.span, self.anything(node.operand), node.field, node.place)
 
     def _declared(self, node: syntax.Select) -> tree.Read | None:
         """`subject.id` as the variable of that name; None when the left side is a value of its own."""
         name = dotted(node)
-        if name in self._environment.variables:
-            variable = self._environment.variables[name]
+        if name in self.environment.variables:
+            variable = self.environment.variables[name]
             return tree.Read(node.span, variable.type, name, variable)
-        if isinstance(node.operand, syntax.Name) and (fields := self._environment.fields(node.operand.name)):
+        if isinstance(node.operand, syntax.Name) and (fields := self.environment.fields(node.operand.name)):
             raise CelError(f"{node.field!r} is not a field of {node.operand.name}", node.place, known(node.field, fields))
         return None
 
     def _field(self, span: syntax.Span, operand: tree.Tree, name: str, place: int) -> tree.Tree:
-        return tree.Field(span, self._content(operand, name, place), operand, name)
+        return folded(tree.Field(span, self._content(operand, name, place), operand, name), place)
 
     def _content(self, operand: tree.Tree, name: str, place: int) -> Type:
         """The type of a map's value under `name`."""
@@ -129,17 +138,17 @@ class _Checker:
                 raise CelError(f"{operand.type} has no fields", place)
 
     def _index(self, node: syntax.Index) -> tree.Tree:
-        operand, key = self._check(node.operand), self.value(node.key)
+        operand, key = self.anything(node.operand), self.value(node.key)
         place = node.key.span[0]
         if isinstance(key, tree.Constant) and isinstance(key.value, str):
             return self._field(node.span, operand, key.value, place)
         match operand.type.kind:
             case Kind.DYN:
-                return tree.Item(node.span, DYN, operand, key)
+                return folded(tree.Item(node.span, DYN, operand, key), place)
             case Kind.MAP if fits(key.type, STRING):
-                return tree.Item(node.span, operand.type.element or DYN, operand, key)
+                return folded(tree.Item(node.span, operand.type.element or DYN, operand, key), place)
             case Kind.LIST if fits(key.type, INT):
-                return tree.Item(node.span, operand.type.element or DYN, operand, key)
+                return folded(tree.Item(node.span, operand.type.element or DYN, operand, key), place)
             case Kind.MAP | Kind.LIST:
                 raise CelError(f"{operand.type} has no key of type {key.type}", place)
             case Kind.NAMED:
@@ -149,22 +158,35 @@ class _Checker:
 
     # Operators
 
+    def _unary(self, node: syntax.Not | syntax.Negative) -> tree.Tree:
+        if isinstance(node, syntax.Not):
+            return folded(tree.Negation(node.span, BOOL, self.boolean(node.operand, "'!'")), node.span[0])
+        operand = self.value(node.operand)
+        if operand.type.kind not in (Kind.INT, Kind.DOUBLE, Kind.DYN):
+            raise CelError(f"'-' needs a number, found {operand.type}", node.span[0])
+        return folded(tree.Minus(node.span, operand.type, operand), node.span[0])
+
     def _binary(self, node: syntax.Binary) -> tree.Tree:
         if node.operator == "in":
             return self._membership(node)
         left, right = self.value(node.left), self.value(node.right)
-        if node.operator in EQUALITY:
-            if not fits(left.type, right.type):
-                raise CelError(f"cannot compare {left.type} with {right.type}", node.place)
-        elif node.operator in ORDER:
-            if not orderable(left.type, right.type):
-                raise CelError(f"cannot order {left.type} and {right.type}", node.place)
-        else:
-            raise CelError(f"arithmetic ({node.operator!r}) is not available", node.place)
-        return tree.Comparison(node.span, BOOL, node.operator, left, right)
+        if node.operator in EQUALITY | ORDER:
+            return self._comparison(node, left, right)
+        result = added(node.operator, left.type, right.type)
+        if result is None:
+            hint = "int() and double() convert" if {left.type.kind, right.type.kind} == {Kind.INT, Kind.DOUBLE} else ""
+            raise CelError(f"{node.operator!r} is not there for {left.type} and {right.type}", node.place, hint)
+        return folded(tree.Arithmetic(node.span, result, node.operator, left, right), node.place)
+
+    def _comparison(self, node: syntax.Binary, left: tree.Tree, right: tree.Tree) -> tree.Tree:
+        if node.operator in EQUALITY and not fits(left.type, right.type):
+            raise CelError(f"cannot compare {left.type} with {right.type}", node.place)
+        if node.operator in ORDER and not orderable(left.type, right.type):
+            raise CelError(f"cannot order {left.type} and {right.type}", node.place)
+        return folded(tree.Comparison(node.span, BOOL, node.operator, left, right), node.place)
 
     def _membership(self, node: syntax.Binary) -> tree.Tree:
-        value, container = self.value(node.left), self._check(node.right)
+        value, container = self.value(node.left), self.anything(node.right)
         kind = container.type.kind
         if kind is Kind.NAMED:
             if not (isinstance(value, tree.Constant) and isinstance(value.value, str)):
@@ -177,14 +199,14 @@ class _Checker:
         element = STRING if kind is Kind.MAP else container.type.element
         if element is not None and not fits(value.type, element):
             raise CelError(f"{value.type} can never be in {container.type}", node.place)
-        return tree.Membership(node.span, BOOL, value, container)
+        return folded(tree.Membership(node.span, BOOL, value, container), node.place)
 
     def _conditional(self, node: syntax.Conditional) -> tree.Tree:
-        test = self._bool(node.test, "'?'")
+        test = self.boolean(node.test, "'?'")
         then, other = self.value(node.then), self.value(node.other)
         if not fits(then.type, other.type):
             raise CelError(f"both sides of ':' must be of one type, found {then.type} and {other.type}", node.other.span[0])
-        return tree.Choice(node.span, joined([then.type, other.type]), test, then, other)
+        return chosen(tree.Choice(node.span, joined([then.type, other.type]), test, then, other))
 
     # Lists, maps, functions
 
@@ -209,81 +231,3 @@ class _Checker:
             values = (item.value for item in items if isinstance(item, tree.Constant))
             return tree.Constant(node.span, type, dict(zip(keys, values, strict=True)))
         return tree.Table(node.span, type, tuple(keys), items)
-
-    def _call(self, node: syntax.Call) -> tree.Tree:
-        if node.name == "has" and node.target is None:
-            return self._has(node)
-        if node.name == "inSet" and node.target is None:
-            return self._in_set(node)
-        function = self._function(node)
-        written = node.arguments if node.target is None else (node.target, *node.arguments)
-        arguments = tuple(self.value(argument) for argument in written)
-        if len(arguments) != len(function.parameters):
-            expected = len(function.parameters) - (node.target is not None)
-            raise CelError(f"{node.name}() takes {_counted(expected)}, found {len(node.arguments)}", node.place)
-        for argument, kinds in zip(arguments, function.parameters, strict=True):
-            if argument.type.kind not in (*kinds, Kind.DYN):
-                wanted = " or ".join(sorted(kinds))
-                raise CelError(f"{node.name}() needs {wanted}, found {argument.type}", argument.span[0])
-        return _invocation(node, function, arguments)
-
-    def _function(self, node: syntax.Call) -> Function:
-        function = self._environment.functions.get(node.name)
-        if function is not None and (function.plain if node.target is None else function.method):
-            return function
-        if function is not None:
-            form = f"{node.name}(…)" if function.plain else f"x.{node.name}(…)"
-            raise CelError(f"{node.name}() is not called this way", node.place, f"write {form}")
-        if node.name in LATER:
-            raise CelError(f"{node.name}() is not available yet", node.place)
-        raise CelError(
-            f"unknown function {node.name!r}", node.place, known(node.name, ["has", *sorted(self._environment.functions)])
-        )
-
-    def _in_set(self, node: syntax.Call) -> tree.Tree:
-        """`inSet(address, 'name')`, the name a literal, so that it is known at load."""
-        if len(node.arguments) != 2:
-            raise CelError(f"inSet() takes 2 arguments, found {len(node.arguments)}", node.place)
-        address, name = self.value(node.arguments[0]), node.arguments[1]
-        if not fits(address.type, STRING):
-            raise CelError(f"inSet() needs string, found {address.type}", address.span[0])
-        if not (isinstance(name, syntax.Literal) and isinstance(name.value, str)):
-            raise CelError("inSet() needs the name of a set as a literal", name.span[0])
-        sets = self._environment.sets
-        if name.value not in sets:
-            raise CelError(
-                f"unknown set {name.value!r}", name.span[0], known(name.value, sorted(sets)) if sets else "none is defined"
-            )
-        return tree.Invocation(node.span, BOOL, IN_SET, (tree.Constant(name.span, SET, sets[name.value]), address))
-
-    def _has(self, node: syntax.Call) -> tree.Tree:
-        if len(node.arguments) != 1:
-            raise CelError(f"has() takes 1 argument, found {len(node.arguments)}", node.place)
-        argument = node.arguments[0]
-        named = (
-            isinstance(argument, syntax.Index) and isinstance(argument.key, syntax.Literal) and isinstance(argument.key.value, str)
-        )
-        if not isinstance(argument, syntax.Select) and not named:
-            raise CelError("has() needs a field", argument.span[0], "for instance has(subject.claims.org_id)")
-        found = self._check(argument)
-        if not isinstance(found, tree.Field):
-            raise CelError("has() asks for a field that is always there", argument.span[0])
-        return tree.Has(node.span, BOOL, found.operand, found.name)
-
-
-def _invocation(node: syntax.Call, function: Function, arguments: tuple[tree.Tree, ...]) -> tree.Tree:
-    """The call, or its result where the arguments are constants: bad networks and times are found at load."""
-    constants = [argument for argument in arguments if isinstance(argument, tree.Constant)]
-    if len(constants) == len(arguments) and not function.method:
-        try:
-            result = function.call(*(constant.value for constant in constants))
-        except ValueError as error:
-            raise CelError(f"{function.name}(): {error}", arguments[0].span[0]) from error
-        return tree.Constant(node.span, function.result, result)
-    if function.literal:
-        raise CelError(f"{function.name}() needs a literal", arguments[0].span[0])
-    return tree.Invocation(node.span, function.result, function, arguments)
-
-
-def _counted(count: int) -> str:
-    return f"{count} argument" if count == 1 else f"{count} arguments"

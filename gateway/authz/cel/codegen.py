@@ -1,6 +1,7 @@
 """A checked tree to a Python function, built from `ast` nodes: no text of a policy ever becomes Python source or a name.
 
-Names in the code are `a0`, `a1` … for arguments and `k0`, `k1` … for objects; `__builtins__` is empty. Known types choose
+Names in the code are `a0`, `a1` … for arguments, `k0`, `k1` … for objects, `v0`, `v1` for what macros are at and `b` for what
+they may still spend; `__builtins__` is empty. Known types choose
 Python's own operators where these mean the same as CEL's, else the functions of `operations`.
 """
 
@@ -9,9 +10,10 @@ from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any, Final
 
-from gateway.authz.cel import operations, tree
+from gateway.authz.cel import arithmetic, cost, limits, operations, tree
+from gateway.authz.cel.functions import search
 from gateway.authz.cel.networks import AddressSet, Network
-from gateway.authz.cel.types import BOOL, DYN, STRING, Kind, Type
+from gateway.authz.cel.types import BOOL, DOUBLE, DYN, INT, STRING, Kind, Type
 
 LOAD: Final = ast.Load()
 OPERATORS: Final[dict[str, ast.cmpop]] = {
@@ -22,7 +24,9 @@ OPERATORS: Final[dict[str, ast.cmpop]] = {
     ">": ast.Gt(),
     ">=": ast.GtE(),
 }
-SCALAR: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
+DOUBLES: Final[dict[str, ast.operator]] = {"+": ast.Add(), "-": ast.Sub(), "*": ast.Mult()}
+SCALAR: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP, Kind.DURATION})
+PURSE: Final = "b"
 
 
 def generate(node: tree.Tree, arguments: int) -> Callable[..., Any]:
@@ -32,12 +36,21 @@ def generate(node: tree.Tree, arguments: int) -> Callable[..., Any]:
     """
     generator = _Generator()
     body = generator.expression(node)
+    if any(isinstance(part, tree.Loop) for part in tree.walk(node)):
+        body = _with_purse(body)
     parameters = [ast.arg(arg=f"a{number}") for number in range(arguments)]
     signature = ast.arguments(posonlyargs=parameters, args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
     module = ast.Expression(body=ast.Lambda(args=signature, body=body))
     code = compile(located(module), "<condition>", "eval")
     function = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
     return FunctionType(function, {"__builtins__": {}, **generator.objects}, "condition")
+
+
+def _with_purse(body: ast.expr) -> ast.expr:
+    """The expression with a new purse for its macros; a list that is not empty is true."""
+    purse = ast.List(elts=[ast.Constant(value=limits.MAX_COST)], ctx=LOAD)
+    filled = ast.NamedExpr(target=ast.Name(id=PURSE, ctx=ast.Store()), value=purse)
+    return ast.IfExp(test=filled, body=body, orelse=ast.Constant(value=None))
 
 
 def located(tree: ast.Expression) -> ast.Expression:
@@ -56,6 +69,7 @@ class _Generator:
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
         self._names: dict[int, str] = {}
+        self._inside = 0
 
     def expression(self, node: tree.Tree) -> ast.expr:
         match node:
@@ -66,12 +80,18 @@ class _Generator:
             case tree.Choice():
                 then, other = self.expression(node.then), self.expression(node.other)
                 return ast.IfExp(test=self._bool(node.test), body=then, orelse=other)
+            case tree.Minus():
+                return self._minus(node)
+            case tree.Arithmetic():
+                return self._arithmetic(node)
             case tree.Comparison():
                 return self._comparison(node)
             case tree.Membership():
                 return self._membership(node)
             case tree.Invocation():
                 return self._invocation(node)
+            case tree.Loop():
+                return self._loop(node)
             case _:
                 return self._datum(node)
 
@@ -81,12 +101,14 @@ class _Generator:
                 return self._constant(node.value)
             case tree.Read():
                 return self._read(node.variable)
+            case tree.Bound():
+                return ast.Name(id=f"v{node.slot}", ctx=LOAD)
             case tree.Field():
                 return self._field(node)
             case tree.Has():
                 return self._has(node)
             case tree.Item():
-                return self._call(operations.item, node.operand, node.key)
+                return self._call(node, operations.item, node.operand, node.key)
             case tree.Sequence():
                 return ast.List(elts=[self.expression(item) for item in node.items], ctx=LOAD)
             case tree.Table():
@@ -129,38 +151,78 @@ class _Generator:
         value = self.expression(node)
         return value if node.type == BOOL else _called(self._object(operations.boolean), value)
 
-    def _call(self, function: Callable[..., Any], *arguments: tree.Tree) -> ast.expr:
-        return _called(self._object(function), *(self.expression(argument) for argument in arguments))
+    def _call(self, node: tree.Tree, function: Callable[..., Any], *arguments: tree.Tree) -> ast.expr:
+        """A function of values; inside a macro it spends by their sizes."""
+        values = [self.expression(argument) for argument in arguments]
+        if self._inside and (scale := cost.scale(node)):
+            purse = ast.Name(id=PURSE, ctx=LOAD)
+            return _called(self._object(limits.charged), purse, ast.Constant(value=scale), self._object(function), *values)
+        return _called(self._object(function), *values)
+
+    def _minus(self, node: tree.Minus) -> ast.expr:
+        if node.operand.type == DOUBLE:
+            return ast.UnaryOp(op=ast.USub(), operand=self.expression(node.operand))
+        known = node.operand.type == INT
+        return self._call(node, arithmetic.negate_int if known else arithmetic.negate, node.operand)
+
+    def _arithmetic(self, node: tree.Arithmetic) -> ast.expr:
+        kinds = {node.left.type, node.right.type}
+        if kinds == {DOUBLE} and node.operator in DOUBLES:
+            return ast.BinOp(left=self.expression(node.left), op=DOUBLES[node.operator], right=self.expression(node.right))
+        operate = arithmetic.INTS if kinds == {INT} else arithmetic.OPERATE
+        return self._call(node, operate[node.operator], node.left, node.right)
 
     def _comparison(self, node: tree.Comparison) -> ast.expr:
         if not _native(node):
-            return self._call(operations.COMPARE[node.operator], node.left, node.right)
+            return self._call(node, operations.COMPARE[node.operator], node.left, node.right)
         left, right = self.expression(node.left), self.expression(node.right)
         return ast.Compare(left=left, ops=[OPERATORS[node.operator]], comparators=[right])
 
     def _membership(self, node: tree.Membership) -> ast.expr:
-        container = node.container
         # Only strings equal strings, so Python's `in` is CEL's where one side is known to be strings alone.
-        if not _of_strings(container.type) or node.value.type not in (STRING, DYN):
-            return self._call(operations.member, node.value, container)
+        container = node.container
+        strings = _of_strings(container.type) and node.value.type in (STRING, DYN)
+        if not strings or (self._inside and cost.scale(node)):
+            return self._call(node, operations.member, node.value, container)
         if isinstance(container, tree.Constant) and node.value.type == STRING:
-            return ast.Compare(
-                left=self.expression(node.value), ops=[ast.In()], comparators=[self._object(frozenset(container.value))]
-            )
-        return ast.Compare(left=self.expression(node.value), ops=[ast.In()], comparators=[self.expression(container)])
+            among = self._object(frozenset(container.value))
+        else:
+            among = self.expression(container)
+        return ast.Compare(left=self.expression(node.value), ops=[ast.In()], comparators=[among])
 
     def _invocation(self, node: tree.Invocation) -> ast.expr:
-        inline = INLINE.get(node.function.name)
-        if inline is not None and all(argument.type == STRING for argument in node.arguments):
-            return inline([self.expression(argument) for argument in node.arguments])
         first, *rest = node.arguments
-        if isinstance(first, tree.Constant) and isinstance(first.value, Network | AddressSet):
+        inline = INLINE.get(node.function.name)
+        known = all(argument.type == STRING for argument in node.arguments)
+        if inline is not None and known and not (self._inside and cost.scale(node)):
+            return inline([self.expression(argument) for argument in node.arguments])
+        if isinstance(first, tree.Constant) and isinstance(first.value, Network | AddressSet) and _all_text(rest):
             return _called(self._object(first.value.contains), *(self.expression(argument) for argument in rest))
-        return self._call(node.function.call, *node.arguments)
+        if node.function.call is search and not self._inside and isinstance(rest[0], tree.Constant):
+            return _called(self._object(rest[0].value.test), self.expression(first))
+        return self._call(node, node.function.call, *node.arguments)
+
+    def _loop(self, node: tree.Loop) -> ast.expr:
+        over = _called(
+            self._object(limits.items), ast.Name(id=PURSE, ctx=LOAD), self.expression(node.range), ast.Constant(value=node.weight)
+        )
+        self._inside += 1
+        test, result = self._bool(node.test), self.expression(node.result)
+        self._inside -= 1
+        turns = ast.comprehension(target=ast.Name(id=f"v{node.slot}", ctx=ast.Store()), iter=over, ifs=[], is_async=0)
+        if node.macro in QUANTIFIERS:
+            return _called(self._object(QUANTIFIERS[node.macro]), ast.GeneratorExp(elt=test, generators=[turns]))
+        turns.ifs = [] if isinstance(node.test, tree.Constant) and node.test.value is True else [test]
+        found = ast.ListComp(elt=result, generators=[turns])
+        return found if node.macro != "exists_one" else _called(self._object(limits.single), found)
 
 
 def _called(function: ast.expr, *arguments: ast.expr) -> ast.expr:
     return ast.Call(func=function, args=list(arguments), keywords=[])
+
+
+def _all_text(arguments: list[tree.Tree]) -> bool:
+    return all(argument.type in (STRING, DYN) for argument in arguments)
 
 
 def _native(node: tree.Comparison) -> bool:
@@ -185,6 +247,8 @@ def _method(name: str) -> Callable[[list[ast.expr]], ast.expr]:
 def _contained(arguments: list[ast.expr]) -> ast.expr:
     return ast.Compare(left=arguments[1], ops=[ast.In()], comparators=[arguments[0]])
 
+
+QUANTIFIERS: Final[dict[str, Callable[..., bool]]] = {"all": all, "exists": any}
 
 INLINE: Final[dict[str, Callable[[list[ast.expr]], ast.expr]]] = {
     "startsWith": _method("startswith"),

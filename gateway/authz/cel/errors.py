@@ -13,6 +13,10 @@ class CelError(Exception):
         self.hint = hint
 
 
+class ConstantError(CelError):
+    """A part of constants alone that has no value: it would be an error on every request."""
+
+
 class EvaluationError(Exception):
     """An expression that has no value for these arguments, for instance because a claim is missing."""
 

@@ -1,12 +1,15 @@
 """Names: which a policy may choose for something of its own, and what to say about those that are not known."""
 
 from difflib import get_close_matches
+from typing import Final
 
 from gateway.authz.cel import syntax
 from gateway.authz.cel.environment import Environment
-from gateway.authz.cel.functions import LATER
+from gateway.authz.cel.functions import OUTSIDE
 from gateway.authz.cel.lexer import NAME
 from gateway.authz.cel.parser import CONSTANTS, RESERVED
+
+BUILT_IN: Final = frozenset({"has", "inSet", "all", "exists", "exists_one", "existsOne", "filter", "map"})
 
 
 def collides(name: str, environment: Environment) -> str:
@@ -15,7 +18,7 @@ def collides(name: str, environment: Environment) -> str:
         return f"{name!r} cannot be a name"
     if name in {variable.partition(".")[0] for variable in environment.variables}:
         return f"{name!r} is a name of the language already"
-    if name in environment.functions or name in LATER:
+    if name in environment.functions or name in OUTSIDE or name in BUILT_IN:
         return f"{name!r} is a function"
     return ""
 

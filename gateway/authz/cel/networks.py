@@ -1,11 +1,15 @@
-"""Addresses, networks and sets of networks. Immutable; an IPv4-mapped IPv6 address is the IPv4 address inside, everywhere."""
+"""Addresses, networks and sets of networks. Immutable.
+
+What is written as an IPv4-mapped IPv6 address is refused by `ip()` and `cidr()`, as Kubernetes does, but where an address given
+as text is looked for in a network it counts as the IPv4 address inside: another spelling must not lead out of a deny list.
+"""
 
 import re
 import socket
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from gateway.authz.cel.errors import EvaluationError
@@ -13,32 +17,88 @@ from gateway.authz.cel.errors import EvaluationError
 CIDR: Final = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}", re.ASCII)
 IPV4: Final = int(socket.AF_INET)
 IPV6: Final = int(socket.AF_INET6)
+MAX_ADDRESS: Final = 64
 MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
 
-class Network:
-    """A range of addresses of one family. An IPv4-mapped IPv6 address (RFC 4291 2.5.5.2) counts as the IPv4 address inside."""
+class Address:
+    """An IP address, as `ip()` reads one: no zone; IPv4-mapped IPv6 without dots is the IPv4 address, with dots refused (as in
+    Kubernetes' CEL library)."""
 
-    __slots__ = ("first", "last")
+    __slots__ = ("octets",)
 
     def __init__(self, text: str) -> None:
-        """From CIDR notation. Raises ValueError, also when bits behind the prefix are set."""
+        """Raises ValueError."""
+        try:
+            octets = socket.inet_pton(IPV6 if ":" in text else IPV4, text)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{text[:64]!r} is not an IP address") from error
+        if octets.startswith(MAPPED) and "." in text:
+            raise ValueError("an IPv4-mapped IPv6 address is written as the IPv4 address it is")
+        self.octets = octets[12:] if octets.startswith(MAPPED) else octets
+
+    @classmethod
+    def of(cls, octets: bytes) -> "Address":
+        """From network order."""
+        found = cls.__new__(cls)
+        found.octets = octets
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Address) and self.octets == other.octets
+
+    def __hash__(self) -> int:
+        return hash(self.octets)
+
+    def __str__(self) -> str:
+        return str(ip_address(self.octets))
+
+
+class Network:
+    """An address with the length of its prefix, as `cidr()` reads one; a range of addresses of one family."""
+
+    __slots__ = ("address", "first", "last", "prefix")
+
+    def __init__(self, text: str, *, exact: bool = True) -> None:
+        """From CIDR notation. Raises ValueError, also when bits behind the prefix are set, unless not `exact`."""
         if not CIDR.fullmatch(text):
             raise ValueError("a network is written like 10.0.0.0/8 or 2001:db8::/32")
-        network = _unmapped(ip_network(text))
-        self.first = network.network_address.packed
-        self.last = network.broadcast_address.packed
+        start, _, length = text.partition("/")
+        self.address = Address(start)
+        bits = 8 * len(self.address.octets)
+        if ":" in start and bits == 8 * 4:
+            raise ValueError("an IPv4-mapped IPv6 network is written as the IPv4 network it is")
+        self.prefix = int(length)
+        if self.prefix > bits or str(self.prefix) != length:
+            raise ValueError(f"the prefix of {text!r} is a number up to {bits}")
+        host = (1 << (bits - self.prefix)) - 1
+        number = int.from_bytes(self.address.octets)
+        self.first = (number & ~host).to_bytes(bits // 8)
+        self.last = (number | host).to_bytes(bits // 8)
+        if exact and self.first != self.address.octets:
+            raise ValueError(f"{text} has host bits set: write {self.masked()}")
 
     def contains(self, address: str) -> bool:
         """Whether the address lies in the network; never for the other family. Raises EvaluationError for what is no address."""
         octets = octets_of(address)
         return self.first <= octets <= self.last and len(octets) == len(self.first)
 
+    def covers(self, other: "Network") -> bool:
+        """Whether all addresses of another network lie in this one."""
+        return len(other.first) == len(self.first) and self.first <= other.first and other.last <= self.last
+
+    def masked(self) -> "Network":
+        """The same without bits behind the prefix."""
+        return Network(f"{Address.of(self.first)}/{self.prefix}")
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Network) and (self.first, self.last) == (other.first, other.last)
+        return isinstance(other, Network) and (self.address, self.prefix) == (other.address, other.prefix)
 
     def __hash__(self) -> int:
-        return hash((self.first, self.last))
+        return hash((self.address, self.prefix))
+
+    def __str__(self) -> str:
+        return f"{self.address}/{self.prefix}"
 
 
 @lru_cache(maxsize=1024)
@@ -47,15 +107,10 @@ def packed(address: str) -> bytes:
 
     Remembered, since all rules of a request ask about the same few addresses.
     """
+    if len(address) > MAX_ADDRESS:
+        raise ValueError("not an IP address")
     octets = socket.inet_pton(IPV6 if ":" in address else IPV4, address)
     return octets[12:] if octets.startswith(MAPPED) else octets
-
-
-def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    packed = network.network_address.packed
-    if network.version == 6 and network.prefixlen >= 96 and packed.startswith(MAPPED):
-        return IPv4Network((packed[12:], network.prefixlen - 96))
-    return network
 
 
 class AddressSet:

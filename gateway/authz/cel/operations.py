@@ -7,9 +7,10 @@ what the CEL specification says or raises EvaluationError.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from gateway.authz.cel.arithmetic import within_bits
 from gateway.authz.cel.errors import EvaluationError
-from gateway.authz.cel.networks import AddressSet, Network
-from gateway.authz.cel.values import Timestamp
+from gateway.authz.cel.limits import MAX_ITEMS, counted
+from gateway.authz.cel.values import Duration, Timestamp
 
 MAPS: Final = (dict, Mapping)
 """`dict` first: asking an abstract class costs more than everything else here."""
@@ -24,12 +25,18 @@ def boolean(value: Any) -> bool:
 
 def equal(left: Any, right: Any) -> bool:
     """`==`: numbers by value, everything else only within its kind."""
+    if isinstance(left, (list, tuple, *MAPS)):
+        counted(left, MAX_ITEMS)
+    return _same(left, right)
+
+
+def _same(left: Any, right: Any) -> bool:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, list | tuple):
-        return isinstance(right, list | tuple) and len(left) == len(right) and all(map(equal, left, right))
+        return isinstance(right, list | tuple) and len(left) == len(right) and all(map(_same, left, right))
     if isinstance(left, MAPS):
-        return isinstance(right, MAPS) and left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+        return isinstance(right, MAPS) and left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
     if isinstance(left, int | float) and isinstance(right, int | float):
         left, right = _numbers(left, right)
     return bool(left == right)
@@ -41,13 +48,20 @@ def unequal(left: Any, right: Any) -> bool:
 
 
 def _numbers(left: float, right: float) -> tuple[float, float]:
-    """Two numbers of one type: an int is compared with a double as a double, as the CEL conformance tests have it."""
+    """Two numbers of one type: an int is compared with a double as a double, as the CEL conformance tests have it.
+
+    An int of more than 64 bits, which JSON can have and CEL has not, is an error rather than near to anything.
+    """
+    if isinstance(left, int):
+        within_bits(left)
+    if isinstance(right, int):
+        within_bits(right)
     return (left, right) if type(left) is type(right) else (float(left), float(right))
 
 
 def _ordered(left: Any, right: Any) -> tuple[Any, Any]:
     """Two values that Python orders as CEL does. Raises EvaluationError for others."""
-    for kind in (bool, str, Timestamp):
+    for kind in (bool, str, Timestamp, Duration):
         if isinstance(left, kind) and isinstance(right, kind):
             return left, right
     if (
@@ -85,7 +99,10 @@ def greater_equal(left: Any, right: Any) -> bool:
 def member(value: Any, container: Any) -> bool:
     """`in`: an equal item of a list, or a key of a map. A string has no members."""
     if isinstance(container, list | tuple):
-        return any(equal(value, item) for item in container)
+        if type(value) is str and len(container) <= MAX_ITEMS:
+            return value in container
+        counted(container, MAX_ITEMS)
+        return any(_same(value, item) for item in container)
     if isinstance(container, MAPS) and isinstance(value, str | int | float):
         return isinstance(value, str) and value in container
     raise EvaluationError("'in' needs a list, or a map and what could be its key")
@@ -101,10 +118,16 @@ def select(operand: Any, field: str) -> Any:
         raise EvaluationError("no such key") from None
 
 
+def _keyed(operand: Any, key: Any) -> Any:
+    if isinstance(key, str):
+        return select(operand, key)
+    raise EvaluationError("not a string")
+
+
 def item(operand: Any, key: Any) -> Any:
     """`operand[key]` of a list, counted from 0, or of a map."""
     if not isinstance(operand, list | tuple):
-        return select(operand, _string(key))
+        return _keyed(operand, key)
     if isinstance(key, float) and key.is_integer():
         key = int(key)
     if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < len(operand):
@@ -124,45 +147,6 @@ def size(value: Any) -> int:
     if isinstance(value, (str, list, tuple, *MAPS)):
         return len(value)
     raise EvaluationError("has no size")
-
-
-def _string(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise EvaluationError("not a string")
-
-
-def starts_with(value: Any, prefix: Any) -> bool:
-    """`value.startsWith(prefix)`."""
-    return _string(value).startswith(_string(prefix))
-
-
-def ends_with(value: Any, suffix: Any) -> bool:
-    """`value.endsWith(suffix)`."""
-    return _string(value).endswith(_string(suffix))
-
-
-def contains(value: Any, part: Any) -> bool:
-    """`value.contains(part)`."""
-    return _string(part) in _string(value)
-
-
-def contains_address(network: Any, address: Any) -> bool:
-    """`cidr('…').containsIP(address)`, `inSet(address, '…')`."""
-    if not isinstance(network, Network | AddressSet):
-        raise EvaluationError("not a network")
-    return network.contains(address)
-
-
-def timestamp(value: Any) -> Timestamp:
-    """`timestamp(value)`: RFC 3339 text or Unix seconds. Raises ValueError or EvaluationError."""
-    if isinstance(value, Timestamp):
-        return value
-    if isinstance(value, str):
-        return Timestamp.parse(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Timestamp.of(value)
-    raise EvaluationError("not a timestamp")
 
 
 COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {

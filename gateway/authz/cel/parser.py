@@ -4,7 +4,21 @@ from typing import Final
 
 from gateway.authz.cel.errors import CelError
 from gateway.authz.cel.lexer import MAX_INT, Kind, Token, tokens
-from gateway.authz.cel.syntax import Binary, Call, Conditional, Entries, Index, Items, Literal, Logic, Name, Node, Not, Select
+from gateway.authz.cel.syntax import (
+    Binary,
+    Call,
+    Conditional,
+    Entries,
+    Index,
+    Items,
+    Literal,
+    Logic,
+    Name,
+    Negative,
+    Node,
+    Not,
+    Select,
+)
 
 MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 1000
@@ -53,7 +67,7 @@ class _Parser:
     def expression(self) -> Node:
         """Expr = ConditionalOr ["?" ConditionalOr ":" Expr]."""
         self._open += 1
-        if self._open > MAX_DEPTH:
+        if self._open > MAX_DEPTH + 1:
             raise self._too_deep(self._next.start)
         node = self._binary(1)
         if self._accept("?"):
@@ -95,19 +109,27 @@ class _Parser:
         starts: list[int] = []
         while self._is("!"):
             starts.append(self._take().start)
-        node = self._member() if not self._is("-") else self._negative()
+        if self._is("-"):
+            raise CelError("'!' needs a bool, found a number", starts[0])
+        node = self._member()
         for start in reversed(starts[: 2 - len(starts) % 2]):
             node = Not((start, node.span[1]), self._depth(node), node)
         return node
 
     def _negative(self) -> Node:
-        """A negative number; `-` before anything else would be arithmetic."""
-        sign = self._take()
+        """`-`, repeated at will. Right before a number it belongs to the number."""
+        starts: list[int] = []
+        while self._is("-"):
+            starts.append(self._take().start)
         token = self._next
-        if token.kind is not Kind.NUMBER or not isinstance(token.value, int | float):
-            raise CelError("'-' is available before a number only", sign.start)
-        self._take()
-        return self._suffixes(Literal((sign.start, token.end), -token.value))
+        if token.kind is Kind.NUMBER and isinstance(token.value, int | float):
+            self._take()
+            node = self._suffixes(Literal((starts.pop(), token.end), -token.value))
+        else:
+            node = self._member()
+        for start in reversed(starts):
+            node = Negative((start, node.span[1]), self._depth(node), node)
+        return node
 
     def _member(self) -> Node:
         return self._suffixes(self._primary())

@@ -59,6 +59,15 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
+class Negative:
+    """`-operand`, of anything but a number."""
+
+    span: Span
+    depth: int
+    operand: "Node"
+
+
+@dataclass(frozen=True, slots=True)
 class Logic:
     """`a && b && c` or `a || b || c`; an equal operator on the left is taken in, so chains stay flat."""
 
@@ -121,7 +130,7 @@ class Call:
     place: int
 
 
-Node = Literal | Name | Select | Index | Not | Logic | Binary | Conditional | Items | Entries | Call
+Node = Literal | Name | Select | Index | Not | Negative | Logic | Binary | Conditional | Items | Entries | Call
 
 
 def below(node: Node) -> tuple[Node, ...]:
@@ -129,7 +138,7 @@ def below(node: Node) -> tuple[Node, ...]:
     match node:
         case Literal() | Name():
             return ()
-        case Select(operand=operand) | Not(operand=operand):
+        case Select(operand=operand) | Not(operand=operand) | Negative(operand=operand):
             return (operand,)
         case Index(operand=operand, key=key):
             return (operand, key)

@@ -55,6 +55,16 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """What a macro is at, under the name the policy gave it. `slot` numbers the macros inside one another."""
+
+    span: Span
+    type: Type
+    name: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """A map's value under a name known at load."""
 
@@ -115,6 +125,26 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Minus:
+    """`-operand`."""
+
+    span: Span
+    type: Type
+    operand: "Tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`+ - * / %`."""
+
+    span: Span
+    type: Type
+    operator: str
+    left: "Tree"
+    right: "Tree"
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """`== != < <= > >=`."""
 
@@ -164,10 +194,28 @@ class Invocation:
     arguments: tuple["Tree", ...]
 
 
-Datum = Constant | Read | Field | Item | Has | Sequence | Table
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A macro over a list or the keys of a map: `all exists exists_one filter map`.
+
+    `test` is true for a `map` without one, `result` is the item itself for all but `map`. `weight` is what one turn costs, in
+    the units of `limits`.
+    """
+
+    span: Span
+    type: Type
+    macro: str
+    slot: int
+    range: "Tree"
+    test: "Tree"
+    result: "Tree"
+    weight: int
+
+
+Datum = Constant | Read | Bound | Field | Item | Has | Sequence | Table
 """Values and parts of values."""
 
-Operation = Negation | Junction | Choice | Comparison | Membership | Invocation
+Operation = Negation | Junction | Choice | Minus | Arithmetic | Comparison | Membership | Invocation | Loop
 """What is computed from values."""
 
 Tree = Datum | Operation
@@ -176,9 +224,9 @@ Tree = Datum | Operation
 def below(tree: Tree) -> tuple[Tree, ...]:
     """The parts of a node, in the order written."""
     match tree:
-        case Constant() | Read():
+        case Constant() | Read() | Bound():
             return ()
-        case Field(operand=operand) | Has(operand=operand) | Negation(operand=operand):
+        case Field(operand=operand) | Has(operand=operand) | Negation(operand=operand) | Minus(operand=operand):
             return (operand,)
         case Item(operand=operand, key=key):
             return (operand, key)
@@ -186,12 +234,14 @@ def below(tree: Tree) -> tuple[Tree, ...]:
             return items
         case Choice(test=test, then=then, other=other):
             return (test, then, other)
-        case Comparison(left=left, right=right):
+        case Comparison(left=left, right=right) | Arithmetic(left=left, right=right):
             return (left, right)
         case Membership(value=value, container=container):
             return (value, container)
         case Invocation(arguments=arguments):
             return arguments
+        case Loop(range=over, test=test, result=result):
+            return (over, test, result)
 
 
 def walk(tree: Tree) -> Iterator[Tree]:
@@ -204,6 +254,13 @@ def walk(tree: Tree) -> Iterator[Tree]:
 def depth(tree: Tree) -> int:
     """How many nodes stand below one another."""
     return 1 + max(map(depth, below(tree)), default=0)
+
+
+def nesting(tree: Tree) -> int:
+    """How many macros stand inside one another. What a macro goes through is not inside it."""
+    if not isinstance(tree, Loop):
+        return max(map(nesting, below(tree)), default=0)
+    return max(nesting(tree.range), nesting(tree.test) + 1, nesting(tree.result) + 1)
 
 
 def placed(tree: Tree, span: Span) -> Tree:

@@ -14,6 +14,8 @@ class Kind(StrEnum):
     STRING = "string"
     NULL = "null"
     TIMESTAMP = "timestamp"
+    DURATION = "duration"
+    ADDRESS = "ip"
     NETWORK = "cidr"
     SET = "set"
     LIST = "list"
@@ -37,7 +39,7 @@ class Type:
         return self.kind.value
 
 
-ORDERED: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP})
+ORDERED: Final = frozenset({Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.BOOL, Kind.TIMESTAMP, Kind.DURATION})
 
 BOOL: Final = Type(Kind.BOOL)
 INT: Final = Type(Kind.INT)
@@ -45,6 +47,8 @@ DOUBLE: Final = Type(Kind.DOUBLE)
 STRING: Final = Type(Kind.STRING)
 NULL: Final = Type(Kind.NULL)
 TIMESTAMP: Final = Type(Kind.TIMESTAMP)
+DURATION: Final = Type(Kind.DURATION)
+ADDRESS: Final = Type(Kind.ADDRESS)
 NETWORK: Final = Type(Kind.NETWORK)
 SET: Final = Type(Kind.SET)
 NAMED: Final = Type(Kind.NAMED, STRING)
@@ -90,3 +94,28 @@ def orderable(left: Type, right: Type) -> bool:
     """Whether `<` may stand between values of two types."""
     kinds = {left.kind, right.kind} - {Kind.DYN}
     return kinds <= ORDERED and len(kinds) <= 1
+
+
+def added(operator: str, left: Type, right: Type) -> Type | None:
+    """The type of arithmetic on two types, None where there is none; DYN where it shows while evaluating only."""
+    if operator == "+" and Kind.LIST in (left.kind, right.kind) and {left.kind, right.kind} <= {Kind.LIST, Kind.DYN}:
+        return list_of(joined([left.element or DYN, right.element or DYN]))
+    found = [
+        result
+        for operators, first, second, result in ARITHMETIC
+        if operator in operators and fits(left, first) and fits(right, second)
+    ]
+    return joined(found) if found else None
+
+
+ARITHMETIC: Final = (
+    ("+-*/%", INT, INT, INT),
+    ("+-*/", DOUBLE, DOUBLE, DOUBLE),
+    ("+", STRING, STRING, STRING),
+    ("+", list_of(DYN), list_of(DYN), list_of(DYN)),
+    ("+-", TIMESTAMP, DURATION, TIMESTAMP),
+    ("+", DURATION, TIMESTAMP, TIMESTAMP),
+    ("+-", DURATION, DURATION, DURATION),
+    ("-", TIMESTAMP, TIMESTAMP, DURATION),
+)
+"""What arithmetic there is: operators, types of the two sides, type of the result."""

@@ -1,0 +1,71 @@
+"""How large values and how long evaluations may become, whatever a policy computes and whatever a client sends.
+
+One unit of cost is about a tenth of a microsecond. What has no loop is bounded by the number of its parts; loops spend from a
+purse of MAX_COST units a condition, and what works on texts and lists inside a loop spends by their sizes.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gateway.authz.cel.errors import EvaluationError
+
+MAX_TEXT: Final = 65_536
+"""Characters that a function of strings takes or makes."""
+MAX_ITEMS: Final = 1_000
+"""Items of a list that a macro goes through, that `in` and `==` look at where the type is not known, that split() makes."""
+MAX_NESTING: Final = 2
+"""Macros inside one another."""
+MAX_COST: Final = 200_000
+"""Units a condition may cost: at load by its parts, while evaluating by its loops. About 20 ms."""
+SCALE: Final = 6
+"""A unit is spent for so many characters, as a power of two."""
+
+Purse = list[int]
+
+
+def spend(purse: Purse, units: int) -> None:
+    """Take units from the purse. Raises EvaluationError when it is empty."""
+    purse[0] -= units
+    if purse[0] < 0:
+        raise EvaluationError("the condition costs too much")
+
+
+def items(purse: Purse, value: Any, weight: int) -> Any:
+    """What a macro goes through: the items of a list, the keys of a map. `weight` is what one turn costs."""
+    if not isinstance(value, list | tuple | dict | Mapping):
+        raise EvaluationError("a macro needs a list or a map")
+    if len(value) > MAX_ITEMS:
+        raise EvaluationError(f"a macro goes through {MAX_ITEMS} items at most")
+    spend(purse, weight * len(value))
+    return value
+
+
+def charged(purse: Purse, scale: int, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of texts or lists inside a loop, and spend by what it works on: a unit for 2**scale characters."""
+    units = 0
+    for argument in arguments:
+        if isinstance(argument, str):
+            units += len(argument) >> scale
+        elif isinstance(argument, list | tuple | dict | Mapping):
+            units += counted(argument, MAX_ITEMS) << 1
+    spend(purse, units)
+    return call(*arguments)
+
+
+def counted(value: Any, most: int) -> int:
+    """How many values lie in a list or map, at any depth. Raises EvaluationError when there are more than `most`."""
+    if not isinstance(value, list | tuple | dict | Mapping):
+        return 1
+    if len(value) > most:
+        raise EvaluationError(f"has more than {MAX_ITEMS} items")
+    found = 0
+    for item in value.values() if isinstance(value, dict | Mapping) else value:
+        found += 1 if isinstance(item, str) else counted(item, most - found)
+        if found > most:
+            raise EvaluationError(f"has more than {MAX_ITEMS} items")
+    return max(found, 1)
+
+
+def single(found: list[Any]) -> bool:
+    """`exists_one`: whether there is one."""
+    return len(found) == 1
