@@ -53,8 +53,16 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "Requests from this address are not served. Not answered yet: `deny_from` ends the connection without an answer.",
         "Talk to the operator.",
     ),
+    Reason.RESPONSE_WITHHELD: (
+        "A rule says what may be seen of the upstream's answers, and this one is not that, or cannot be inspected.",
+        "Operators: [what clients see of answers](../how-to/redaction.md); the audit event tells what stood in the way.",
+    ),
     Reason.TLS_REQUIRED: ("This came without TLS where only TLS is served.", "Use `https://`."),
     Reason.NO_ROUTE: ("Nothing here claims this path.", "Check the path; `/a` and `/a/` are two paths."),
+    Reason.NOT_FOUND: (
+        "There is no such thing, or none that this principal may know of. The two are not told apart.",
+        "Operators: the audit event has the upstream's status.",
+    ),
     Reason.METHOD_NOT_ALLOWED: ("The path exists, but not with this method.", "`Allow` lists the methods."),
     Reason.REQUEST_TIMEOUT: ("The request's head or body came too slowly.", "Send it faster; the bounds are in `limits`."),
     Reason.BODY_TOO_LARGE: (

@@ -92,6 +92,7 @@ class Builder:
         if policies is None or authentication is None or limiter is None or headers is None:
             return None
         self._routes_policies, self._authn, self._limits, self._headers = policies.route, authentication, limiter, headers
+        self._shaping = self._resources.shaping(policies.rules)
         self._grant, self._stated = policies.grant, Stated(limiter)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
@@ -234,6 +235,7 @@ class Builder:
             stated=self._stated,
             transport=upstream.metered(transport, credential=credential or "", route=model.name),
             sockets=self._sockets(at, model),
+            shaping=self._shaping,
         )
 
     def _sockets(self, at: Steps, model: RouteModel) -> Sockets | None:

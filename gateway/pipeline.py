@@ -10,10 +10,11 @@ from typing import Any, Final
 from gateway import honour
 from gateway.authz.policy import enforce
 from gateway.core.decision import AccessRequest, Permit
-from gateway.core.errors import Forbidden, GatewayError, InternalError
+from gateway.core.errors import GatewayError, InternalError, Withheld
 from gateway.core.exchange import Exchange
 from gateway.core.message import NO_BODY, Inbound, Outbound, Request, Response
-from gateway.core.obligations import Obligations
+from gateway.core.obligations import Obligations, Shaped
+from gateway.core.ports import Shaping
 from gateway.core.principal import ANONYMOUS
 from gateway.core.shape import split
 from gateway.edge import hops
@@ -163,6 +164,9 @@ async def forwarded(request: Request, service: Service, permit: Permit, exchange
     outbound = service.fields.outbound(request, permit.principal, exchange)
     if obligations is not None and obligations.set_headers:
         outbound.lines.append(honour.said(obligations, permit))
+    shaping = None
+    if obligations is not None and obligations.shapes_answer:
+        shaping = prepared(outbound, obligations, service, offer)
     exchange.upstream_target = outbound.target  # before a credential may become part of it
     if (coming := service.injector.inject(outbound, permit)) is not None:
         await coming
@@ -174,13 +178,23 @@ async def forwarded(request: Request, service: Service, permit: Permit, exchange
     exchange.upstream_status = response.status
     exchange.upstream_address = response.address
     exchange.retries = response.retries
-    return response
+    if shaping is None or obligations is None:
+        return response
+    told = exchange.shaped = Shaped()
+    return await shaping.shape(response, obligations, permit, told)
+
+
+def prepared(outbound: Outbound, obligations: Obligations, service: Service, offer: Offer | None) -> Shaping:
+    """Ask for an answer that can be looked into, and who does that. Raises Withheld where nobody can."""
+    shaping = service.shaping
+    if shaping is None:
+        raise Withheld("obligation: nothing here shapes an answer")
+    shaping.prepare(outbound, obligations, switches=offer is not None)
+    return shaping
 
 
 async def honoured(obligations: Obligations, permit: Permit, service: Service, exchange: Exchange) -> None:
     """What the rules demand of the request itself. Raises GatewayError where it does not fulfil it, or nobody here can."""
-    if obligations.shapes_answer:
-        raise Forbidden("obligation: nothing here shapes an answer")
     if obligations.rate_limits:
         await honour.spend(service.stated, obligations.rate_limits, permit, exchange)
     if obligations.max_body is not None:
@@ -220,6 +234,7 @@ def note_error(exchange: Exchange, error: GatewayError) -> None:
     """Why there is no answer of the upstream."""
     exchange.reason = error.reason
     exchange.detail = error.detail
+    exchange.source = "gateway"
 
 
 def note_target(exchange: Exchange, inbound: Inbound) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -11,9 +11,10 @@ from pydantic import BaseModel
 
 from gateway import __version__
 from gateway.authn.gate import Authentication
+from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
 from gateway.config.values import EnvSecret, FileSecret, Rate, SecretRef
-from gateway.core.ports import Clock, Fetch, Metrics
+from gateway.core.ports import Clock, Fetch, Metrics, Shaping
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.description import compiled
 from gateway.edge.openapi.document import load
@@ -140,6 +141,14 @@ class Resources:
 
         store: SharedCounters = self._stores.take(ONE, (redis, password), make)
         return store
+
+    def shaping(self, rules: Iterable[policies.Rule]) -> Shaping | None:
+        """What looks into answers, where a rule wants that: its patterns take a while to compile."""
+        if not any(rule.obligations is not None and rule.obligations.shapes_answer for rule in rules):
+            return None
+        from gateway.shaping.shaping import Shaping as Made
+
+        return Made(None, self.metrics)
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
         return (self.upstreams, self.authentication, self.descriptions, self._stores)

@@ -133,7 +133,7 @@ class Events:
         """
         decision = exchange.decision
         plain = decision is None or (decision.shadow is None and not decision.errors)
-        if exchange.detail or exchange.error is not None or not exchange.trace_id or not plain:
+        if exchange.detail or exchange.error is not None or not exchange.trace_id or not plain or exchange.shaped is not None:
             return self.in_full(exchange, duration)
         memo, upstream = exchange.memo, exchange.upstream_seconds
         reason, params, credential = exchange.reason, exchange.params, exchange.credential
@@ -180,9 +180,10 @@ class Events:
     def in_full(self, exchange: Exchange, duration: float) -> bytes:
         """The same line, rendered from all its fields."""
         fields = self._fields(exchange, duration)
-        decision = exchange.decision
-        if decision is not None and (decision.shadow is not None or decision.errors):
-            _tell_conditions(fields, decision)
+        if exchange.decision is not None:
+            _tell_conditions(fields, exchange.decision)
+        if exchange.shaped is not None:
+            fields["answer"] = {"outcome": exchange.shaped.outcome, "redacted": exchange.shaped.redacted}
         if exchange.detail:
             fields["detail"] = scrub(exchange.detail[:TEXT])
         if exchange.error is not None:

@@ -8,6 +8,7 @@ GatewayError                 a request's end; `detail` has one reader, the audit
 │   ├── MethodNotAllowed     405
 │   ├── Unauthenticated      401
 │   ├── Forbidden            403
+│   ├── Withheld             403 404 an upstream's answer that may not be seen, or not be looked into
 │   └── LimitExceeded        429
 ├── Failure                  ours, or something we depend on
 │   ├── UpstreamUnreachable  502
@@ -116,6 +117,12 @@ class Forbidden(Rejection):
     """Known, and not allowed."""
 
     default = Reason.POLICY_DENIED
+
+
+class Withheld(Rejection):
+    """There is an answer, and it may not be seen, or cannot be looked into."""
+
+    default = Reason.RESPONSE_WITHHELD
 
 
 class LimitExceeded(Rejection):

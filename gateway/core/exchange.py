@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.core.decision import Decision
+from gateway.core.obligations import Shaped
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 
@@ -22,6 +23,7 @@ class Exchange:
     `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from then to the upstream's headers,
     `upstream_target` is what was asked for, before a credential was added. `detail` explains a refusal to the audit trail.
     `source` tells who made the status: "gateway" or "upstream". `error` is set when the exchange broke after the answer began.
+    `shaped` tells what became of an answer that a rule's obligations applied to.
     `interim` takes an interim answer's head, in wire form, to the client.
     `memo`, where this very request came before by this way in, is what observers concluded from it then, each under itself.
     """
@@ -53,6 +55,7 @@ class Exchange:
         "route",
         "sampled",
         "secure",
+        "shaped",
         "source",
         "span",
         "span_id",
@@ -80,8 +83,7 @@ class Exchange:
         self.method = method
         self.peer = peer
         self.client = peer
-        self.host = ""
-        self.path = ""
+        self.host = self.path = ""
         self.query: bytes | None = None
         self.version = "1.1"
         self.secure = False
@@ -105,6 +107,7 @@ class Exchange:
         self.upstream_target: bytes | None = None
         self.upstream_status: int | None = None
         self.credential: str | None = None
+        self.shaped: Shaped | None = None
         self.retries = self.bytes_in = self.bytes_out = 0
         self.trace_id = self.span_id = ""
         self.sampled = False

@@ -50,6 +50,19 @@ class Requirement:
     hidden: bool = False
 
 
+class Shaped:
+    """What became of an answer: `outcome` is shaped, emptied (a failure without its body), withheld, or cut (in the middle).
+
+    `redacted` counts the values that were removed or replaced.
+    """
+
+    __slots__ = ("outcome", "redacted")
+
+    def __init__(self) -> None:
+        self.outcome = ""
+        self.redacted = 0
+
+
 @dataclass(frozen=True, slots=True)
 class StepUp:
     """How the client must have authenticated (RFC 9470): one of these `acr`, all of these `amr`, at most `max_age` seconds ago."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from gateway.core.decision import Permit
 from gateway.core.exchange import Spent
 from gateway.core.message import Inbound, Outbound, Request, Response
+from gateway.core.obligations import Obligations, Shaped
 from gateway.core.pace import Pace
 from gateway.core.principal import Identity, Principal
 from gateway.core.secret import Secret
@@ -91,6 +92,21 @@ class Transport(Protocol):
     async def send(self, outbound: Outbound) -> Response: ...
     async def upgrade(self, outbound: Outbound, protocols: tuple[bytes, ...]) -> Response:
         """Ask for a WebSocket, offering subprotocols. What the answer `switched` is to be taken over or abandoned."""
+        ...
+
+
+class Shaping(Protocol):
+    """Makes of an upstream's answer what the obligations of a permit let the client see."""
+
+    def prepare(self, outbound: Outbound, obligations: Obligations, *, switches: bool) -> None:
+        """Ask for an answer that can be looked into; `switches` says that it asks for another protocol.
+
+        Raises Withheld where none will come, DependencyDown where a key is missing.
+        """
+        ...
+
+    async def shape(self, response: Response, obligations: Obligations, permit: Permit, told: Shaped) -> Response:
+        """The answer as it may be seen. Raises Withheld and what breaks the answer; the upstream's connection is let go then."""
         ...
 
 

@@ -25,8 +25,10 @@ class Reason(StrEnum):
     INSUFFICIENT_SCOPE = "insufficient-scope"
     ORIGIN_DENIED = "origin-denied"
     ADDRESS_BLOCKED = "address-blocked"
+    RESPONSE_WITHHELD = "response-withheld"
     TLS_REQUIRED = "tls-required"
     NO_ROUTE = "no-route"
+    NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     REQUEST_TIMEOUT = "request-timeout"
     BODY_TOO_LARGE = "body-too-large"
@@ -67,8 +69,10 @@ STATUS: Final[dict[Reason, int]] = {
     Reason.INSUFFICIENT_SCOPE: 403,
     Reason.ORIGIN_DENIED: 403,
     Reason.ADDRESS_BLOCKED: 403,
+    Reason.RESPONSE_WITHHELD: 403,
     Reason.TLS_REQUIRED: 403,
     Reason.NO_ROUTE: 404,
+    Reason.NOT_FOUND: 404,
     Reason.METHOD_NOT_ALLOWED: 405,
     Reason.REQUEST_TIMEOUT: 408,
     Reason.BODY_TOO_LARGE: 413,

@@ -57,6 +57,11 @@ class Rewriter:
         self._in_string = self._ends_hiding = self._done = False
         self.redacted = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything but white space came."""
+        return self._done or self._in_string or bool(self._levels or self._held)
+
     def feed(self, piece: bytes) -> bytes:
         """What may leave, now that this has come. Raises Unreadable."""
         self._ensure_utf8(piece)
@@ -93,8 +98,6 @@ class Rewriter:
             raise Unreadable(f"the document ends at byte {self._read} before it is complete")
         return b""
 
-    # Where nothing is open
-
     def _outside(self, place: int) -> int:
         """Before the document or behind it."""
         buffer = self._buffer
@@ -125,8 +128,6 @@ class Rewriter:
             return self._partial_scalar(start, start)
         self._done = True
         return found.end()
-
-    # Inside a container
 
     def _step(self, level: Level, place: int) -> int:
         """The next value, or several, or the end of the container."""

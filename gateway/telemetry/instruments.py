@@ -144,6 +144,13 @@ COUNTED: Final = (
     Instrument("gateway.upstream.ejections", "counter", "{ejection}", "Addresses of an upstream passed over.", ("upstream",)),
     Instrument("gateway.upstream.circuit_changes", "counter", "{change}", "Circuits opened and closed.", ("upstream", "to")),
     Instrument("gateway.upstream.health_checks", "counter", "{check}", "Health checks of addresses.", ("upstream", "outcome")),
+    Instrument(
+        "gateway.answers.shaped",
+        "counter",
+        "{answer}",
+        "Answers that a rule's demands applied to: shaped, emptied (a failure without its body), withheld, or cut in the middle.",
+        ("outcome",),
+    ),
     Instrument("gateway.websocket.open", "gauge", "{tunnel}", "WebSocket tunnels open now.", ("route",)),
     Instrument("gateway.connections.refused", "counter", "{connection}", "Connections refused.", ("listener", "reason")),
     Instrument(

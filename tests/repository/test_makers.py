@@ -27,6 +27,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/resources.py": 1,
     "gateway/server/accept.py": 1,
     "gateway/server/run.py": 1,
+    "gateway/shaping/require.py": 1,
     "gateway/store/redis.py": 1,
     "gateway/telemetry/otlp.py": 2,
     "gateway/upstream/check.py": 1,
@@ -41,6 +42,7 @@ REVEALS: dict[str, int] = {
     "gateway/cli/keys.py": 1,
     "gateway/credentials/placed.py": 1,
     "gateway/settings/secrets.py": 1,
+    "gateway/shaping/shaping.py": 1,
     "gateway/store/redis.py": 1,
 }
 """file -> calls of Secret.reveal(): each one a place to review."""
