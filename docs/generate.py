@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Writes the reference pages that come from code: `make docs`. A test compares them with what stands in docs/reference."""
+"""Writes the reference pages that come from code, and what the cookbook quotes: `make docs`. Tests compare them with what stands
+in docs/reference and docs/cookbook."""
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from docs.console import answered  # noqa: E402  the script is run by its path
 from docs.reasons import MEANING  # noqa: E402  the script is run by its path
 from docs.tables import objects, table  # noqa: E402
 from gateway.cli.schema import config_schema, policy_schema  # noqa: E402
 from gateway.core.reason import IN_DOUBT, STATUS, Reason, title  # noqa: E402
 from gateway.telemetry.instruments import INSTRUMENTS, prometheus_name  # noqa: E402
 
+COOKBOOK = ROOT / "docs" / "cookbook"
 NOTE = "<!-- Made by docs/generate.py (`make docs`): change the code it comes from, not this page. -->"
 
 
@@ -101,13 +105,36 @@ def render(page: str) -> str:
     return "\n".join([first, "", NOTE, *rest]) + "\n"
 
 
-def main() -> None:
+QUOTED = re.compile(r"^```yaml\n# (recipes/[\w./-]+)\n.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def quoting(text: str) -> str:
+    """A page of the cookbook whose blocks that begin with a recipe's file name hold that file."""
+    return QUOTED.sub(lambda found: f"```yaml\n# {found[1]}\n{(COOKBOOK / found[1]).read_text(encoding='utf-8')}```", text)
+
+
+ENVIRON = {"GATEWAY_KEY_PEPPER": "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"}
+
+
+def cooked(text: str) -> str:
+    """A page of the cookbook with the files it quotes and what its commands print."""
+    return answered(quoting(text), COOKBOOK, ENVIRON, saves=False)
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Every page that is made, or made in part, with what it should be."""
     for page in PAGES:
-        file = ROOT / "docs" / "reference" / page
+        yield ROOT / "docs" / "reference" / page, render(page)
+    for file in sorted(COOKBOOK.glob("*.md")):
+        yield file, cooked(file.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    for file, text in pages():
         if "--check" not in sys.argv:
-            file.write_text(render(page), encoding="utf-8")
-        elif file.read_text(encoding="utf-8") != render(page):
-            sys.exit(f"{page} is not what the code says: run `make docs`")
+            file.write_text(text, encoding="utf-8")
+        elif file.read_text(encoding="utf-8") != text:
+            sys.exit(f"{file.name} is not what the code says: run `make docs`")
 
 
 if __name__ == "__main__":

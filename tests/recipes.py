@@ -1,0 +1,158 @@
+"""The recipes of the cookbook: each is a folder with a configuration, policies and their cases; and recipes with one thing wrong.
+
+A mutant is a recipe in which one rule, one binding or one part of one condition is left out or says the opposite. Cases that pass
+all the same would not notice if somebody made this mistake.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from gateway.authz.cases import Report, run
+from gateway.authz.cel import syntax
+from gateway.authz.cel.parser import parse
+from gateway.authz.compile import compile_policies
+from gateway.authz.document import Loaded, PolicyDocuments
+from gateway.authz.model import Policy, PolicyTest, Roles, Rule
+from gateway.core.principal import OWN_ISSUERS
+from gateway.rehearsal import Rehearsal
+from gateway.settings import Settings
+from tests.conftest import ROOT
+
+COOKBOOK = ROOT / "docs" / "cookbook"
+RECIPES = sorted(file.parent for file in COOKBOOK.glob("recipes/*/config.yaml"))
+
+PARTS: Mapping[type[BaseModel], str] = {Policy: "rules", Roles: "bindings", PolicyTest: "cases"}
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A recipe with one thing wrong, and what that is."""
+
+    what: str
+    documents: PolicyDocuments
+
+
+def answers(documents: PolicyDocuments, rehearsal: Rehearsal, settings: Settings) -> Report:
+    """What the cases of some documents say, asked with the routes of a recipe."""
+    facts = tuple(rehearsal.policies.facts.values())
+    issuers = frozenset(settings.authentication.jwt) | OWN_ISSUERS
+    policies, problems = compile_policies(documents, routes=facts, issuers=issuers, has_key=True)
+    assert policies is not None, [str(problem) for problem in problems]
+    return run(documents, policies, rehearsal.match)
+
+
+def mutants(documents: PolicyDocuments) -> Iterator[Mutant]:
+    """Every recipe that has one mistake more than this one."""
+    for place, policy in enumerate(documents.policies):
+        for number, rule in enumerate(policy.model.rules):
+            if "shadow" not in (policy.model.mode, rule.mode):
+                yield from _of_rule(documents, place, number, f"{policy.model.name}/{rule.name}", rule)
+    for place, roles in enumerate(documents.roles):
+        for number, binding in enumerate(roles.model.bindings):
+            rest = _without(roles.model.bindings, number)
+            found = _changed(roles, bindings=rest)
+            told = binding.role or f"from_claim {binding.from_claim}"
+            yield Mutant(f"the binding of {told} removed", replace(documents, roles=_with(documents.roles, place, found)))
+
+
+def enforced(documents: PolicyDocuments) -> PolicyDocuments:
+    """The same documents with every shadow rule in force."""
+    awake = [
+        _changed(each, mode="enforce", rules=[rule.model_copy(update={"mode": "enforce"}) for rule in each.model.rules])
+        for each in documents.policies
+    ]
+    return replace(documents, policies=awake)
+
+
+def _of_rule(documents: PolicyDocuments, place: int, number: int, name: str, rule: Rule) -> Iterator[Mutant]:
+    policy = documents.policies[place]
+
+    def changed(what: str, rules: list[Rule]) -> Mutant:
+        return Mutant(
+            f"{name}: {what}", replace(documents, policies=_with(documents.policies, place, _changed(policy, rules=rules)))
+        )
+
+    removed = changed("removed", _without(policy.model.rules, number))
+    yield replace(removed, documents=replace(removed.documents, tests=[_unnamed(test, name) for test in documents.tests]))
+    for what, update in chain(_conditions(rule), _permission(rule)):
+        yield changed(what, _with(policy.model.rules, number, rule.model_copy(update=update)))
+
+
+Update = tuple[str, Mapping[str, object]]
+
+
+def _permission(rule: Rule) -> Iterator[Update]:
+    if rule.permission is not None:
+        yield "without its permission", {"permission": None}
+
+
+def _conditions(rule: Rule) -> Iterator[Update]:
+    for key, value in (("when", rule.when), ("unless", rule.unless)):
+        if isinstance(value, str):
+            yield f"without {key} `{value}`", {key: None}
+            yield from ((f"{key} {what}", {key: text}) for what, text in _twisted(value))
+    sources = rule.when if isinstance(rule.when, list) else []
+    for number, source in enumerate(sources):
+        yield f"without `{source}`", {"when": _without(sources, number) or None}
+        yield from ((what, {"when": _with(sources, number, text)}) for what, text in _twisted(source))
+
+
+def _twisted(source: str) -> Iterator[tuple[str, str]]:
+    """An expression that says the opposite, and ones in which one of several terms is missing."""
+    yield f"`{source}` negated", f"!({source})"
+    for node in _logic(parse(source)):
+        for number, item in enumerate(node.items):
+            rest = f" {node.operator} ".join(f"({_text(source, other)})" for other in _without(node.items, number))
+            start, end = _whole(source, node)
+            yield f"`{source}` without `{_text(source, item)}`", f"{source[:start]}{rest}{source[end:]}"
+
+
+def _logic(node: syntax.Node) -> Iterator[syntax.Logic]:
+    if isinstance(node, syntax.Logic):
+        yield node
+    for part in syntax.below(node):
+        yield from _logic(part)
+
+
+def _text(source: str, node: syntax.Node) -> str:
+    start, end = _whole(source, node)
+    return source[start:end]
+
+
+def _whole(source: str, node: syntax.Node) -> tuple[int, int]:
+    """Where a node begins and ends, with the parentheses that its first or last part stands in."""
+    start, end = node.span
+    while source.count("(", start, end) < source.count(")", start, end):
+        start = source.rindex("(", 0, start)
+    while source.count("(", start, end) > source.count(")", start, end):
+        end = source.index(")", end) + 1
+    return start, end
+
+
+def _unnamed(test: Loaded[PolicyTest], rule: str) -> Loaded[PolicyTest]:
+    """A test that does not ask for this rule: it shall notice by the answers that the rule is gone."""
+    return _changed(
+        test, cases=[case.model_copy(update={"rule": None}) if case.rule == rule else case for case in test.model.cases]
+    )
+
+
+def _changed(loaded: Loaded[M], **update: object) -> Loaded[M]:
+    model = loaded.model.model_copy(update=update)
+    return Loaded(model, loaded.document, tuple(range(len(getattr(model, PARTS[type(model)])))))
+
+
+T = TypeVar("T")
+
+
+def _without(items: Sequence[T], number: int) -> list[T]:
+    return [*items[:number], *items[number + 1 :]]
+
+
+def _with(items: Sequence[T], number: int, item: T) -> list[T]:
+    return [*items[:number], item, *items[number + 1 :]]
