@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.authn.gate import Authentication, Gate
+from gateway.authn.issuers import strong_secret
+from gateway.authn.strength import SHORTEST, StrongSecret
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
-from gateway.authz.policy import Policies, RouteFact
+from gateway.authz.policy import Policies
 from gateway.config.document import Steps
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Injector
@@ -21,8 +23,9 @@ from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.model import Validate, WebSocket
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.edge.validation import NO_VALIDATION, Validation, read
+from gateway.edge.validation import INSPECTED, NO_VALIDATION, Validation, read
 from gateway.edge.websocket import Handshakes
+from gateway.facts import facts, methods_of
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
 from gateway.resources import ONE, Resources, secret_sources
@@ -48,27 +51,6 @@ def build(loaded: Loaded, resources: Resources) -> Snapshot:
     return snapshot
 
 
-def facts(loaded: Loaded, settings: Settings) -> list[RouteFact]:
-    """What policies may refer to."""
-    return [facts_of(route, *loaded.place(("routes", index))) for index, route in enumerate(settings.routes)]
-
-
-def facts_of(route: RouteModel, file: str = "", line: int = 0, column: int = 0) -> RouteFact:
-    return RouteFact(route.name, methods_of(route), route.upstream, parameters_of(route), file, line, column)
-
-
-def parameters_of(route: RouteModel) -> tuple[str, ...]:
-    """None of them for a pattern that does not parse: its own problem is told where the route is built."""
-    try:
-        return parse(route.match.path).parameters
-    except ValueError:
-        return ()
-
-
-def methods_of(route: RouteModel) -> tuple[str, ...] | None:
-    return None if route.match.methods == "any" else tuple(route.match.methods)
-
-
 class Builder:
     """One build. Each part notes its problems and goes on, so that all are told at once."""
 
@@ -79,6 +61,7 @@ class Builder:
         self.problems: list[Problem] = []
         self.policies: Policies | None = None
         self.documents = PolicyDocuments()
+        self.redaction_key: StrongSecret | None = None
 
     def snapshot(self) -> Snapshot | None:
         settings = self._settings
@@ -86,13 +69,15 @@ class Builder:
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._upstreams = {name: self._upstream(name) for name in settings.upstreams}
         self._credentials = {name: self._injector(name) for name in settings.credentials}
+        self.redaction_key = self._at(("redaction", "key"), self._redaction_key)
         self.policies = policies = self._policies(authentication)
         limiter = self._limiter(policies)
         self._cors = {name: self._at(("cors", name), partial(Cors, model)) for name, model in settings.cors.items()}
         if policies is None or authentication is None or limiter is None or headers is None:
             return None
         self._routes_policies, self._authn, self._limits, self._headers = policies.route, authentication, limiter, headers
-        self._shaping = self._resources.shaping(policies.rules)
+        key = self.redaction_key
+        self._shaping = self._resources.shaping(policies.rules, key.current if key is not None else None)
         self._grant, self._stated = policies.grant, Stated(limiter)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
@@ -122,6 +107,10 @@ class Builder:
 
     # Parts
 
+    def _redaction_key(self) -> StrongSecret | None:
+        redaction = self._settings.redaction
+        return None if redaction is None else strong_secret(self._loaded.secrets, redaction.key, "redaction.key", SHORTEST)
+
     def _policies(self, authentication: Authentication | None) -> Policies | None:
         issuers = frozenset(self._settings.authentication.jwt) | OWN_ISSUERS
         self.documents = from_documents(self._loaded.policies)
@@ -132,6 +121,8 @@ class Builder:
             routes=facts(self._loaded, self._settings),
             issuers=issuers,
             reserved=Names(UNSETTABLE_BY_RULES.union(*credentials)).__contains__,
+            has_key=self._settings.redaction is not None,
+            now=self._resources.clock.now,
         )
         self.problems += [problem for problem in problems if problem not in self._loaded.problems]
         return policies
@@ -233,6 +224,8 @@ class Builder:
             fields=fields,
             injector=injector,
             stated=self._stated,
+            inspected=INSPECTED if model.validate_.body_limit is None else model.validate_.body_limit,
+            metrics=self._resources.metrics,
             transport=upstream.metered(transport, credential=credential or "", route=model.name),
             sockets=self._sockets(at, model),
             shaping=self._shaping,

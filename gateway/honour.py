@@ -1,21 +1,44 @@
-"""What an allowing decision demands of a request, done before it goes on. What cannot be done denies it."""
+"""What rules want to know of a request before they decide, and what they demand of one they allow.
+
+What cannot be known has no value, and what cannot be done denies.
+"""
 
 import re
 from typing import Final
 
 from gateway.authz.cel.errors import FAULTS
-from gateway.core.decision import Permit
+from gateway.authz.full import trace
+from gateway.authz.policy import Cell, RoutePolicy
+from gateway.core.decision import AccessRequest, Permit
 from gateway.core.errors import BadRequest, Forbidden
 from gateway.core.exchange import Exchange
 from gateway.core.message import Request
 from gateway.core.names import folded
 from gateway.core.obligations import Obligations, SetHeader
+from gateway.core.ports import Metrics
 from gateway.core.reason import Reason
+from gateway.edge.judged import judged
 from gateway.ratelimit.stated import Stated
 
 LONGEST_VALUE: Final = 4096
 # RFC 9110 5.5, without the white space at the ends that a recipient drops.
 VALUE: Final = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
+
+
+async def inspect(cell: Cell, access: AccessRequest, most: int) -> None:
+    """Have the body parsed where rules of the cell read it, at most `most` bytes. Raises BadRequest as reading a body does.
+
+    What only shadow rules want to know is not worth refusing a request.
+    """
+    if cell.reads_body:
+        access.body = await judged(access.request, most, sized=cell.shadow_reads_body)
+
+
+def note_break_glass(policy: RoutePolicy, access: AccessRequest, exchange: Exchange, metrics: Metrics) -> None:
+    """Whatever is decided: who holds a role for emergencies is counted, and audited in full."""
+    metrics.count("gateway.authz.break_glass", route=access.route)
+    if exchange.principal is not None:
+        exchange.trace = trace(policy, exchange.principal, access)
 
 
 async def spend(limits: Stated, names: tuple[str, ...], permit: Permit, exchange: Exchange) -> None:

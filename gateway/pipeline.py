@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Final
 
 from gateway import honour
+from gateway.authz.full import trace
 from gateway.authz.policy import enforce
 from gateway.core.decision import AccessRequest, Permit
 from gateway.core.errors import GatewayError, InternalError, Withheld
@@ -141,7 +142,12 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     offer = None if service.sockets is None else service.sockets.handshakes.asked(request)
     principal = exchange.principal = service.gate.recalled(request) or await service.gate.authenticate(request)
     access = AccessRequest(request, route.name or "", service.upstream, params, exchange.time)
-    decision = exchange.decision = service.policy.decide(principal, access)
+    policy = service.policy
+    if policy.reads_body and request.body is not NO_BODY:
+        await honour.inspect(policy.cell(request.method), access, service.inspected)
+    decision = exchange.decision = policy.decide(principal, access)
+    if principal.break_glass:
+        honour.note_break_glass(policy, access, exchange, service.metrics)
     permit = enforce(principal, access, decision)
     limits = service.principal_limits
     spent = limits.take(request, principal)
@@ -195,6 +201,8 @@ def prepared(outbound: Outbound, obligations: Obligations, service: Service, off
 
 async def honoured(obligations: Obligations, permit: Permit, service: Service, exchange: Exchange) -> None:
     """What the rules demand of the request itself. Raises GatewayError where it does not fulfil it, or nobody here can."""
+    if obligations.audit_full:
+        exchange.trace = trace(service.policy, permit.principal, permit.access)
     if obligations.rate_limits:
         await honour.spend(service.stated, obligations.rate_limits, permit, exchange)
     if obligations.max_body is not None:

@@ -1,5 +1,6 @@
 """A build that serves nothing: for `gateway check`, and to ask what would happen to a request."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,11 +8,12 @@ from gateway.authn import key_file
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies
-from gateway.build import Builder, facts_of
+from gateway.build import Builder
 from gateway.config.validation import suggest
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.path import canonical
 from gateway.core.principal import OWN_ISSUERS
+from gateway.facts import facts_of
 from gateway.resources import dry
 from gateway.settings import Loaded, RouteModel, Settings
 from gateway.settings.rules.draft import Draft
@@ -89,5 +91,5 @@ def about_policies(loaded: Loaded) -> list[Problem]:
     if not sound or len(sound) < len(routes):
         return documents.problems
     issuers = frozenset(draft.names("authentication", "jwt")) | OWN_ISSUERS
-    _, problems = compile_policies(documents, routes=sound, issuers=issuers)
+    _, problems = compile_policies(documents, routes=sound, issuers=issuers, has_key=True, now=time.time)
     return [problem for problem in problems if problem.severity == "error"]

@@ -142,13 +142,13 @@ class Resources:
         store: SharedCounters = self._stores.take(ONE, (redis, password), make)
         return store
 
-    def shaping(self, rules: Iterable[policies.Rule]) -> Shaping | None:
-        """What looks into answers, where a rule wants that: its patterns take a while to compile."""
+    def shaping(self, rules: Iterable[policies.Rule], key: Callable[[], bytes] | None) -> Shaping | None:
+        """What looks into answers, where a rule wants that: its patterns take a while to compile. `key` gives that of hashes."""
         if not any(rule.obligations is not None and rule.obligations.shapes_answer for rule in rules):
             return None
         from gateway.shaping.shaping import Shaping as Made
 
-        return Made(None, self.metrics)
+        return Made(key, self.metrics)
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
         return (self.upstreams, self.authentication, self.descriptions, self._stores)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.authn.gate import Gate
 from gateway.authz.policy import RoutePolicy
 from gateway.core.message import Request, Response
-from gateway.core.ports import Injector, Limits, Shaping, Transport
+from gateway.core.ports import Injector, Limits, Metrics, Shaping, Transport
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
@@ -56,6 +56,9 @@ class Service:
     injector: Injector
     transport: Transport
     stated: Stated
+    inspected: int
+    """Bytes up to which a body is read for conditions."""
+    metrics: Metrics
     sockets: Sockets | None = None
     shaping: Shaping | None = None
     """None where no rule says what may be seen of answers."""

@@ -17,6 +17,7 @@ from gateway.core.message import Field, Request
 from gateway.core.principal import Identity, Principal
 from tests.fakes import a_request
 
+NOW = 1_780_000_000.0
 ISSUERS = frozenset({"corp", "partner", "api_keys", "mtls"})
 MESSAGES = RouteFact("messages.get", ("GET", "HEAD", "POST", "DELETE"), "chat", ("org_id",), "config.yaml", 7, 5)
 STATUS = RouteFact("status", None, "internal", ())
@@ -30,7 +31,7 @@ def an_access(
     headers: list[Field] | None = None,
     query: bytes | None = None,
     client: str = "192.0.2.1",
-    now: float = 1_780_000_000.0,
+    now: float = NOW,
     path: str = "/v1/orgs/org_9/messages",
 ) -> AccessRequest:
     """A question about a route."""
@@ -83,7 +84,7 @@ def compiled(
         folder.joinpath(f"{number}.yaml").write_text(text, encoding="utf-8")
     if test:
         folder.joinpath("0_test.yaml").write_text(test, encoding="utf-8")
-    return compile_policies(documents(folder), routes=routes, issuers=issuers, **facts)
+    return compile_policies(documents(folder), routes=routes, issuers=issuers, **({"now": lambda: NOW} | facts))
 
 
 def policies(folder: Path, *texts: str, **facts: Any) -> Policies:

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.audit import conditions
 from gateway.audit.masks import Masks
 from gateway.audit.model import Mask
 from gateway.audit.times import Stamp, milliseconds
-from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.secret import Secret
 from gateway.core.shape import remember
@@ -132,7 +132,7 @@ class Events:
         What many requests have in common is rendered once: who asked for which route, and how it ended.
         """
         decision = exchange.decision
-        plain = decision is None or (decision.shadow is None and not decision.errors)
+        plain = exchange.trace is None and (decision is None or (decision.shadow is None and not decision.errors))
         if exchange.detail or exchange.error is not None or not exchange.trace_id or not plain or exchange.shaped is not None:
             return self.in_full(exchange, duration)
         memo, upstream = exchange.memo, exchange.upstream_seconds
@@ -181,7 +181,9 @@ class Events:
         """The same line, rendered from all its fields."""
         fields = self._fields(exchange, duration)
         if exchange.decision is not None:
-            _tell_conditions(fields, exchange.decision)
+            fields |= conditions.told(exchange.decision)
+        if exchange.trace is not None:
+            fields["trace"] = conditions.traced(exchange.trace, self._masks, str(fields["issuer"]))
         if exchange.shaped is not None:
             fields["answer"] = {"outcome": exchange.shaped.outcome, "redacted": exchange.shaped.redacted}
         if exchange.detail:
@@ -259,14 +261,6 @@ class Events:
 def fragment(fields: dict[str, Any], names: Sequence[str]) -> str:
     """Some fields of a line, without its braces. Raises TypeError for what is not sayable in JSON."""
     return orjson.dumps({name: fields[name] for name in names}, default=_foreign)[1:-1].decode()
-
-
-def _tell_conditions(fields: dict[str, Any], decision: Decision) -> None:
-    if decision.shadow is not None:
-        rule, allowed = decision.shadow
-        fields["shadow"] = {"rule": rule, "decision": "allow" if allowed else "deny"}
-    if decision.errors:
-        fields["condition_errors"] = decision.errors
 
 
 def render(fields: dict[str, Any]) -> bytes:

@@ -103,6 +103,10 @@ class KeyStore:
             log.error("key file is malformed, the keys before stay in force", extra={"cause": str(error)})
         self._seen = version
 
+    def is_past(self, moment: float | None) -> bool:
+        """Whether a Unix time has come."""
+        return moment is not None and moment <= self._clock.now()
+
     def start(self) -> None:
         """Watch the file until `close`. Calling it again is harmless."""
         if self._loop is None:
@@ -129,7 +133,7 @@ class KeyStore:
 
 @final
 class KeyHolders:
-    """Keys turned into principals under one policy; each key's principal is made once."""
+    """Keys turned into principals under one policy; each key's principal is made once, and again when a role of it ends."""
 
     def __init__(self, store: KeyStore, grant: Grant) -> None:
         self._store = store
@@ -141,7 +145,7 @@ class KeyHolders:
         stored = self._store.verify(key)
         id = stored.identity.credential_id or ""
         known = self._principals.get(id)
-        if known is not None and known[0] is stored:
+        if known is not None and known[0] is stored and not self._store.is_past(known[1].expires):
             return known[1]
         principal = self._grant(stored.identity)
         self._principals.put(id, (stored, principal))

@@ -109,6 +109,9 @@ class Certificates:
             raise Unauthenticated("certificate: expired", reason=Reason.CREDENTIAL_EXPIRED)
         if now < begins:
             raise Unauthenticated("certificate: not valid yet")
+        if principal.expires is not None and principal.expires <= now < ends:  # not the certificate, but a role of its holder
+            principal, begins, ends = known = self._read(der)
+            self._known.put(der, known)
         return principal
 
     def _read(self, der: bytes) -> tuple[Principal, float, float]:

@@ -80,8 +80,8 @@ class Tokens:
         identity = await verifier.verify(token)
         principal = self._grant(identity)
         until = self._now() + LONGEST
-        if identity.expires is not None:
-            until = min(until, identity.expires)
+        if principal.expires is not None:
+            until = min(until, principal.expires)
         self._verified.put(self._key(raw), (principal, until, verifier, revision))
         return principal
 

@@ -1,19 +1,20 @@
 """What conditions can read: the names of CONTRACT 4, their types, and where in a principal or access request they stand."""
 
-from typing import Final
+from typing import Any, Final
 
 from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import EvaluationError
 from gateway.authz.cel.tree import Variable
-from gateway.authz.cel.types import DYN, NAMED, STRING, TIMESTAMP, list_of, map_of
+from gateway.authz.cel.types import DYN, INT, NAMED, STRING, TIMESTAMP, list_of, map_of
 from gateway.authz.cel.values import Timestamp
-from gateway.core.decision import AccessRequest
+from gateway.core.decision import UNREAD, AccessRequest
 from gateway.core.form import decode_query
 from gateway.core.message import Request
 from gateway.core.names import folded
 
 PRINCIPAL: Final = 0
 ACCESS: Final = 1
+ANSWER: Final = 2
 
 
 class Headers:
@@ -78,6 +79,13 @@ def content_type(request: Request) -> str:
     return headers["content-type"].partition(";")[0].strip().lower() if "content-type" in headers else ""
 
 
+def judged_body(access: AccessRequest) -> Any:
+    """The parsed body. Raises EvaluationError where it was not, or could not be, inspected."""
+    if access.body is UNREAD:
+        raise EvaluationError("the body was not inspected")
+    return access.body
+
+
 STRINGS: Final = list_of(STRING)
 
 IDENTITY: Final[dict[str, Variable]] = {
@@ -111,10 +119,18 @@ REQUEST: Final[dict[str, Variable]] = {
     "request.content_type": Variable(STRING, ACCESS, ("request",), content_type),
 }
 
+BODY: Final[dict[str, Variable]] = {"request.body": Variable(DYN, ACCESS, (), judged_body)}
+
 CLOCK: Final[dict[str, Variable]] = {"env.now": Variable(TIMESTAMP, ACCESS, ("now",), Timestamp.of)}
 
 BINDINGS: Final = Environment.of(IDENTITY)
 """What the `when` of a binding can read: who it is, never what is asked."""
 
-POLICIES: Final = Environment.of({**IDENTITY, **GRANTED, **RESOURCE, **REQUEST, **CLOCK})
+POLICIES: Final = Environment.of({**IDENTITY, **GRANTED, **RESOURCE, **REQUEST, **BODY, **CLOCK})
 """What the conditions of rules can read."""
+
+RESPONSE: Final[dict[str, Variable]] = {
+    "response.body": Variable(DYN, ANSWER, ("body",)),
+    "response.status": Variable(INT, ANSWER, ("status",)),
+}
+"""What else `require_response` can read."""

@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.authz.cel.condition import Condition
 from gateway.authz.cel.errors import FAULTS
 from gateway.core.principal import Identity
+
+Given = tuple[str, float | None]
+"""A role, and the Unix time from which on its binding gives nothing, None for ever."""
+
+
+class Binding(Protocol):
+    """What gives roles to identities."""
+
+    @property
+    def expires(self) -> float | None: ...
+    def roles(self, identity: Identity) -> Iterable[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +27,7 @@ class ByClaim:
     claim: str
     issuer: str
     only: frozenset[str]
+    expires: float | None = None
 
     def roles(self, identity: Identity) -> Iterable[str]:
         if identity.issuer != self.issuer:
@@ -25,11 +38,24 @@ class ByClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class ByGroup:
+    """A role for the members of groups, each of one issuer's: (issuer, group)."""
+
+    role: str
+    groups: frozenset[tuple[str, str]]
+    expires: float | None = None
+
+    def roles(self, identity: Identity) -> Iterable[str]:
+        return (self.role,) if any((identity.issuer, group) in self.groups for group in identity.groups) else ()
+
+
+@dataclass(frozen=True, slots=True)
 class ByCondition:
     """A role for whoever the condition holds for. A condition that cannot be evaluated gives nothing."""
 
     role: str
     condition: Condition
+    expires: float | None = None
 
     def roles(self, identity: Identity) -> Iterable[str]:
         try:
@@ -42,14 +68,15 @@ class ByCondition:
 class Bindings:
     """All bindings, those by name as one table."""
 
-    by_claim: list[ByClaim] = field(default_factory=list)
-    by_condition: list[ByCondition] = field(default_factory=list)
-    by_subject: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    others: list[Binding] = field(default_factory=list)
+    by_subject: dict[tuple[str, str], list[Given]] = field(default_factory=dict)
 
-    def roles(self, identity: Identity) -> Iterator[str]:
-        """The names of the roles bound to an identity. Whoever asks leaves out anonymous ones, which have none."""
-        yield from self.by_subject.get((identity.issuer, identity.id), ())
-        for claim in self.by_claim:
-            yield from claim.roles(identity)
-        for conditional in self.by_condition:
-            yield from conditional.roles(identity)
+    def roles(self, identity: Identity, now: float) -> Iterator[Given]:
+        """The roles bound to an identity at a time. Whoever asks leaves out anonymous ones, which have none."""
+        for role, expires in self.by_subject.get((identity.issuer, identity.id), ()):
+            if expires is None or now < expires:
+                yield role, expires
+        for binding in self.others:
+            if binding.expires is None or now < binding.expires:
+                for role in binding.roles(identity):
+                    yield role, binding.expires

@@ -14,7 +14,7 @@ from gateway.authz.policy import Policies
 from gateway.core.decision import AccessRequest
 from gateway.core.errors import GatewayError
 from gateway.core.message import NO_BODY, Field, Head, Request
-from gateway.core.principal import Identity, Principal
+from gateway.core.principal import Identity
 
 NOW: Final = "2026-01-01T12:00:00Z"
 """The time of a case that states none."""
@@ -118,11 +118,11 @@ def run(documents: PolicyDocuments, policies: Policies, match: Match, chosen: Ch
     coverage = {rule.name: Coverage(rule.name, rule.place, rule.need != 0 or rule.condition is not None) for rule in policies.rules}
     results: list[Result] = []
     for loaded in documents.tests:
-        principals = {name: policies.grant(identity(name, subject)) for name, subject in loaded.model.subjects.items()}
+        identities = {name: identity(name, subject) for name, subject in loaded.model.subjects.items()}
         for number, case in zip(loaded.numbers, loaded.model.cases, strict=True):
             if not chosen.has(loaded, case):
                 continue
-            for result in _case(loaded, number, case, principals, policies, partial(access_request, match=match, now=chosen.now)):
+            for result in _case(loaded, number, case, identities, policies, partial(access_request, match=match, now=chosen.now)):
                 results.append(result)
                 _cover(coverage, result.explanation)
     return Report(tuple(results), tuple(coverage.values()))
@@ -190,15 +190,15 @@ def imagined(
 
 
 def _case(
-    loaded: Loaded[PolicyTest], number: int, case: Case, principals: Mapping[str, Principal], policies: Policies, ask: Ask
+    loaded: Loaded[PolicyTest], number: int, case: Case, identities: Mapping[str, Identity], policies: Policies, ask: Ask
 ) -> Iterator[Result]:
     place = loaded.place(("cases", number))
-    for name, principal in principals.items():
+    for name, who in identities.items():
         expected = case.expect.get(name, "deny")
         explanation: Explanation | None = None
         try:
             access = ask(case, policies)
-            explanation = None if access is None else explain(policies, principal, access)
+            explanation = None if access is None else explain(policies, policies.grant.at(who, access.now), access)
             message = _judged(case, name, expected, explanation, policies)
         except GatewayError as error:
             message = "" if expected == "deny" and case.rule is None else f"refused before any rule: {error.reason}"

@@ -1,27 +1,28 @@
 """`then:` to what a decision carries: paths parsed, limits named, expressions compiled. All problems are collected."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-from gateway.authz.attributes import POLICIES
 from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
+from gateway.authz.cel.condition import ARGUMENTS, Condition, clause
+from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import FAULTS, CelError, EvaluationError
 from gateway.authz.cel.evaluate import evaluate
 from gateway.authz.cel.parser import parse
+from gateway.authz.cel.tree import Tree
 from gateway.authz.cel.types import STRING, fits
 from gateway.authz.document import Loaded
 from gateway.authz.lint import located
 from gateway.authz.model import Policy
+from gateway.authz.scope import answering
 from gateway.authz.then import Redact, StepUp, Then
 from gateway.config.document import Steps
 from gateway.config.values import Rate
 from gateway.core import obligations
 from gateway.core.errors import Problem
 from gateway.core.names import folded
-from gateway.core.obligations import Obligations, Redaction, SetHeader, Style
-
-ARGUMENTS: Final = 2
+from gateway.core.obligations import Obligations, Redaction, Requirement, SetHeader, Style
 
 
 class Demands:
@@ -33,18 +34,25 @@ class Demands:
         self._reserved = reserved
         self._has_key = has_key
         self.limits: dict[str, Rate] = {}
+        self.trees: list[Tree] = []
+        """The expressions of the rule compiled last."""
 
-    def compiled(self, loaded: Loaded[Policy], path: Steps, name: str, then: Then) -> Obligations:
-        """What the rule `name`, whose `then` is at `path`, demands."""
+    def compiled(
+        self, loaded: Loaded[Policy], path: Steps, name: str, then: Then, scope: Environment, *, reads_only: bool
+    ) -> Obligations:
+        """What the rule `name`, whose `then` is at `path` and may use what is in `scope`, demands."""
+        self.trees = []
         if then.rate_limit is not None:
             self.limits[name] = then.rate_limit
         return Obligations(
             redact=() if then.redact is None else self._redactions(loaded, (*path, "redact"), then.redact),
             fields=() if then.response is None else (tuple(dict.fromkeys(then.response.fields)),),
+            require=self._required(loaded, (*path, "require_response"), then, scope, reads_only=reads_only),
             rate_limits=() if then.rate_limit is None else (name,),
             step_up=() if then.step_up is None else (step_up(then.step_up),),
-            set_headers=self._headers(loaded, (*path, "set_header"), then),
+            set_headers=self._headers(loaded, (*path, "set_header"), then, scope),
             max_body=then.max_body,
+            audit_full=then.audit is not None,
         )
 
     def _redactions(self, loaded: Loaded[Policy], path: Steps, redact: Redact) -> tuple[Redaction, ...]:
@@ -54,7 +62,33 @@ class Demands:
             self._problems.append(loaded.problem(path, "`hash` needs a key, and there is none", hint))
         return tuple(places)
 
-    def _headers(self, loaded: Loaded[Policy], path: Steps, then: Then) -> tuple[SetHeader, ...]:
+    def _required(
+        self, loaded: Loaded[Policy], path: Steps, then: Then, scope: Environment, *, reads_only: bool
+    ) -> tuple[Requirement, ...]:
+        written = then.require_response
+        if written is None:
+            return ()
+        if not reads_only:
+            what = "`require_response` is for rules of GET and HEAD alone: a write has happened when its answer is seen"
+            self._problems.append(loaded.problem(path, what))
+        try:
+            condition = Condition([clause(written.when, answering(scope))], ARGUMENTS + 1)
+        except CelError as error:
+            at = path if self._is_text(loaded, path) else (*path, "when")
+            self._problems.append(located(loaded, at, error.offset, error.message, error.hint))
+            return ()
+        self.trees.append(condition.tree)
+        return (Requirement(condition.test, written.hidden),)
+
+    @staticmethod
+    def _is_text(loaded: Loaded[Policy], path: Steps) -> bool:
+        """Whether the node is written as text alone, not as a mapping."""
+        value = loaded.document.value
+        for step in path:
+            value = value[step]
+        return isinstance(value, str)
+
+    def _headers(self, loaded: Loaded[Policy], path: Steps, then: Then, scope: Environment) -> tuple[SetHeader, ...]:
         made: dict[bytes, SetHeader] = {}
         for name, value in (then.set_header or {}).items():
             at = (*path, name)
@@ -67,13 +101,15 @@ class Demands:
                 self._problems.append(loaded.problem(at, f"{name} is set twice", key=True))
             if value.cel is None:
                 made[key] = SetHeader(lower, text=value.text)
-            elif (found := self._expression(loaded, (*at, "cel"), value.cel)) is not None:
+            elif (found := self._expression(loaded, (*at, "cel"), value.cel, scope)) is not None:
                 made[key] = SetHeader(lower, value=found)
         return tuple(made.values())
 
-    def _expression(self, loaded: Loaded[Policy], path: Steps, source: str) -> "Expression | None":
+    def _expression(self, loaded: Loaded[Policy], path: Steps, source: str, scope: Environment) -> "Expression | None":
         try:
-            return Expression(source)
+            made = Expression(source, scope)
+            self.trees.append(made.tree)
+            return made
         except CelError as error:
             self._problems.append(located(loaded, path, error.offset, error.message, error.hint))
             return None
@@ -82,19 +118,19 @@ class Demands:
 class Expression:
     """An expression that gives a string. Raises CelError at load; asked, one of FAULTS where it has no value."""
 
-    __slots__ = ("_fast", "_tree")
+    __slots__ = ("_fast", "tree")
 
-    def __init__(self, source: str) -> None:
-        self._tree = check(parse(source), POLICIES)
-        if not fits(self._tree.type, STRING):
-            raise CelError(f"a field's value must be a string, this is {self._tree.type}", self._tree.span[0])
-        self._fast = generate(self._tree, ARGUMENTS)
+    def __init__(self, source: str, scope: Environment) -> None:
+        self.tree = check(parse(source), scope)
+        if not fits(self.tree.type, STRING):
+            raise CelError(f"a field's value must be a string, this is {self.tree.type}", self.tree.span[0])
+        self._fast = generate(self.tree, ARGUMENTS)
 
     def __call__(self, principal: Any, access: Any) -> str:
         try:
             value = self._fast(principal, access)
         except FAULTS:
-            value = evaluate(self._tree, (principal, access))
+            value = evaluate(self.tree, (principal, access))
         if not isinstance(value, str):
             raise EvaluationError("not a string")
         return value

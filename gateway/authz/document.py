@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.authz.model import KINDS, Policy, PolicyTest, Roles
+from gateway.authz.model import KINDS, IpSets, Policy, PolicyTest, Roles
 from gateway.authz.salvage import PARTS, salvaged
 from gateway.config.document import Document, Steps
 from gateway.config.validation import suggest, validate
@@ -43,6 +43,7 @@ class PolicyDocuments:
 
     roles: list[Loaded[Roles]] = field(default_factory=list)
     policies: list[Loaded[Policy]] = field(default_factory=list)
+    sets: list[Loaded[IpSets]] = field(default_factory=list)
     tests: list[Loaded[PolicyTest]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     revision: str = ""
@@ -92,12 +93,14 @@ def _validated(kind: str, document: Document, documents: PolicyDocuments) -> Non
     if model is None:
         model, numbers = salvaged(kind, document.value)
     else:
-        numbers = tuple(range(len(document.value.get(PARTS[kind][0], ()))))
+        numbers = tuple(range(len(document.value.get(PARTS[kind][0], ())))) if kind in PARTS else ()
     match model:
         case Roles():
             documents.roles.append(Loaded(model, document, numbers))
         case Policy():
             documents.policies.append(Loaded(model, document, numbers))
+        case IpSets():
+            documents.sets.append(Loaded(model, document, numbers))
         case PolicyTest():
             documents.tests.append(Loaded(model, document, numbers))
         case _:
@@ -115,6 +118,17 @@ def _repeated(documents: PolicyDocuments) -> Iterator[Problem]:
             first.setdefault(name, loaded.place(("name",)))
     for policy in documents.policies:
         yield from _repeated_rules(policy)
+    yield from _repeated_sets(documents.sets)
+
+
+def _repeated_sets(found: list[Loaded[IpSets]]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for loaded in found:
+        for name in loaded.model.sets:
+            path = ("sets", name)
+            if name in first:
+                yield loaded.problem(path, f"the set {name!r} is defined twice", f"first in {first[name]}", key=True)
+            first.setdefault(name, loaded.place(path))
 
 
 def _repeated_rules(policy: Loaded[Policy]) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from gateway.authz.cel import tree
 from gateway.authz.cel.condition import Clause
 from gateway.authz.cel.errors import FAULTS
 from gateway.authz.cel.evaluate import evaluate
-from gateway.authz.policy import Policies
+from gateway.authz.policy import Policies, RoutePolicy
 from gateway.authz.residual import Atom, Formula, Not, Residuals, Together, negated, together
 from gateway.authz.rule import Row, Rule
 from gateway.core.decision import AccessRequest, Decision
@@ -100,10 +100,14 @@ def explain(policies: Policies, principal: Principal, access: AccessRequest) -> 
     """Decide, and say why. Raises KeyError for an unknown route and BadRequest query-invalid where deciding does."""
     policy = policies.route(access.route)
     decision = policy.decide(principal, access)
-    sight = Sight(principal, access)
-    mask = principal.mask
-    traces = [traced(row, sight, granted=row[0] & mask == row[0]) for row in policy.cell(access.request.method).rows()]
-    return Explanation(decision, principal, access, policies.revision, tuple(traces))
+    return Explanation(decision, principal, access, policies.revision, looked_at(policy, principal, access))
+
+
+def looked_at(policy: RoutePolicy, principal: Principal, access: AccessRequest) -> tuple[RuleTrace, ...]:
+    """Every rule for the request's method, in the order they are asked. Raises BadRequest query-invalid as deciding does."""
+    sight, mask = Sight(principal, access), principal.mask
+    found = policy.cell(access.request.method).rows()
+    return tuple(traced(row, sight, granted=row[0] & mask == row[0]) for row in found)
 
 
 def traced(row: Row, sight: Sight, *, granted: bool | None) -> RuleTrace:

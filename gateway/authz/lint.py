@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.authz.cel import tree
 from gateway.authz.cel.condition import Clause, Condition
+from gateway.authz.cel.values import NANOSECONDS, Timestamp
 from gateway.authz.document import Loaded, PolicyDocuments
 from gateway.authz.model import Policy, Roles
 from gateway.authz.permissions import covers
@@ -80,6 +81,19 @@ def without_rule(routes: Sequence[RouteFact], by_route: Mapping[str, list[Rule]]
         what = "has no rule that allows anything" if by_route[fact.name] else "has no rule"
         message = f"route {fact.name!r} {what}: every request is denied"
         yield Problem(fact.file, fact.line, fact.column, f"routes.{fact.name}", message, "", "warning")
+
+
+def expired(loaded: Loaded[Roles] | Loaded[Policy], path: Steps, moment: str | None, now: float) -> Iterator[Problem]:
+    """What ended before it was loaded."""
+    if moment is not None and Timestamp.parse(moment).nanoseconds <= now * NANOSECONDS:
+        yield loaded.problem(path, f"this ended at {moment}", "take it out, or let it end later", severity="warning")
+
+
+def unending(loaded: Loaded[Roles], path: Steps, role: str) -> Problem:
+    """A role for emergencies that somebody holds for ever."""
+    return loaded.problem(
+        path, f"{role!r} is a break-glass role, and this gives it for ever", "add `expires_at`", severity="warning"
+    )
 
 
 def contradictions(by_route: Mapping[str, list[Rule]]) -> Iterator[Problem]:

@@ -1,16 +1,21 @@
-"""The three kinds of policy documents as models: Roles, Policy and PolicyTest (policy-language.md 2.2)."""
+"""The kinds of policy documents as models: Roles, Policy, IpSets and PolicyTest (policy-language.md 2.2)."""
 
 import re
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from gateway.authz.cel.networks import Network
+from gateway.authz.cel.values import Timestamp
 from gateway.authz.permissions import PATTERN, PERMISSION
 from gateway.authz.then import Expression, Then
-from gateway.config.values import Method, Model, Name
+from gateway.config.values import VARIABLE, Method, Model, Name
 
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 SUBJECT: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*):(.+)", re.ASCII | re.DOTALL)
+
+MOST_DEFINITIONS: Final = 100
+MOST_NETWORKS: Final = 100_000
 
 Version = Literal["gateway/v1"]
 Mode = Literal["enforce", "shadow"]
@@ -36,6 +41,18 @@ def _subject(value: Any) -> Any:
     return value
 
 
+def _moment(value: Any) -> Any:
+    if isinstance(value, str):
+        Timestamp.parse(value)
+    return value
+
+
+def _network(value: Any) -> Any:
+    if isinstance(value, str):
+        Network(value)
+    return value
+
+
 def _later(_: Any) -> None:
     raise ValueError("this is not available yet")
 
@@ -43,6 +60,11 @@ def _later(_: Any) -> None:
 Permission = Annotated[str, BeforeValidator(_permission), WithJsonSchema({"type": "string", "pattern": f"^{PERMISSION.pattern}$"})]
 Pattern = Annotated[str, BeforeValidator(_pattern), WithJsonSchema({"type": "string", "pattern": f"^{PATTERN.pattern}$"})]
 SubjectText = Annotated[str, BeforeValidator(_subject), WithJsonSchema({"type": "string", "examples": ["mtls:ci", "corp:alice"]})]
+Moment = Annotated[
+    str, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2027-01-31T18:00:00Z"]})
+]
+NetworkText = Annotated[str, BeforeValidator(_network), WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]})]
+Variable = Annotated[str, Field(pattern=VARIABLE)]
 Later = Annotated[None, BeforeValidator(_later), WithJsonSchema({"not": {}})]
 """A key of the language that exists on paper: naming it is an error of its own."""
 
@@ -50,33 +72,40 @@ Expressions = Expression | Annotated[list[Expression], Field(min_length=1)]
 
 
 class Role(Model):
-    """A named set of permissions, with those of the roles it extends."""
+    """A named set of permissions, with those of the roles it extends. Whoever holds a `break_glass` role is audited in full."""
 
     extends: list[Name] = []
     permissions: list[Pattern] = []
+    break_glass: bool = False
 
 
 class Binding(Model):
-    """Who gets a role: by a claim of one issuer's tokens, by a condition, or by name. Exactly one of these."""
+    """Who gets a role: by a claim of one issuer's tokens, by groups, by a condition, or by name. Exactly one of these.
+
+    `groups` and `subjects` are written issuer:name. From `expires_at` on it gives nothing.
+    """
 
     from_claim: Annotated[str, Field(min_length=1)] | None = None
     issuer: Name | None = None
     only: Annotated[list[Name], Field(min_length=1)] | None = None
     role: Name | None = None
     when: Expressions | None = None
+    groups: Annotated[list[SubjectText], Field(min_length=1)] | None = None
     subjects: Annotated[list[SubjectText], Field(min_length=1)] | None = None
+    expires_at: Moment | None = None
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
+        kinds = [kind for kind in (self.when, self.groups, self.subjects) if kind is not None]
         if self.from_claim is not None:
-            if self.role is not None or self.when is not None or self.subjects is not None:
+            if self.role is not None or kinds:
                 raise ValueError("`from_claim` stands with `issuer` and `only`, nothing else")
             if self.issuer is None or self.only is None:
                 raise ValueError("`from_claim` needs `issuer` and `only`: whose tokens, and which roles they can give at most")
         elif self.role is None:
-            raise ValueError("a binding has `from_claim`, or `role` with `when` or `subjects`")
-        elif (self.when is None) == (self.subjects is None):
-            raise ValueError("`role` stands with exactly one of `when` and `subjects`")
+            raise ValueError("a binding has `from_claim`, or `role` with `when`, `groups` or `subjects`")
+        elif len(kinds) != 1:
+            raise ValueError("`role` stands with exactly one of `when`, `groups` and `subjects`")
         elif self.issuer is not None or self.only is not None:
             raise ValueError("`issuer` and `only` belong to `from_claim`")
         return self
@@ -102,6 +131,7 @@ class Rule(Model):
     unless: Expression | None = None
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     mode: Mode = "enforce"
+    expires_at: Moment | None = None
     then: Then | None = None
     tools: Later = None
 
@@ -119,14 +149,23 @@ class Rule(Model):
 
 
 class Policy(Model):
-    """kind: Policy."""
+    """kind: Policy. `let` gives expressions a name for the conditions of this file."""
 
     api_version: Annotated[Version, Field(alias="apiVersion")]
     kind: Literal["Policy"]
     name: Name
     routes: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
     mode: Mode = "enforce"
+    let: Annotated[dict[Variable, Expression], Field(max_length=MOST_DEFINITIONS)] = {}
     rules: Annotated[list[Rule], Field(min_length=1)]
+
+
+class IpSets(Model):
+    """kind: IpSets. Networks by name, for `inSet(request.client_ip, 'name')` in every policy."""
+
+    api_version: Annotated[Version, Field(alias="apiVersion")]
+    kind: Literal["IpSets"]
+    sets: Annotated[dict[Name, Annotated[list[NetworkText], Field(max_length=MOST_NETWORKS)]], Field(min_length=1)]
 
 
 class Subject(Model):
@@ -167,8 +206,9 @@ class PolicyTest(Model):
     cases: Annotated[list[Case], Field(min_length=1)]
 
 
-KINDS: Final[dict[str, type[Roles] | type[Policy] | type[PolicyTest]]] = {
+KINDS: Final[dict[str, type[Roles] | type[Policy] | type[IpSets] | type[PolicyTest]]] = {
     "Roles": Roles,
     "Policy": Policy,
+    "IpSets": IpSets,
     "PolicyTest": PolicyTest,
 }

@@ -38,15 +38,17 @@ class RouteFact:
 
 class Cell:
     """The rules of one route for one method: enforced ones, and shadow ones where there are any. `obliged` are the allows where
-    some demand something."""
+    some demand something; `reads_body` tells whether rules read the request's body, `shadow_reads_body` only shadow ones do."""
 
-    __slots__ = ("allows", "denies", "obliged", "shadow")
+    __slots__ = ("allows", "denies", "obliged", "reads_body", "shadow", "shadow_reads_body")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         found = list(rules)
         self.denies = rows(rule for rule in found if not rule.allows and not rule.shadow)
         self.allows = rows(rule for rule in found if rule.allows and not rule.shadow)
         self.obliged = obliged(self.allows)
+        self.reads_body = any(rule.reads_body for rule in found)
+        self.shadow_reads_body = self.reads_body and not any(rule.reads_body for rule in found if not rule.shadow)
         denies = rows(rule for rule in found if not rule.allows and rule.shadow)
         allows = rows(rule for rule in found if rule.allows and rule.shadow)
         self.shadow: tuple[tuple[Row, ...], tuple[Row, ...]] | None = (denies, allows) if denies or allows else None
@@ -58,9 +60,10 @@ class Cell:
 
 
 class RoutePolicy:
-    """Everything the policies say about one route, by method. `sets` are the header fields that rules set, lower case."""
+    """Everything the policies say about one route, by method. `sets` are the header fields that rules set, lower case;
+    `reads_body` tells whether rules of some method read the request's body."""
 
-    __slots__ = ("_cells", "_other", "sets")
+    __slots__ = ("_cells", "_other", "reads_body", "sets")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         found = list(rules)
@@ -68,6 +71,7 @@ class RoutePolicy:
         self.sets: frozenset[bytes] = frozenset(field.name for each in demanded for field in each.set_headers)
         self._cells = {method: Cell(rule for rule in found if rule.applies_to(method)) for method in METHODS}
         self._other = Cell(rule for rule in found if rule.applies_to(None))
+        self.reads_body = any(rule.reads_body for rule in found)
 
     def cell(self, method: str) -> Cell:
         """The rules for a method."""

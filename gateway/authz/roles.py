@@ -14,11 +14,12 @@ MAX_DEPTH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A role with everything it extends: `names` are the roles it stands for, itself among them."""
+    """A role with everything it extends: `names` are the roles it stands for, itself among them; `break_glass` if one is."""
 
     names: frozenset[str]
     permissions: frozenset[str]
     depth: int = 1
+    break_glass: bool = False
 
 
 def resolve(documents: list[Loaded[Roles]]) -> tuple[dict[str, Resolved], list[Problem]]:
@@ -63,5 +64,6 @@ def _resolve(name: str, written: Mapping[str, Role], resolved: dict[str, Resolve
     if depth > MAX_DEPTH:
         raise ValueError(f"roles extend one another more than {MAX_DEPTH} deep")
     names = frozenset({name}).union(*(parent.names for parent in below))
-    resolved[name] = Resolved(names, frozenset(role.permissions).union(*(parent.permissions for parent in below)), depth)
+    permissions = frozenset(role.permissions).union(*(parent.permissions for parent in below))
+    resolved[name] = Resolved(names, permissions, depth, role.break_glass or any(parent.break_glass for parent in below))
     return resolved[name]

@@ -14,11 +14,13 @@ class Rule:
     """One rule of one policy. `name` is `policy/rule`, `place` its `file:line`; `methods` is None for every method.
 
     `need` is the bit of the permission it asks for, 0 for none. `verdict` is the decision it makes when nothing else is to
-    be reported; requests share it, nobody changes it. `obligations` are what an allow demands.
+    be reported; requests share it, nobody changes it. `obligations` are what an allow demands;
+    `reads_body` tells that the request's body must be looked into before the condition has a value.
     """
 
     __slots__ = (
-        "allows", "condition", "methods", "name", "need", "obligations", "permission", "place", "reason", "shadow", "verdict",
+        "allows", "condition", "methods", "name", "need", "obligations", "permission", "place", "reads_body", "reason", "shadow",
+        "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +47,7 @@ class Rule:
         self.shadow = shadow
         self.reason = reason
         self.obligations = obligations
+        self.reads_body = False
         self.verdict = Decision(allows, name, place, obligations=obligations)
 
     def applies_to(self, method: str | None) -> bool:

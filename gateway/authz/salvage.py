@@ -17,6 +17,8 @@ ROLE: Final[TypeAdapter[Role | list[str]]] = TypeAdapter(Role | list[Pattern])
 
 def salvaged(kind: str, value: Mapping[str, Any]) -> tuple[BaseModel | None, tuple[int, ...]]:
     """The model of the document without its bad parts, and the numbers its list's items had; None when too much is bad."""
+    if kind not in PARTS:
+        return None, ()
     name, part = PARTS[kind]
     written = value.get(name)
     items = list(enumerate(written)) if isinstance(written, list) else []

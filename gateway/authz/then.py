@@ -1,7 +1,7 @@
 """`then:` as written: what an allow rule demands beside the permission (policy-language.md 2.2). A closed vocabulary."""
 
 import re
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -104,13 +104,29 @@ def _value(value: Any) -> Any:
 TextOrValue = Annotated[Value, BeforeValidator(_value, json_schema_input_type=str | Value)]
 
 
+class Require(Model):
+    """What an answer must be to be seen; `hidden` makes the refusal a 404."""
+
+    when: Expression
+    hidden: bool = False
+
+
+def _require(value: Any) -> Any:
+    return {"when": value} if isinstance(value, str) else value
+
+
+WhenOrRequire = Annotated[Require, BeforeValidator(_require, json_schema_input_type=str | Require)]
+
+
 class Then(Model):
     """What an allow rule demands. All that matching rules demand adds up; for the same key the stricter counts."""
 
     redact: Redact | None = None
     response: Fields | None = None
+    require_response: WhenOrRequire | None = None
     rate_limit: RateText | None = None
     step_up: StepUp | None = None
+    audit: Literal["full"] | None = None
     set_header: Annotated[dict[Token, TextOrValue], Field(min_length=1, max_length=MOST)] | None = None
     max_body: Size | None = None
 

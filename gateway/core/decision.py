@@ -1,21 +1,31 @@
 """May they? The question, the answer, and the proof of an allowing answer."""
 
 from collections.abc import Mapping
-from typing import final
+from typing import Any, Final, final
 
 from gateway.core.message import Request
 from gateway.core.obligations import Obligations
 from gateway.core.principal import Principal
 
 
+class Unread:
+    """Stands for a body that nobody looked into."""
+
+    __slots__ = ()
+
+
+UNREAD: Final = Unread()
+
+
 class AccessRequest:
     """One question: this action, on this resource, in this environment. What conditions read beside the principal.
 
     `params` are decoded path parameters; `now` is Unix time. The method, the headers and the query are read from `request` by
-    whoever needs them, so that a rule that reads none costs nothing; `query` keeps the decoded one for the next reader.
+    whoever needs them, so that a rule that reads none costs nothing; `query` keeps the decoded one for the next reader. `body` is
+    the parsed one where rules read it and it could be inspected, else UNREAD.
     """
 
-    __slots__ = ("now", "params", "query", "request", "route", "upstream")
+    __slots__ = ("body", "now", "params", "query", "request", "route", "upstream")
 
     def __init__(self, request: Request, route: str, upstream: str, params: Mapping[str, str], now: float) -> None:
         self.request = request
@@ -24,6 +34,7 @@ class AccessRequest:
         self.params = params
         self.now = now
         self.query: dict[str, list[str]] | None = None
+        self.body: Any = UNREAD
 
 
 class Decision:

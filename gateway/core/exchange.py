@@ -1,6 +1,6 @@
 """The record of one request: the pipeline writes it, observers read it when the last byte is out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.decision import Decision
@@ -18,6 +18,7 @@ class Exchange:
     """Everything an audit event, a span or a metric may want to know of one request.
 
     `started` is monotonic seconds, `time` Unix seconds. `status` is None when the client left before an answer.
+    `trace` are the rules that were looked at, where that is to be told.
     `trace_id` is 32 hex digits or "", `span_id` 16: the span an upstream sees as its parent; `sampled` whether spans are
     recorded; `span` is telemetry's own. `policies` are the limits it counted against, by name, `allowances` what is left of them.
     `upstream_started` is when sending began (monotonic), `upstream_seconds` counts from then to the upstream's headers,
@@ -62,6 +63,7 @@ class Exchange:
         "started",
         "status",
         "time",
+        "trace",
         "trace_id",
         "trusted",
         "upstream",
@@ -86,8 +88,7 @@ class Exchange:
         self.host = self.path = ""
         self.query: bytes | None = None
         self.version = "1.1"
-        self.secure = False
-        self.trusted = False
+        self.secure = self.trusted = False
         self.user_agent: bytes | None = None
         self.route: str | None = None
         self.params: dict[str, str] | None = None
@@ -109,6 +110,7 @@ class Exchange:
         self.credential: str | None = None
         self.shaped: Shaped | None = None
         self.retries = self.bytes_in = self.bytes_out = 0
+        self.trace: Sequence[Mapping[str, Any]] | None = None
         self.trace_id = self.span_id = ""
         self.sampled = False
         self.span: object | None = None

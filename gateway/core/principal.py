@@ -64,10 +64,12 @@ class Principal:
 
     `key` is (issuer, id) as one collision-free string: everything kept per principal uses it. `roles` and `permissions`
     are sorted tuples as conditions see them (wildcards unexpanded); `mask` is the granted permissions as a bit set in the
-    numbering of the policy that made it, `uncapped` the same before a scope ceiling.
+    numbering of the policy that made it, `uncapped` the same before a scope ceiling. `expires` is when its credential ends, or
+    one of its roles does. `break_glass` tells that it holds a role whose every use is audited in full.
     """
 
     __slots__ = (
+        "break_glass",
         "claims",
         "credential_id",
         "expires",
@@ -105,3 +107,4 @@ class Principal:
         self.permissions = permissions
         self.mask = mask
         self.uncapped = uncapped
+        self.break_glass = False

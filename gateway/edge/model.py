@@ -89,6 +89,15 @@ class OpenApi(Model):
     unknown_formats: Literal["refuse", "ignore"] = "refuse"
 
 
+class Upload(Model):
+    """Files that a route takes, as the whole body or in multipart/form-data."""
+
+    types: Annotated[list[str], Field(min_length=1)]
+    max_size: Size = 5 * 1024 * 1024
+    file_names: Literal["safe", "any"] = "safe"
+    parts: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
 class Validate(Model):
     """What a route's requests must look like."""
 
@@ -96,6 +105,7 @@ class Validate(Model):
     query: FilePath | None = None
     headers: FilePath | None = None
     openapi: FilePath | OpenApi | None = None
+    upload: Upload | None = None
     content_types: list[str] | None = None
     body_limit: Size | None = None
 

@@ -19,6 +19,7 @@ from gateway.edge.openapi.stage import Described
 from gateway.edge.parameters import HeaderSchema, QuerySchema
 from gateway.edge.refusal import invalid
 from gateway.edge.schema import Schema, load
+from gateway.edge.uploads import Uploads
 
 S = TypeVar("S")
 
@@ -31,7 +32,7 @@ BODYLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 class Validation:
     """What one route's requests must look like. `schemas` are the texts of the files that `body`, `query` and `headers` name."""
 
-    __slots__ = ("_described", "_headers", "_limit", "_media_types", "_query", "_schema", "_skip", "wants_body")
+    __slots__ = ("_described", "_headers", "_limit", "_media_types", "_query", "_schema", "_skip", "_uploads", "wants_body")
 
     def __init__(
         self,
@@ -54,6 +55,9 @@ class Validation:
         self.wants_body = bool(documents) or described is not None
         """Whether a request without a body has to be looked at."""
         self._limit = config.body_limit
+        self._uploads = None if config.upload is None else Uploads(config.upload, config.body_limit)
+        if self._limit is None and self._uploads is not None:
+            self._limit = self._uploads.limit
         if self._limit is None and self._schema is not None:
             self._limit = INSPECTED
         self._media_types = None if config.content_types is None else frozenset(media_type(each) for each in config.content_types)
@@ -78,6 +82,11 @@ class Validation:
             return
         if self._limit is not None:
             self._bound(request, self._limit)
+        if self._uploads is not None and self._uploads.takes(request):
+            await self._uploads.validate(request)
+            return
+        if self._uploads is not None and self._schema is None:
+            raise BadRequest("a file of a type that is not listed", reason=Reason.MEDIA_TYPE)
         if self._media_types is not None or self._schema is not None:
             self._demand_media_type(request)
         if self._schema is not None:

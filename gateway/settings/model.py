@@ -10,6 +10,7 @@ from gateway.config.values import FilePath, Method, Model, Name, SecretRef
 from gateway.credentials.model import Credential
 from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
+from gateway.shaping.model import Redaction
 from gateway.telemetry.model import Log, Telemetry
 from gateway.upstream.model import RouteTimeouts, Upstream
 
@@ -79,6 +80,7 @@ class Settings(Model):
     admin: Admin = Admin()
     authentication: Authentication = Authentication()
     policies: FilePath | list[FilePath] = []
+    redaction: Redaction | None = None
     rate_limits: RateLimits = RateLimits()
     cors: dict[Name, Cors] = {}
     security_headers: SecurityHeaders = {}

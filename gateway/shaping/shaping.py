@@ -1,6 +1,6 @@
 """An upstream's answer as the obligations of a Permit let the client see it, or refused."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
 
@@ -8,7 +8,7 @@ from gateway.core.decision import Permit
 from gateway.core.errors import Withheld
 from gateway.core.message import NO_BODY, Outbound, Response
 from gateway.core.obligations import Obligations, Shaped, Style
-from gateway.core.ports import Metrics, SecretSource
+from gateway.core.ports import Metrics
 from gateway.core.reason import Reason
 from gateway.core.shape import remember
 from gateway.shaping.faults import Unplanned, Unreadable
@@ -30,8 +30,8 @@ class Shaping:
 
     __slots__ = ("_count", "_key", "_plans")
 
-    def __init__(self, key: SecretSource | None, metrics: Metrics) -> None:
-        """`key` is what values are hashed with."""
+    def __init__(self, key: Callable[[], bytes] | None, metrics: Metrics) -> None:
+        """`key` gives what values are hashed with. It raises DependencyDown where there is nothing fit for that."""
         self._key = key
         self._count = metrics.count
         self._plans: dict[object, Plan] = {}
@@ -43,7 +43,7 @@ class Shaping:
         if hashes(obligations):
             if self._key is None:
                 raise Withheld("there is no redaction.key to hash with")
-            self._key.current()
+            self._key()
         ask_plainly(outbound)
 
     async def shape(self, response: Response, obligations: Obligations, permit: Permit, told: Shaped) -> Response:
@@ -108,7 +108,7 @@ class Shaping:
         return self._plans.get(key) or remember(self._plans, key, Plan(obligations.redact, obligations.fields))
 
     def _styles(self, obligations: Obligations) -> Styles:
-        key = self._key.current().reveal() if self._key is not None and hashes(obligations) else b""
+        key = self._key() if self._key is not None and hashes(obligations) else b""
         return Styles(key)
 
     def _was_cut(self, told: Shaped) -> None:

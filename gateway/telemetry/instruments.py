@@ -106,6 +106,13 @@ AUTHZ: Final = Instrument(
     "Policy decisions; mode shadow counts what shadow rules would have decided.",
     ("effect", "policy", "mode"),
 )
+SHADOW: Final = Instrument(
+    "gateway.authz.shadow",
+    "counter",
+    "{decision}",
+    "What shadow rules would have decided, by rule, and whether the answer would have been another one.",
+    ("rule", "effect", "would_change"),
+)
 VALIDATION: Final = Instrument(
     "gateway.validation.rejections", "counter", "{request}", "Requests refused by validation, by reason.", ("rule",)
 )
@@ -127,6 +134,7 @@ COUNTED: Final = (
         ("route", "part"),
     ),
     Instrument("gateway.ratelimit.store_failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
+    Instrument("gateway.authz.break_glass", "counter", "{request}", "Requests of holders of a break-glass role.", ("route",)),
     Instrument("gateway.jwks.fetches", "counter", "{fetch}", "Key set fetches.", ("issuer", "outcome")),
     Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Reloads of the api-keys file.", ("outcome",)),
     Instrument("gateway.secret.refresh_failures", "counter", "{failure}", "Secrets that could not be read again.", ("source",)),
@@ -222,6 +230,7 @@ INSTRUMENTS: Final = (
     REQUESTS,
     AUTHN,
     AUTHZ,
+    SHADOW,
     VALIDATION,
     RATE_LIMITS,
     *COUNTED,

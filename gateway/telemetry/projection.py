@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from gateway.core.decision import Decision
 from gateway.core.principal import ANONYMOUS
 from gateway.core.reason import Reason
 from gateway.telemetry.instruments import (
@@ -13,6 +14,7 @@ from gateway.telemetry.instruments import (
     RATE_LIMITS,
     REQUESTS,
     SERVER_DURATION,
+    SHADOW,
     VALIDATION,
     Instrument,
 )
@@ -105,6 +107,14 @@ def _authz(seen: Seen) -> list[Labels]:
     return found
 
 
+def _shadow(seen: Seen) -> list[Labels]:
+    allowed, rule, shadow = seen.decision or (False, None, None)
+    if shadow is None:
+        return []
+    changes = Decision(allowed, rule, shadow=shadow).would_change
+    return [labelled(SHADOW, shadow[0], _effect(shadow[1]), str(changes).lower())]
+
+
 def _validation(seen: Seen) -> list[Labels]:
     return [labelled(VALIDATION, seen.reason)] if seen.reason in VALIDATION_REASONS else []
 
@@ -118,6 +128,7 @@ COUNTS: Final[dict[Instrument, View]] = {
     REQUESTS: _requests,
     AUTHN: _authn,
     AUTHZ: _authz,
+    SHADOW: _shadow,
     VALIDATION: _validation,
     RATE_LIMITS: _rate_limits,
 }

@@ -5,9 +5,7 @@ The client holds a gateway token and nothing else. Between gateway and mock ever
 
 import asyncio
 import json
-import os
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,10 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.external.mock import NODE, prism, run
 from tests.house import House, house
-from tests.standalone import until
 
-NODE = Path(__file__).parent / "node"
 PATHS = ("/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/issues/{issue_number}")
 GITHUB_TOKEN = "ghp_canaryOfTheUpstream00000000000000"
 POLICY = """
@@ -73,42 +70,6 @@ async def recorder(target: int) -> AsyncIterator[Recorder]:
         server.close()
 
 
-@asynccontextmanager
-async def prism(node: str, folder: Path) -> AsyncIterator[int]:
-    """The mock of the issues API; gives its port."""
-    description = folder / "issues.json"
-    await run(node, str(NODE / "trim.mjs"), str(description), *PATHS)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    log = folder / "prism.log"
-    script = NODE / "node_modules" / "@stoplight" / "prism-cli" / "dist" / "index.js"
-    arguments = ("mock", "--host", "127.0.0.1", "--port", str(port), "--cors=false", str(description))
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(node, str(script), *arguments, stdout=output, stderr=output)
-
-    async def listening() -> bool:
-        assert process.returncode is None, log.read_text()
-        return b"Prism is listening" in log.read_bytes()
-
-    try:
-        await until(listening, "Prism did not start")
-        yield port
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def run(*command: str, **environ: str) -> bytes:
-    environment = {**os.environ, **environ}
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out
-
-
 def routes() -> list[dict[str, Any]]:
     def route(name: str, path: str, *methods: str) -> dict[str, Any]:
         return {
@@ -145,7 +106,7 @@ async def play(gateway: House, client: str, recorded: Recorder, token: str) -> P
 @pytest.fixture
 async def played(node: str, tmp_path: Path) -> Played:
     """All calls of the client, once."""
-    async with prism(node, tmp_path) as mock, recorder(mock) as recorded:
+    async with prism(node, tmp_path, *PATHS) as mock, recorder(mock) as recorded:
         upstream = {"url": f"http://127.0.0.1:{recorded.port}", "allow_plaintext": True, "allow_private": True, "credential": "bot"}
         async with house(
             tmp_path,

@@ -107,6 +107,7 @@ class Rooms:
     name = "bot"
     wants_body = True
     sets: frozenset[bytes] = frozenset()
+    reads_body = False
 
     async def inject(self, outbound: Outbound, permit: Permit) -> None:
         self.ask("inject", outbound, permit)
@@ -161,6 +162,8 @@ def door_of(rooms: Rooms) -> Door:
         injector=anything,
         transport=anything,
         stated=anything,
+        inspected=1024,
+        metrics=anything,
     )
     pattern = parse("/things/{id}")
     route = Route("things", pattern.text, ("GET",), finish, cors, Stage(rooms, "address limits"), service=service)

@@ -28,7 +28,7 @@ def match(_method: str, path: str, _host: str) -> tuple[str, dict[str, str]] | N
 @pytest.fixture(scope="module")
 def report() -> Report:
     found = documents(ROOT / "policies")
-    policies, problems = compile_policies(found, routes=FACTS, issuers=frozenset({"corp", "api_keys", "mtls"}))
+    policies, problems = compile_policies(found, routes=FACTS, issuers=frozenset({"corp", "api_keys", "mtls"}), now=lambda: 0.0)
     assert [str(problem) for problem in problems] == []
     assert policies is not None
     return run(found, policies, match)

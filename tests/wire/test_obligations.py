@@ -137,3 +137,23 @@ async def test_demands_of_rules_hold_on_anonymous_routes_too(tmp_path: Path) -> 
     async with house(tmp_path, policy=policy, roles=ROLES) as served:
         assert (await served.get("/public/x")).status == 401
         assert served.upstream.seen == []
+
+
+async def test_values_are_hashed_with_the_configured_key(tmp_path: Path) -> None:
+    policy = ruled("{name: a, allow: any, then: {redact: {response: [$.mail], style: hash}}}")
+    key = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
+    redaction = {"key": {"env": "REDACTION_KEY"}}
+    async with house(tmp_path, policy=policy, redaction=redaction, environ={"REDACTION_KEY": key}) as served:
+        served.upstream.answer = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"mail": "a@b"}'
+        replies = [await served.get("/things/1", token=served.keys.token()) for _ in range(2)]
+        assert {reply.status for reply in replies} == {200}
+        assert replies[0].json() == replies[1].json()
+        assert "a@b" not in replies[0].body.decode()
+        assert key not in replies[0].body.decode()
+
+
+async def test_a_key_that_is_too_weak_refuses_the_start(tmp_path: Path) -> None:
+    redaction = {"key": {"env": "REDACTION_KEY"}}
+    with pytest.raises(Exception, match=r"redaction\.key"):
+        async with house(tmp_path, redaction=redaction, environ={"REDACTION_KEY": "short"}):
+            pass

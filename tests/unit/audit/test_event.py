@@ -89,7 +89,7 @@ def test_a_refusal_tells_reason_detail_shadow_and_conditions_that_failed() -> No
         )
     )
     assert (line["reason"], line["decision"], line["rule"]) == ("policy-denied", "deny", None)
-    assert line["shadow"] == {"rule": "next/open", "decision": "allow"}
+    assert line["shadow"] == {"rule": "next/open", "decision": "allow", "would_change": True}
     assert line["condition_errors"] == ["messages/office-hours"]
     assert (line["detail"], line["error"]) == ("rule=None", "client-gone")
 

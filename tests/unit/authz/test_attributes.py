@@ -17,7 +17,7 @@ from tests.asking import a_subject, an_access, condition
 CONTRACT = {
     "subject": ["claims", "groups", "id", "issuer", "permissions", "roles", "scheme", "scopes"],
     "resource": ["params", "path", "route", "upstream"],
-    "request": ["client_ip", "content_type", "headers", "host", "method", "query"],
+    "request": ["body", "client_ip", "content_type", "headers", "host", "method", "query"],
     "env": ["now"],
 }
 

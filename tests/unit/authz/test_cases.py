@@ -44,7 +44,7 @@ def report(folder: Path, cases: str) -> Report:
     folder.joinpath("1.yaml").write_text(RULES)
     folder.joinpath("p_test.yaml").write_text(f"apiVersion: gateway/v1\nkind: PolicyTest\nname: t{SUBJECTS}cases:\n{cases}\n")
     found = documents(folder)
-    policies, problems = compile_policies(found, routes=[MESSAGES, STATUS], issuers=ISSUERS)
+    policies, problems = compile_policies(found, routes=[MESSAGES, STATUS], issuers=ISSUERS, now=lambda: 0.0)
     assert policies is not None, problems
     return run(found, policies, match)
 

@@ -165,6 +165,8 @@ def test_each_key_of_then_is_compiled(tmp_path: Path) -> None:
         ("redact: {response: ['$.a'], style: blur}", "blur"),
         ("redact: {response: ['$.a'], style: hash}", "`hash` needs a key, and there is none (add `redaction: {key: {env: NAME}}`"),
         ("response: {fields: ['$...a']}", "cannot be read from"),
+        ("require_response: 'response.body.a == 1'", "`require_response` is for rules of GET and HEAD alone"),
+        ("audit: some", ""),
         ("rate_limit: 20", "a rate is written like 100/minute"),
         ("step_up: {}", "`step_up` names at least one"),
         ("step_up: {max_age: 500ms}", "`max_age` is a whole number of seconds"),

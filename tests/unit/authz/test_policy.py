@@ -296,7 +296,7 @@ def test_the_index_decides_as_a_reader_of_all_rules_would(
     rules: list[Written], held: set[str], method: str, claims: dict[str, Any]
 ) -> None:
     numbering = Numbering(PERMISSIONS)
-    grant = Granter({}, Bindings(), numbering)
+    grant = Granter({}, Bindings(), numbering, lambda: 0.0)
     principal = grant(an_identity(claims=claims, permissions=tuple(held)))
     decision = index(rules, numbering).decide(principal, an_access(method))
     allowed, shadow = naive(rules, principal, held, method)

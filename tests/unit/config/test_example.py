@@ -31,6 +31,7 @@ VARIABLES = {
     "GATEWAY_ADMIN_TOKEN": RANDOM,
     "GATEWAY_KEY_PEPPER": RANDOM[::-1],
     "BATCH_TOKEN_SECRET": RANDOM.swapcase(),
+    "REDACTION_KEY": RANDOM[::-2] + RANDOM[::2],
     "GITHUB_TOKEN": "gh-value",
     "LEGACY_KEY": "legacy-value",
     "MAPS_KEY": "maps-value",
