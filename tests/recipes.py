@@ -4,6 +4,7 @@ A mutant is a recipe in which one rule, one binding or one part of one condition
 all the same would not notice if somebody made this mistake.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -42,7 +43,7 @@ def answers(documents: PolicyDocuments, rehearsal: Rehearsal, settings: Settings
     """What the cases of some documents say, asked with the routes of a recipe."""
     facts = tuple(rehearsal.policies.facts.values())
     issuers = frozenset(settings.authentication.jwt) | OWN_ISSUERS
-    policies, problems = compile_policies(documents, routes=facts, issuers=issuers, has_key=True)
+    policies, problems = compile_policies(documents, routes=facts, issuers=issuers, has_key=True, now=time.time)
     assert policies is not None, [str(problem) for problem in problems]
     return run(documents, policies, rehearsal.match)
 
