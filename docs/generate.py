@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from docs import cel  # noqa: E402  the script is run by its path
 from docs.console import answered  # noqa: E402  the script is run by its path
 from docs.reasons import MEANING  # noqa: E402  the script is run by its path
 from docs.tables import objects, table  # noqa: E402
@@ -96,6 +97,7 @@ PAGES: dict[str, Callable[[], list[str]]] = {
     "metrics.md": metrics,
     "configuration.md": configuration,
     "policies.md": policies,
+    "cel.md": cel.page,
 }
 
 

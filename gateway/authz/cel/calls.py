@@ -49,7 +49,8 @@ def checked(node: syntax.Call, checker: Checking) -> tree.Tree:
 
 
 def _function(node: syntax.Call, environment: Environment) -> Function:
-    function = environment.functions.get(node.name)
+    namesake = environment.functions.get(f".{node.name}") if node.target is not None else None
+    function = namesake or environment.functions.get(node.name)
     if function is not None and (function.plain if node.target is None else function.method):
         return function
     if function is not None:
@@ -58,7 +59,9 @@ def _function(node: syntax.Call, environment: Environment) -> Function:
     if node.name in OUTSIDE:
         raise CelError(f"{node.name}() is outside the subset of CEL that conditions are written in", node.place)
     names = ["has", "inSet", *MACROS, *environment.functions]
-    raise CelError(f"unknown function {node.name!r}", node.place, known(node.name, sorted(names)))
+    raise CelError(
+        f"unknown function {node.name!r}", node.place, known(node.name, sorted(name for name in names if not name.startswith(".")))
+    )
 
 
 def _invocation(node: syntax.Call, function: Function, written: tuple[syntax.Node, ...], checker: Checking) -> tree.Tree:

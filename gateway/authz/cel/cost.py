@@ -21,8 +21,10 @@ def scale(node: tree.Tree) -> int:
             return function.sized
         case tree.Comparison(left=left, right=right):
             return SCALE if left.type.kind in NESTED and right.type.kind in NESTED else 0
-        case tree.Membership(container=container):
-            return 0 if isinstance(container, tree.Constant) and len(container.value) < SMALL else SCALE
+        case tree.Membership(container=tree.Constant(value=tuple() | dict() as known)) if len(known) < SMALL:
+            return 0
+        case tree.Membership():
+            return SCALE
         case tree.Arithmetic(type=type):
             return 0 if type.kind in (Kind.INT, Kind.DOUBLE) else SCALE
         case _:

@@ -21,5 +21,9 @@ class EvaluationError(Exception):
     """An expression that has no value for these arguments, for instance because a claim is missing."""
 
 
+class CostError(EvaluationError):
+    """An evaluation that spent all it may. Nothing absorbs it: the whole condition ends."""
+
+
 FAULTS: Final = (EvaluationError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
 """Everything the evaluation of an accepted expression may raise on unfitting values; anything else is a bug."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from gateway.authz.cel import arithmetic, cost, operations, tree
-from gateway.authz.cel.errors import FAULTS, EvaluationError
+from gateway.authz.cel.errors import FAULTS, CostError, EvaluationError
 from gateway.authz.cel.limits import MAX_COST, Purse, charged, items
 from gateway.authz.cel.types import Kind
 
@@ -98,6 +98,8 @@ class _Verdict:
         """Whether this one decides. Keeps its error."""
         try:
             return operations.boolean(_value(node, frame)) is self._deciding
+        except CostError:
+            raise
         except FAULTS as error:
             self._failed = self._failed or error
             return False

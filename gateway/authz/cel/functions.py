@@ -91,6 +91,7 @@ def search(value: Any, pattern: patterns.Pattern) -> bool:
     return pattern.test(value)
 
 
+# A name with a dot before it is a method that has a function as namesake; one with a dot inside is written that way.
 FUNCTIONS: Final[Mapping[str, Function]] = {
     function.name: function
     for function in (
@@ -147,15 +148,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         _accessor("getMinutes", "the minute; all minutes of a duration", durations=True),
         _accessor("getSeconds", "the second; all seconds of a duration", durations=True),
         _accessor("getMilliseconds", "the part below a second, also of a duration", durations=True),
-        Function(
-            "ip",
-            _overloads(ADDRESS, (STRING,), (NETWORK,)),
-            addresses.ip,
-            "an address; of a network the one it is written with",
-            plain=True,
-            weight=15,
-            origin="Kubernetes",
-        ),
+        _kubernetes("ip", addresses.ip, ADDRESS, (STRING,), about="an address", plain=True),
         _kubernetes("cidr", addresses.cidr, NETWORK, (STRING,), about="a network", plain=True),
         _kubernetes("isIP", addresses.is_ip, BOOL, (STRING,), about="whether a string is an address", plain=True),
         _kubernetes("isCIDR", addresses.is_cidr, BOOL, (STRING,), about="whether a string is a network", plain=True),
@@ -170,6 +163,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         ),
         _kubernetes("containsCIDR", addresses.contains_cidr, BOOL, (NETWORK, STRING), (NETWORK, NETWORK), about="all of it does"),
         _kubernetes("masked", addresses.masked, NETWORK, (NETWORK,), about="without bits behind the prefix"),
+        _kubernetes(".ip", addresses.ip, ADDRESS, (NETWORK,), about="the address it is written with"),
         _kubernetes("prefixLength", addresses.prefix_length, INT, (NETWORK,), about="the length of the prefix"),
         _kubernetes("family", addresses.of_address(addresses.family), INT, (ADDRESS,), about="4 or 6"),
         _kubernetes("isUnspecified", addresses.of_address(addresses.is_unspecified), BOOL, (ADDRESS,), about="0.0.0.0 or ::"),

@@ -9,9 +9,12 @@ from typing import Any, Final
 
 from gateway.authz.cel.arithmetic import within_bits
 from gateway.authz.cel.errors import EvaluationError
-from gateway.authz.cel.limits import MAX_ITEMS, counted
+from gateway.authz.cel.limits import MAX_ITEMS, SCALARS, counted
 from gateway.authz.cel.values import Duration, Timestamp
 
+NUMBERS: Final = frozenset({int, float})
+ORDERED: Final = frozenset({bool, str, Timestamp, Duration})
+PLAIN: Final = frozenset({str, bool, float, type(None)})
 MAPS: Final = (dict, Mapping)
 """`dict` first: asking an abstract class costs more than everything else here."""
 
@@ -25,21 +28,31 @@ def boolean(value: Any) -> bool:
 
 def equal(left: Any, right: Any) -> bool:
     """`==`: numbers by value, everything else only within its kind."""
-    if isinstance(left, (list, tuple, *MAPS)):
+    kind = type(left)
+    if kind in PLAIN and kind is type(right):
+        return bool(left == right)
+    if kind not in SCALARS and isinstance(left, (list, tuple, *MAPS)):
         counted(left, MAX_ITEMS)
     return _same(left, right)
 
 
 def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
+    kind, other = type(left), type(right)
+    if kind in SCALARS and other in SCALARS:
+        return _same_scalars(left, right)
     if isinstance(left, list | tuple):
         return isinstance(right, list | tuple) and len(left) == len(right) and all(map(_same, left, right))
     if isinstance(left, MAPS):
         return isinstance(right, MAPS) and left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
-    if isinstance(left, int | float) and isinstance(right, int | float):
+    return kind is other and bool(left == right)
+
+
+def _same_scalars(left: Any, right: Any) -> bool:
+    kind, other = type(left), type(right)
+    if kind in NUMBERS and other in NUMBERS:
         left, right = _numbers(left, right)
-    return bool(left == right)
+        return bool(left == right)
+    return kind is other and bool(left == right)
 
 
 def unequal(left: Any, right: Any) -> bool:
@@ -61,16 +74,11 @@ def _numbers(left: float, right: float) -> tuple[float, float]:
 
 def _ordered(left: Any, right: Any) -> tuple[Any, Any]:
     """Two values that Python orders as CEL does. Raises EvaluationError for others."""
-    for kind in (bool, str, Timestamp, Duration):
-        if isinstance(left, kind) and isinstance(right, kind):
-            return left, right
-    if (
-        isinstance(left, int | float)
-        and isinstance(right, int | float)
-        and not isinstance(left, bool)
-        and not isinstance(right, bool)
-    ):
+    kind, other = type(left), type(right)
+    if kind in NUMBERS and other in NUMBERS:
         return _numbers(left, right)
+    if kind is other and kind in ORDERED:
+        return left, right
     raise EvaluationError("cannot be ordered")
 
 

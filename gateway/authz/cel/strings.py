@@ -93,10 +93,10 @@ def replace(value: Any, old: Any, new: Any, limit: Any = -1) -> str:
     return whole.replace(before, after, times)
 
 
-def substring(value: Any, start: Any, end: Any = None) -> str:
+def substring(value: Any, start: Any, *ends: Any) -> str:
     """`value.substring(start)`, `value.substring(start, end)`: from `start` to before `end`."""
     whole = text(value)
-    first, last = _int(start), len(whole) if end is None else _int(end)
+    first, last = _int(start), _int(ends[0]) if ends else len(whole)
     if not 0 <= first <= last <= len(whole):
         raise EvaluationError("outside the string")
     return whole[first:last]
@@ -118,10 +118,10 @@ def index_of(value: Any, part: Any, start: Any = 0) -> int:
     return whole.find(text(part), index)
 
 
-def last_index_of(value: Any, part: Any, start: Any = None) -> int:
+def last_index_of(value: Any, part: Any, *starts: Any) -> int:
     """`value.lastIndexOf(part)`, beginning at `start` or before; -1 where there is none."""
     whole, sought = text(value), text(part)
-    index = len(whole) if start is None else _int(start)
+    index = _int(starts[0]) if starts else len(whole)
     if not 0 <= index <= len(whole):
         raise EvaluationError("outside the string")
     return whole.rfind(sought, 0, index + len(sought))

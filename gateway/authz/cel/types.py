@@ -99,7 +99,7 @@ def orderable(left: Type, right: Type) -> bool:
 def added(operator: str, left: Type, right: Type) -> Type | None:
     """The type of arithmetic on two types, None where there is none; DYN where it shows while evaluating only."""
     if operator == "+" and Kind.LIST in (left.kind, right.kind) and {left.kind, right.kind} <= {Kind.LIST, Kind.DYN}:
-        return list_of(joined([left.element or DYN, right.element or DYN]))
+        return list_of(joined([left.element or DYN, right.element or DYN])) if fits(left, right) else None
     found = [
         result
         for operators, first, second, result in ARITHMETIC

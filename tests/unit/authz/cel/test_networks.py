@@ -106,6 +106,6 @@ def test_ten_thousand_networks_are_asked_like_the_standard_library_would() -> No
     texts = [f"{chance.randrange(1, 224)}.{chance.randrange(256)}.{chance.randrange(256)}.0/24" for _ in range(10_000)]
     networks = [ip_network(text) for text in texts]
     found = a_set(*texts)
-    for _ in range(200):
+    for _ in range(20):
         address = ip_address(chance.randrange(2**24, 2**32))
         assert found.contains(str(address)) is any(address in network for network in networks)
