@@ -14,6 +14,7 @@ from docs import cel  # noqa: E402  the script is run by its path
 from docs.console import answered  # noqa: E402  the script is run by its path
 from docs.reasons import MEANING  # noqa: E402  the script is run by its path
 from docs.tables import objects, table  # noqa: E402
+from gateway.authz.lints import LINTS  # noqa: E402
 from gateway.cli.schema import config_schema, policy_schema  # noqa: E402
 from gateway.core.reason import IN_DOUBT, STATUS, Reason, title  # noqa: E402
 from gateway.telemetry.instruments import INSTRUMENTS, prometheus_name  # noqa: E402
@@ -92,12 +93,28 @@ def policies() -> list[str]:
     ]
 
 
+def lint() -> list[str]:
+    lines = [
+        "# Findings of `gateway policy lint`",
+        "",
+        "What is looked for in policies that are sound. Each finding carries one of these names, which stay. With `--strict`",
+        "warnings end with exit code 1 as errors do; notes (`info`) never do. What `gateway check` tells as well is marked.",
+        "[Write and test policies](../how-to/policies.md#what-is-suspicious) says what the proof of `unguarded-credential` covers.",
+    ]
+    for name, about in LINTS.items():
+        severity = "note" if about.severity == "info" else about.severity
+        lines += ["", f"## {name}", "", f"*{severity}{', also in `gateway check`' if about.checked else ''}*", ""]
+        lines += [about.means, "", about.do]
+    return lines
+
+
 PAGES: dict[str, Callable[[], list[str]]] = {
     "errors.md": errors,
     "metrics.md": metrics,
     "configuration.md": configuration,
     "policies.md": policies,
     "cel.md": cel.page,
+    "lint.md": lint,
 }
 
 

@@ -205,10 +205,10 @@ class Table(Generic[T]):
     """All routes of one listener. `refuse` makes what answers a known path with another method, from the path's routes."""
 
     def __init__(self, entries: Iterable[Entry[T]], *, missing: T, refuse: Callable[[Leaf[T]], T]) -> None:
-        self._missing = missing
-        self._hosts: dict[str, Tree[T]] = {}
-        self._suffixes: dict[str, Tree[T]] = {}
-        self._everywhere: Tree[T] = Tree()
+        self.missing = missing
+        self.hosts: dict[str, Tree[T]] = {}
+        self.suffixes: dict[str, Tree[T]] = {}
+        self.everywhere: Tree[T] = Tree()
         leaves: list[Leaf[T]] = []
         for entry in entries:
             leaf = self._leaf(entry, leaves)
@@ -216,8 +216,8 @@ class Table(Generic[T]):
         for leaf in leaves:
             if leaf.any is None:
                 leaf.refused = refuse(leaf)
-        self._only = None if self._hosts or self._suffixes else (self._everywhere,)
-        for tree in (self._everywhere, *self._hosts.values(), *self._suffixes.values()):
+        self._only = None if self.hosts or self.suffixes else (self.everywhere,)
+        for tree in (self.everywhere, *self.hosts.values(), *self.suffixes.values()):
             tree.root.look_ahead(tree.ahead, ())
 
     def match(self, host: str, segments: tuple[str, ...], method: str) -> tuple[T, tuple[str, ...]]:
@@ -228,8 +228,8 @@ class Table(Generic[T]):
             found = tree.root.find(segments, 0, ()) if ahead is None else ahead.find(segments, len(segments) - 1, ())
             if found is not None:
                 leaf, captured = found
-                return leaf.claim(method) or self._missing, captured
-        return self._missing, ()
+                return leaf.claim(method) or self.missing, captured
+        return self.missing, ()
 
     def methods(self, host: str, segments: tuple[str, ...]) -> frozenset[str] | None:
         """What a path takes, of all its routes; None for any method. A path that no route claims takes none."""
@@ -240,14 +240,14 @@ class Table(Generic[T]):
 
     def _trees(self, host: str) -> Iterable[Tree[T]]:
         trees = []
-        if (exact := self._hosts.get(host)) is not None:
+        if (exact := self.hosts.get(host)) is not None:
             trees.append(exact)
         suffix = host
-        while self._suffixes and "." in suffix:
+        while self.suffixes and "." in suffix:
             suffix = suffix.partition(".")[2]
-            if (beneath := self._suffixes.get(suffix)) is not None:
+            if (beneath := self.suffixes.get(suffix)) is not None:
                 trees.append(beneath)
-        trees.append(self._everywhere)
+        trees.append(self.everywhere)
         return trees
 
     def _leaf(self, entry: Entry[T], leaves: list[Leaf[T]]) -> Leaf[T]:
@@ -267,11 +267,11 @@ class Table(Generic[T]):
 
     def _tree(self, host: str | None) -> Tree[T]:
         if host is None:
-            return self._everywhere
+            return self.everywhere
         name = host.lower()
         if name.startswith("*."):
-            return self._suffixes.setdefault(name[2:], Tree())
-        return self._hosts.setdefault(name, Tree())
+            return self.suffixes.setdefault(name[2:], Tree())
+        return self.hosts.setdefault(name, Tree())
 
 
 def _below(node: Node[T], segment: str) -> Node[T]:

@@ -1,6 +1,7 @@
 """What is suspicious about policies that compile: names that lead nowhere, rules that can never speak."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.authz.cel import tree
 from gateway.authz.cel.condition import Clause, Condition
@@ -28,6 +29,11 @@ def located(
     return Problem(loaded.document.file, line, column, dotted(path), message, hint, severity)
 
 
+def named(rule: str, problem: Problem) -> Problem:
+    """The problem with the name of what was looked for, see `lints`."""
+    return replace(problem, rule=rule)
+
+
 def parameters(loaded: Loaded[Policy], path: Steps, clause: Clause, covered: Sequence[RouteFact]) -> Iterator[Problem]:
     """Path parameters that a condition reads and routes do not have: nowhere is an error, somewhere a warning."""
     for node in tree.walk(clause.tree):
@@ -44,13 +50,14 @@ def parameters(loaded: Loaded[Policy], path: Steps, clause: Clause, covered: Seq
             )
         elif missing and isinstance(node, tree.Field):
             message = f"the parameter {node.name!r} is missing on {_few(missing)}: there this condition has no value"
-            yield located(loaded, path, node.span[0], message, severity="warning")
+            yield named("missing-parameter", located(loaded, path, node.span[0], message, severity="warning"))
 
 
 def unserved(loaded: Loaded[Policy], path: Steps, rule: Rule, covered: Sequence[RouteFact]) -> Iterator[Problem]:
     """A rule about methods that none of its routes serves."""
     if covered and not any(_speaks(rule, fact) for fact in covered):
-        yield loaded.problem(path, "no route of this policy serves the methods of this rule", severity="warning")
+        message = "no route of this policy serves the methods of this rule"
+        yield named("unserved-methods", loaded.problem(path, message, severity="warning"))
 
 
 def _speaks(rule: Rule, fact: RouteFact) -> bool:
@@ -70,7 +77,10 @@ def ungranted(documents: PolicyDocuments, roles: Mapping[str, Resolved]) -> Iter
                 covered[permission] = any(covers(pattern, permission) for pattern in granted)
             if not covered[permission]:
                 path = ("rules", number, "permission")
-                yield loaded.problem(path, f"no role grants {permission!r}", suggest(permission, granted), severity="warning")
+                hint = suggest(permission, granted)
+                yield named(
+                    "ungranted-permission", loaded.problem(path, f"no role grants {permission!r}", hint, severity="warning")
+                )
 
 
 def without_rule(routes: Sequence[RouteFact], by_route: Mapping[str, list[Rule]]) -> Iterator[Problem]:
@@ -80,7 +90,8 @@ def without_rule(routes: Sequence[RouteFact], by_route: Mapping[str, list[Rule]]
             continue
         what = "has no rule that allows anything" if by_route[fact.name] else "has no rule"
         message = f"route {fact.name!r} {what}: every request is denied"
-        yield Problem(fact.file, fact.line, fact.column, f"routes.{fact.name}", message, "", "warning")
+        found = Problem(fact.file, fact.line, fact.column, f"routes.{fact.name}", message, "", "warning")
+        yield named("uncovered-route", found)
 
 
 def expired(loaded: Loaded[Roles] | Loaded[Policy], path: Steps, moment: str | None, now: float) -> Iterator[Problem]:
@@ -108,7 +119,8 @@ def contradictions(by_route: Mapping[str, list[Rule]]) -> Iterator[Problem]:
             told.add((rule.name, other.name, name))
             file, _, line = rule.place.rpartition(":")
             message = f"{rule.name} and {other.name} set {name.decode()} to different values: what both match is denied"
-            yield Problem(file, int(line), 1, "", message, "let their conditions exclude one another", "warning")
+            hint = "let their conditions exclude one another"
+            yield named("contradicting-fields", Problem(file, int(line), 1, "", message, hint, "warning"))
 
 
 def _texts(rules: Sequence[Rule]) -> Iterator[tuple[Rule, bytes, str]]:
@@ -132,9 +144,8 @@ def any_issuer(loaded: Loaded[Roles], path: Steps, condition: Condition, issuers
     tokens = issuers - OWN_ISSUERS
     reads = {node.name for node in tree.walk(condition.tree) if isinstance(node, tree.Read)}
     if len(tokens) > 1 and "subject.issuer" not in reads:
-        yield loaded.problem(
-            path, "the tokens of every issuer can give this role", "compare subject.issuer too", severity="warning"
-        )
+        message = "the tokens of every issuer can give this role"
+        yield named("any-issuer", loaded.problem(path, message, "compare subject.issuer too", severity="warning"))
 
 
 def _few(names: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Problems as text for people, JSON for scripts, SARIF 2.1.0 for code hosts."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -9,31 +10,44 @@ from urllib.parse import quote
 import orjson
 
 from gateway import __version__
+from gateway.authz.lints import LINTS
 from gateway.core.errors import Problem
 
 SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 RULE: Final = {"error": "configuration", "warning": "configuration-warning"}
+"""The names of findings that have none of their own."""
+LEVELS: Final = {"error": "error", "warning": "warning", "info": "note"}
+PAGE: Final = "docs/reference/lint.md"
 
 
 def text(problems: Sequence[Problem]) -> str:
     """One line each, and how many."""
-    errors = sum(problem.severity == "error" for problem in problems)
-    lines = [str(replace(problem, file=nearby(problem.file))) for problem in problems]
-    lines.append(f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}" if problems else "no problems")
+    counts = Counter(problem.severity for problem in problems)
+    notes = f", {_count(counts['info'], 'note')}" if counts["info"] else ""
+    lines = [_line(problem) for problem in problems]
+    lines.append(
+        f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}{notes}" if problems else "no problems"
+    )
     return "\n".join(lines)
 
 
+def _line(problem: Problem) -> str:
+    shown = str(replace(problem, file=nearby(problem.file)))
+    return f"{shown} [{problem.rule}]" if problem.rule else shown
+
+
 def json(problems: Sequence[Problem]) -> str:
-    """`{"ok": …, "problems": [{file, line, column, path, message, hint, severity}]}`."""
+    """`{"ok": …, "problems": [{file, line, column, path, message, hint, severity}]}`, with `rule` where a finding has a name."""
     ok = not any(problem.severity == "error" for problem in problems)
-    shown = [replace(problem, file=nearby(problem.file)) for problem in problems]
+    shown = [asdict(replace(problem, file=nearby(problem.file))) for problem in problems]
+    shown = [{name: value for name, value in each.items() if name != "rule" or value} for each in shown]
     return orjson.dumps({"ok": ok, "problems": shown}, option=orjson.OPT_INDENT_2).decode()
 
 
 def sarif(problems: Sequence[Problem]) -> str:
     """OASIS SARIF 2.1.0; files below the working directory are named relative to it, as code hosts expect."""
     run = {
-        "tool": {"driver": {"name": "gateway", "version": __version__, "rules": [{"id": rule} for rule in RULE.values()]}},
+        "tool": {"driver": {"name": "gateway", "version": __version__, "rules": _rules(problems)}},
         "columnKind": "unicodeCodePoints",
         "results": [_result(problem) for problem in problems],
     }
@@ -43,6 +57,15 @@ def sarif(problems: Sequence[Problem]) -> str:
 FORMATS: Final[dict[str, Callable[[Sequence[Problem]], str]]] = {"text": text, "json": json, "sarif": sarif}
 
 
+def _rules(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """What is looked for, with those of the catalogue that were found and where each is explained."""
+    rules: list[dict[str, Any]] = [{"id": rule} for rule in RULE.values()]
+    for rule in sorted({problem.rule for problem in problems if problem.rule}):
+        words = LINTS[rule]
+        rules.append({"id": rule, "shortDescription": {"text": words.means}, "help": {"text": f"{words.do} ({PAGE}#{rule})"}})
+    return rules
+
+
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
@@ -50,8 +73,8 @@ def _count(number: int, what: str) -> str:
 def _result(problem: Problem) -> dict[str, Any]:
     words = f"{problem.path}: {problem.message}" if problem.path else problem.message
     return {
-        "ruleId": RULE[problem.severity],
-        "level": problem.severity,
+        "ruleId": problem.rule or RULE[problem.severity],
+        "level": LEVELS[problem.severity],
         "message": {"text": f"{words} ({problem.hint})" if problem.hint else words},
         "locations": [
             {

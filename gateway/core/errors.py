@@ -28,7 +28,9 @@ from gateway.core.reason import STATUS, Reason
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding about one place of the configuration. `severity` is "error" or "warning"."""
+    """One finding about one place of the configuration. `severity` is "error", "warning" or, of `policy lint`, "info"; `rule` names
+    what was looked for, where that has a name (docs/reference/lint.md).
+    """
 
     file: str
     line: int
@@ -37,12 +39,13 @@ class Problem:
     message: str
     hint: str = ""
     severity: str = "error"
+    rule: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}: " if self.line else f"{self.file}: "
         path = f"{self.path}: " if self.path else ""
         hint = f" ({self.hint})" if self.hint else ""
-        mark = "warning: " if self.severity == "warning" else ""
+        mark = "" if self.severity == "error" else f"{self.severity}: "
         return f"{where}{mark}{path}{self.message}{hint}"
 
 

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import BaseModel
 
+from gateway.authz.lints import LINTS
+from gateway.cli.policy_lint import findings
 from gateway.config import shape
 from gateway.config.document import read
 from gateway.config.values import parse_duration, parse_size
@@ -94,6 +96,11 @@ def test_the_example_is_sound(loaded: Loaded) -> None:
 
 def test_nothing_in_the_example_is_warned_about_but_the_credential_in_a_query(loaded: Loaded) -> None:
     assert [problem.path for problem in loaded.problems] == ["credentials.maps.inject"]
+
+
+def test_lint_finds_nothing_in_the_example(loaded: Loaded) -> None:
+    """But for what `check` tells as well: its routes show every key, and not each of them has a rule."""
+    assert [str(problem) for problem in findings(loaded) if not LINTS[problem.rule].checked] == []
 
 
 def test_a_start_would_find_no_error_in_the_example(loaded: Loaded) -> None:
