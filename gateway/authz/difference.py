@@ -134,11 +134,11 @@ def _questions(old: Side, new: Side) -> Iterator[tuple[str, Subject, Case]]:
 
 def _answered(side: Side, match: cases.Match, name: str, subject: Subject, case: Case) -> str:
     """The answer in words: its effect, and by what."""
-    principal = side.policies.grant(cases.identity(name, subject))
     try:
         access = cases.access_request(case, side.policies, match)
         if access is None:
             return "no route"
+        principal = side.policies.grant.at(cases.identity(name, subject), access.now)
         decision = side.policies.route(access.route).decide(principal, access)
     except GatewayError as error:
         return f"refused before any rule ({error.reason})"

@@ -97,14 +97,14 @@ def without_rule(routes: Sequence[RouteFact], by_route: Mapping[str, list[Rule]]
 def expired(loaded: Loaded[Roles] | Loaded[Policy], path: Steps, moment: str | None, now: float) -> Iterator[Problem]:
     """What ended before it was loaded."""
     if moment is not None and Timestamp.parse(moment).nanoseconds <= now * NANOSECONDS:
-        yield loaded.problem(path, f"this ended at {moment}", "take it out, or let it end later", severity="warning")
+        hint = "take it out, or let it end later"
+        yield named("ended", loaded.problem(path, f"this ended at {moment}", hint, severity="warning"))
 
 
 def unending(loaded: Loaded[Roles], path: Steps, role: str) -> Problem:
     """A role for emergencies that somebody holds for ever."""
-    return loaded.problem(
-        path, f"{role!r} is a break-glass role, and this gives it for ever", "add `expires_at`", severity="warning"
-    )
+    message = f"{role!r} is a break-glass role, and this gives it for ever"
+    return named("unending-emergency", loaded.problem(path, message, "add `expires_at`", severity="warning"))
 
 
 def contradictions(by_route: Mapping[str, list[Rule]]) -> Iterator[Problem]:

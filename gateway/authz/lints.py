@@ -78,6 +78,10 @@ LINTS: Final[Mapping[str, Lint]] = {
         "A role that no binding and no API key gives, and that none extends which somebody gets.",
         "Bind it, or remove it.",
     ),
+    "ended": Lint(
+        "warning", "A rule or a binding whose `expires_at` has passed: it does nothing.", "Take it out, or let it end later.", True
+    ),
+    "unending-emergency": Lint("warning", "A binding gives a break-glass role for ever.", "Add `expires_at`.", True),
     "any-issuer": Lint(
         "warning",
         "A condition gives a role without saying whose tokens it is about, and several issuers are configured.",

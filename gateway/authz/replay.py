@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Final
 
+from gateway.authz.cel.values import NANOSECONDS, Timestamp
 from gateway.authz.document import PolicyDocuments
 from gateway.authz.model import Binding
 from gateway.authz.policy import Policies
@@ -178,6 +179,10 @@ def _bindings(documents: PolicyDocuments) -> list[Binding]:
 def _gives(binding: Binding, event: Recorded) -> Iterator[str]:
     """The roles a binding could give to this principal."""
     if event.is_anonymous or (binding.issuer is not None and binding.issuer != event.issuer):
+        return
+    if binding.expires_at is not None and Timestamp.parse(binding.expires_at).nanoseconds <= event.time * NANOSECONDS:
+        return
+    if binding.groups is not None and not any(group.startswith(f"{event.issuer}:") for group in binding.groups):
         return
     if binding.subjects is not None and event.who not in binding.subjects:
         return

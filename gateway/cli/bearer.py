@@ -51,15 +51,16 @@ def bearer_of(loaded: Loaded, rehearsal: Rehearsal, bearer: Bearer, access: Acce
         raise typer.BadParameter("--unverified belongs to --token")
     if bearer.token:
         return _by_token(loaded, rehearsal, bearer, access)
+    grant = rehearsal.policies.grant.at
     if bearer.claims is not None:
-        return Who(rehearsal.policies.grant(_identity(loaded, _claims(bearer.claims), str(bearer.claims))))
+        return Who(grant(_identity(loaded, _claims(bearer.claims), str(bearer.claims)), access.now))
     if not bearer.subject:
-        return Who(rehearsal.policies.grant(Identity(id=ANONYMOUS, issuer=ANONYMOUS, scheme=ANONYMOUS)))
+        return Who(grant(Identity(id=ANONYMOUS, issuer=ANONYMOUS, scheme=ANONYMOUS), access.now))
     subjects = {key: subject for test in rehearsal.documents.tests for key, subject in test.model.subjects.items()}
     if bearer.subject not in subjects:
         known = ", ".join(sorted(subjects)) or "none"
         raise typer.BadParameter(f"no PolicyTest names {bearer.subject!r}; known: {known}", param_hint="--as")
-    return Who(rehearsal.policies.grant(cases.identity(bearer.subject, subjects[bearer.subject])))
+    return Who(grant(cases.identity(bearer.subject, subjects[bearer.subject]), access.now))
 
 
 def _by_token(loaded: Loaded, rehearsal: Rehearsal, bearer: Bearer, access: AccessRequest) -> Who:
@@ -69,7 +70,7 @@ def _by_token(loaded: Loaded, rehearsal: Rehearsal, bearer: Bearer, access: Acce
             claims = Token(raw, LONGEST).payload
         except Malformed as error:
             raise typer.BadParameter(f"not a token: {error}", param_hint="--token") from error
-        return Who(rehearsal.policies.grant(_identity(loaded, claims, "the token")), False, WARNING)
+        return Who(rehearsal.policies.grant.at(_identity(loaded, claims, "the token"), access.now), False, WARNING)
     route = next(route for route in rehearsal.snapshot.routes if route.name == access.route)
     if route.service is None:
         raise typer.BadParameter("the gateway answers this itself", param_hint="--token")

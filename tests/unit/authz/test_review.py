@@ -8,7 +8,7 @@ from gateway.authz.compile import compile_policies
 from gateway.authz.lints import LINTS
 from gateway.authz.policy import RouteFact
 from gateway.authz.review import Reviewed, review
-from tests.asking import ISSUERS, MESSAGES, documents, policy, roles
+from tests.asking import ISSUERS, MESSAGES, NOW, documents, policy, roles
 
 ROLES = roles(
     """
@@ -29,7 +29,7 @@ def found(
     for number, text in enumerate(texts):
         folder.joinpath(f"{number}{'_test' if 'kind: PolicyTest' in text else ''}.yaml").write_text(text)
     read = documents(folder)
-    policies, problems = compile_policies(read, routes=routes, issuers=ISSUERS)
+    policies, problems = compile_policies(read, routes=routes, issuers=ISSUERS, now=lambda: NOW)
     assert policies is not None, [str(problem) for problem in problems]
     told = [*(problem for problem in problems if problem.rule), *review(Reviewed(read, policies, anonymous, keyed))]
     assert all(problem.severity == LINTS[problem.rule].severity and problem.line for problem in told)
@@ -158,6 +158,6 @@ def test_too_many_rules_in_one_cell(tmp_path: Path) -> None:
 def test_silent_denies_are_noted(tmp_path: Path) -> None:
     tmp_path.joinpath("p.yaml").write_text(policy("- {name: d, deny: any, when: subject.claims.a}"))
     read = documents(tmp_path)
-    policies, _ = compile_policies(read, routes=[MESSAGES], issuers=ISSUERS)
+    policies, _ = compile_policies(read, routes=[MESSAGES], issuers=ISSUERS, now=lambda: NOW)
     assert policies is not None
     assert [problem.rule for problem in review(Reviewed(read, policies))] == ["silent-deny"]
