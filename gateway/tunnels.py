@@ -134,7 +134,9 @@ async def allowed(opened: Open, snapshot: Snapshot) -> None:
     principal = await service.gate.authenticate(request)
     params = service.parameters.decoded(claim.captured)
     access = AccessRequest(request, claim.route.name or "", service.upstream, params, time())
-    enforce(principal, access, service.policy.decide(principal, access))
+    obligations = enforce(principal, access, service.policy.decide(principal, access)).obligations
+    if obligations is not None and obligations.shapes_answer:
+        raise Forbidden("a rule says now what of answers may be seen")
     if exchange.principal is None or principal.key != exchange.principal.key:
         raise Forbidden("the credential is somebody else's now")
     if (service.upstream, service.injector.name) != (exchange.upstream, exchange.credential):

@@ -168,7 +168,8 @@ def _regranted(old: Side, new: Side, event: Recorded) -> tuple[frozenset[str], f
     sure = {role for role in recorded - doubtful if not any(role in closure([other]) for other in recorded - {role})}
     added = [binding for binding in after if binding not in before]
     maybe = {role for binding in added for role in _gives(binding, event)}
-    sure |= {role for binding in added if binding.subjects is not None for role in _gives(binding, event)}
+    lasting = [binding for binding in added if binding.subjects is not None and binding.expires_at is None]
+    sure |= {role for binding in lasting for role in _gives(binding, event)}
     return frozenset(sure), recorded | maybe
 
 
