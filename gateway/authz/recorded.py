@@ -79,6 +79,13 @@ class Recorded:
         return Principal(identity, roles=roles, permissions=permissions, mask=mask, uncapped=mask)
 
     @property
+    def would_change(self) -> bool:
+        """Whether the shadow rules, enforced, would have changed the answer: see Decision."""
+        if self.shadow is None:
+            return False
+        return not self.allowed and self.rule is None if self.shadow[1] else self.allowed
+
+    @property
     def is_anonymous(self) -> bool:
         return self.scheme == ANONYMOUS
 
