@@ -226,7 +226,7 @@ class Builder:
             stated=self._stated,
             inspected=INSPECTED if model.validate_.body_limit is None else model.validate_.body_limit,
             metrics=self._resources.metrics,
-            transport=upstream.metered(transport, credential=credential or "", route=model.name),
+            transport=validation.watched(upstream.metered(transport, credential=credential or "", route=model.name)),
             sockets=self._sockets(at, model),
             shaping=self._shaping,
         )

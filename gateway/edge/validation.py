@@ -11,10 +11,12 @@ from typing import Any, Final, TypeVar
 from gateway.config.regular import MOST, content
 from gateway.core.errors import BadRequest
 from gateway.core.message import Request
+from gateway.core.ports import Transport
 from gateway.core.reason import Reason
 from gateway.core.strict_json import InvalidJson, parse
 from gateway.edge.media import demand_plain, demand_utf8, is_json, media_type, presented
 from gateway.edge.model import Validate
+from gateway.edge.openapi.answers import Answers
 from gateway.edge.openapi.stage import Described
 from gateway.edge.parameters import HeaderSchema, QuerySchema
 from gateway.edge.refusal import invalid
@@ -61,6 +63,12 @@ class Validation:
         if self._limit is None and self._schema is not None:
             self._limit = INSPECTED
         self._media_types = None if config.content_types is None else frozenset(media_type(each) for each in config.content_types)
+
+    def watched(self, transport: Transport) -> Transport:
+        """The way to the upstream, with its answers held against the description where the route says so."""
+        if self._described is None or self._described.model.responses == "off":
+            return transport
+        return Answers(transport, self._described, self._skip)
 
     async def validate(self, request: Request) -> None:
         """Raises BadRequest: query-invalid, param-invalid, body-too-large, media-type or body-invalid; and for what a description

@@ -144,3 +144,24 @@ async def test_bodies_that_arrive_in_pieces_are_judged_whole(gateway: House) -> 
     assert (await reader.readline()).startswith(b"HTTP/1.1 422 ")
     writer.close()
     assert gateway.upstream.seen == []
+
+
+async def test_an_answer_that_is_not_as_described_is_withheld_before_a_byte_of_it(gateway: House) -> None:
+    answered = {"200": {"description": "ok", "content": {"application/json": {"schema": {"required": ["id"]}}}}}
+    written(gateway.folder, {"/issues": {"get": {"responses": answered}}})
+    [route] = routes()
+    route["validate"]["openapi"]["responses"] = "enforce"
+    admin = {"address": "127.0.0.1:0", "token": {"env": "ADMIN_TOKEN"}}
+    gateway.write(config(gateway.upstream.port, routes=[route], admin=admin))
+    assert await gateway.process.reload()
+    reply = await gateway.get("/tracker/issues")  # {"ok":true}
+    assert (reply.status, reply.json()["type"]) == (502, "urn:latchgate:problem:upstream-protocol")
+    for body in (b'{"id":1}', b'{"id":2}'):
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (body[:3], body[3:]))
+        gateway.upstream.answer = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+        )
+        reply = await gateway.get("/tracker/issues", headers={"Accept-Encoding": "gzip"})
+        assert (reply.status, reply.body) == (200, body)
+    assert gateway.upstream.seen[-1].all("accept-encoding") == ["identity"]
+    assert gateway.upstream.opened == 1  # an answer that was read to its end leaves its connection as good as new
