@@ -1,8 +1,8 @@
 """multipart/form-data (RFC 7578) in the one form that every parser reads alike; the rest of what RFC 2046 allows is refused.
 
 No preamble, no epilogue, no white space behind a boundary, lines that end with CRLF, no folded or repeated fields, no other fields
-than Content-Disposition and Content-Type, parameters in quotes and once each, no `filename*`, no backslashes. Parsers differ in what
-they make of these, and what they read differently gets past a filter.
+than Content-Disposition and Content-Type, parameters in quotes and once each, no `filename*`, no backslashes. What parsers read
+differently gets past a filter.
 """
 
 import re
