@@ -157,13 +157,16 @@ def access_request(case: Case, policies: Policies, match: Match, now: str = NOW)
         for name, value in case.headers.items()
         for text in ([value] if isinstance(value, str) else value)
     ]
-    return AccessRequest(
+    access = AccessRequest(
         imagined(method, path, query=query.encode() if mark else None, host=host, client=case.from_, headers=fields),
         route,
         policies.facts[route].upstream,
         params,
         Timestamp.parse(case.now or now).nanoseconds / NANOSECONDS,
     )
+    if "body" in case.model_fields_set:
+        access.body = case.body
+    return access
 
 
 def imagined(

@@ -183,13 +183,17 @@ class Subject(Model):
 
 
 class Case(Model):
-    """One request and what each subject is answered; a subject not listed is expected to be denied."""
+    """One request and what each subject is answered; a subject not listed is expected to be denied.
+
+    `body` is what a JSON body holds; without it `request.body` has no value.
+    """
 
     name: str | None = None
     request: Annotated[str, Field(pattern=r"^[A-Z]+ /\S*$")]
     host: str = "gateway.test"
     from_: Annotated[str, Field(alias="from")] = "192.0.2.1"
     headers: dict[str, str | list[str]] = {}
+    body: Any = None
     now: str | None = None
     expect: dict[str, Effect] = {}
     rule: str | None = None

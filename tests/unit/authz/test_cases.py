@@ -117,3 +117,34 @@ def test_coverage_wants_both_outcomes_of_every_rule(tmp_path: Path) -> None:
     assert not covered["p/blocked"].complete
     assert covered["p/open"].complete
     assert not covered["p/open"].can_miss
+
+
+BODIES = """
+apiVersion: gateway/v1
+kind: Policy
+name: q
+routes: [status]
+rules:
+  - {name: note, allow: [POST], when: request.body.kind == 'note'}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("body: {kind: note}, ", "allow"),
+        ("body: {kind: order}, ", "deny"),
+        ("body: null, ", "deny"),
+        ("body: [], ", "deny"),
+        ("", "deny"),
+    ],
+)
+def test_a_case_has_the_body_it_states_or_none(tmp_path: Path, body: str, expected: str) -> None:
+    tmp_path.joinpath("0.yaml").write_text(BODIES)
+    case = f"{{request: POST /status, {body}expect: {{alice: {expected}}}}}"
+    head = "apiVersion: gateway/v1\nkind: PolicyTest\nname: t\nsubjects: {alice: {}}\ncases:\n"
+    tmp_path.joinpath("p_test.yaml").write_text(f"{head}  - {case}\n")
+    found = documents(tmp_path)
+    policies, problems = compile_policies(found, routes=[STATUS], issuers=ISSUERS, now=lambda: 0.0)
+    assert policies is not None, problems
+    assert [result.message for result in run(found, policies, lambda *_: ("status", {})).results] == [""]
