@@ -11,6 +11,7 @@ import orjson
 
 from gateway import __version__
 from gateway.authz.lints import LINTS
+from gateway.cli.pointer import Pointer
 from gateway.core.errors import Problem
 
 SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -21,10 +22,11 @@ PAGE: Final = "docs/reference/lint.md"
 
 
 def text(problems: Sequence[Problem]) -> str:
-    """One line each, and how many."""
+    """One line each, below it the line of a policy document with a caret, and how many."""
     counts = Counter(problem.severity for problem in problems)
     notes = f", {_count(counts['info'], 'note')}" if counts["info"] else ""
-    lines = [_line(problem) for problem in problems]
+    pointer = Pointer()
+    lines = [line for problem in problems for line in (_line(problem), *pointer.lines(problem))]
     lines.append(
         f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}{notes}" if problems else "no problems"
     )

@@ -12,7 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.authz.cel.errors import EvaluationError
-from gateway.authz.cel.values import EPOCH, NANOSECONDS, Duration, Timestamp
+from gateway.authz.cel.values import NANOSECONDS, Duration, Timestamp
 
 OFFSET: Final = re.compile(r"([+-]?)([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
@@ -52,7 +52,7 @@ def _has_zones() -> bool:
 
 
 def _local(value: Timestamp, zone: tzinfo) -> datetime:
-    return (EPOCH + timedelta(seconds=value.nanoseconds // NANOSECONDS)).astimezone(zone)
+    return datetime.fromtimestamp(value.nanoseconds // NANOSECONDS, zone)
 
 
 FIELDS: Final[dict[str, Callable[[datetime], int]]] = {

@@ -175,8 +175,16 @@ class _Generator:
     def _comparison(self, node: tree.Comparison) -> ast.expr:
         if not _native(node):
             return self._call(node, operations.COMPARE[node.operator], node.left, node.right)
-        left, right = self.expression(node.left), self.expression(node.right)
+        left, right = self._compared(node.left), self._compared(node.right)
         return ast.Compare(left=left, ops=[OPERATORS[node.operator]], comparators=[right])
+
+    def _compared(self, node: tree.Tree) -> ast.expr:
+        """One side of a comparison: of a moment or span its nanoseconds, which Python compares sooner."""
+        if node.type.kind not in (Kind.TIMESTAMP, Kind.DURATION):
+            return self.expression(node)
+        if isinstance(node, tree.Constant):
+            return ast.Constant(value=node.value.nanoseconds)
+        return ast.Attribute(value=self.expression(node), attr="nanoseconds", ctx=LOAD)
 
     def _membership(self, node: tree.Membership) -> ast.expr:
         # Only strings equal strings, so Python's `in` is CEL's where one side is known to be strings alone.

@@ -29,8 +29,11 @@ def boolean(value: Any) -> bool:
 def equal(left: Any, right: Any) -> bool:
     """`==`: numbers by value, everything else only within its kind."""
     kind = type(left)
-    if kind in PLAIN and kind is type(right):
-        return bool(left == right)
+    if kind is type(right):
+        if kind in PLAIN:
+            return bool(left == right)
+        if kind is int:
+            return within_bits(left) == within_bits(right)
     if kind not in SCALARS and isinstance(left, (list, tuple, *MAPS)):
         counted(left, MAX_ITEMS)
     return _same(left, right)

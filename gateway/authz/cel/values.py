@@ -1,4 +1,7 @@
-"""Moments and spans of time, which Python has no types for that are fine enough. Immutable; they compare with their own kind."""
+"""Moments and spans of time, which Python has no types for that are fine enough. They compare with their own kind.
+
+Nobody changes one; they are not frozen because making one is part of asking many conditions, and that costs twice as much.
+"""
 
 import re
 from dataclasses import dataclass
@@ -19,11 +22,17 @@ PART: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?(h|ms|m|s|us|ns)", re.ASCII)
 UNITS: Final = {"h": 3600 * NANOSECONDS, "m": 60 * NANOSECONDS, "s": NANOSECONDS, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Timestamp:
     """A moment, in nanoseconds since 1970-01-01T00:00:00Z."""
 
     nanoseconds: int
+
+    def __lt__(self, other: "Timestamp") -> bool:
+        return self.nanoseconds < other.nanoseconds
+
+    def __le__(self, other: "Timestamp") -> bool:
+        return self.nanoseconds <= other.nanoseconds
 
     @classmethod
     def of(cls, seconds: float) -> "Timestamp":
@@ -56,11 +65,17 @@ class Timestamp:
         return f"{text}.{fraction:09d}Z" if fraction else f"{text}Z"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Duration:
     """A span of time, in nanoseconds."""
 
     nanoseconds: int
+
+    def __lt__(self, other: "Duration") -> bool:
+        return self.nanoseconds < other.nanoseconds
+
+    def __le__(self, other: "Duration") -> bool:
+        return self.nanoseconds <= other.nanoseconds
 
     @classmethod
     def at(cls, nanoseconds: int) -> "Duration":

@@ -1,6 +1,7 @@
 """What conditions mean: values, errors, absorption; the generated code and the exact walk agree."""
 
 import ast
+import random
 from operator import itemgetter
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from gateway.authz.attributes import POLICIES
 from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
 from gateway.authz.cel.condition import Condition, clause
+from gateway.authz.cel.definitions import define
 from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import FAULTS, CelError, EvaluationError
 from gateway.authz.cel.evaluate import EVALUATE, evaluate
@@ -21,6 +23,7 @@ from gateway.authz.cel.types import DYN
 from gateway.core.errors import BadRequest
 from gateway.core.reason import Reason
 from tests.asking import a_subject, an_access, condition
+from tests.celfuzz import FACTS, Expressions
 
 CLAIMS = {
     "org_id": "org_9",
@@ -258,3 +261,31 @@ def test_a_condition_insists_on_a_bool() -> None:
 
 def test_every_kind_of_node_can_be_evaluated() -> None:
     assert set(EVALUATE) == set(get_args(Tree))
+
+
+STRANGE: list[Any] = [
+    *(0, 1, -1, 2**63, 10**30, 0.0, -0.0, 2.5, 1e308, True, False, None, "", "a", "1", "a\0", "\u00e9" * 50, "x" * 70_000),
+    *([], [1], [[1]], ["a", 1, None], {}, {"a": 1}, {"a": {"b": []}}, [2**64], list(range(1001))),
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_generated_code_and_exact_walk_agree_on_claims_of_any_type(seed: int) -> None:
+    stream, chance = Expressions(seed), random.Random(seed)
+    for _ in range(60):
+        made = stream.next()
+        environment, refused = define(made.definitions, POLICIES)
+        try:
+            asked = Condition([clause(made.source, environment)]) if not refused else None
+        except CelError:
+            continue
+        if asked is None:
+            continue
+        for _ in range(5):
+            claims = {name: chance.choice(STRANGE) for name in [*FACTS["subject.claims"]]}
+            subject = a_subject(claims=claims, roles=("member",))
+            try:
+                found = asked.fast(subject, an_access())
+            except FAULTS:
+                continue
+            assert found is asked.exact(subject, an_access()), (made, claims)
