@@ -12,13 +12,15 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from gateway.authz.cases import Report, run
+from gateway.authz.cases import access_request, identity
 from gateway.authz.cel import syntax
 from gateway.authz.cel.parser import parse
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import Loaded, PolicyDocuments
-from gateway.authz.model import Policy, PolicyTest, Roles, Rule
-from gateway.core.principal import OWN_ISSUERS
+from gateway.authz.model import Policy, Roles, Rule
+from gateway.authz.policy import Policies
+from gateway.core.decision import AccessRequest
+from gateway.core.principal import OWN_ISSUERS, Identity
 from gateway.rehearsal import Rehearsal
 from gateway.settings import Settings
 from tests.conftest import ROOT
@@ -26,7 +28,7 @@ from tests.conftest import ROOT
 COOKBOOK = ROOT / "docs" / "cookbook"
 RECIPES = sorted(file.parent for file in COOKBOOK.glob("recipes/*/config.yaml"))
 
-PARTS: Mapping[type[BaseModel], str] = {Policy: "rules", Roles: "bindings", PolicyTest: "cases"}
+PARTS: Mapping[type[BaseModel], str] = {Policy: "rules", Roles: "bindings"}
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -39,17 +41,53 @@ class Mutant:
     documents: PolicyDocuments
 
 
-def answers(documents: PolicyDocuments, rehearsal: Rehearsal, settings: Settings) -> Report:
-    """What the cases of some documents say, asked with the routes of a recipe."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One subject's request in one case, what it expects, and the rule that shall decide where it names one."""
+
+    who: Identity
+    access: AccessRequest
+    expected: str
+    rule: str | None
+
+
+def compiled(documents: PolicyDocuments, rehearsal: Rehearsal, settings: Settings) -> Policies:
+    """Some documents with the routes of a recipe."""
     facts = tuple(rehearsal.policies.facts.values())
     issuers = frozenset(settings.authentication.jwt) | OWN_ISSUERS
     policies, problems = compile_policies(documents, routes=facts, issuers=issuers, has_key=True, now=time.time)
     assert policies is not None, [str(problem) for problem in problems]
-    return run(documents, policies, rehearsal.match)
+    return policies
+
+
+def questions(rehearsal: Rehearsal) -> list[Question]:
+    """What the cases of a recipe ask."""
+    found = []
+    for loaded in rehearsal.documents.tests:
+        for case in loaded.model.cases:
+            access = access_request(case, rehearsal.policies, rehearsal.match)
+            assert access is not None, case.request
+            for name, subject in loaded.model.subjects.items():
+                rule = case.rule if name in case.expect else None
+                found.append(Question(identity(name, subject), access, case.expect.get(name, "deny"), rule))
+    return found
+
+
+def is_noticed(asked: Sequence[Question], policies: Policies) -> bool:
+    """Whether a case fails under these policies: another effect, or the effect of the rule it names by another rule."""
+    effects = {rule.name: "allow" if rule.allows else "deny" for rule in policies.rules}
+    for each in asked:
+        decision = policies.route(each.access.route).decide(policies.grant.at(each.who, each.access.now), each.access)
+        if decision.effect != each.expected:
+            return True
+        if effects.get(each.rule or "") == decision.effect and decision.rule != each.rule:
+            return True
+    return False
 
 
 def mutants(documents: PolicyDocuments) -> Iterator[Mutant]:
-    """Every recipe that has one mistake more than this one."""
+    """Every recipe that has one mistake more than this one. They have no cases: those may name what is gone."""
+    documents = replace(documents, tests=[])
     for place, policy in enumerate(documents.policies):
         for number, rule in enumerate(policy.model.rules):
             if "shadow" not in (policy.model.mode, rule.mode):
@@ -60,6 +98,10 @@ def mutants(documents: PolicyDocuments) -> Iterator[Mutant]:
             found = _changed(roles, bindings=rest)
             told = binding.role or f"from_claim {binding.from_claim}"
             yield Mutant(f"the binding of {told} removed", replace(documents, roles=_with(documents.roles, place, found)))
+            if binding.expires_at is not None:
+                endless = _with(roles.model.bindings, number, binding.model_copy(update={"expires_at": None}))
+                found = _changed(roles, bindings=endless)
+                yield Mutant(f"the binding of {told} without end", replace(documents, roles=_with(documents.roles, place, found)))
 
 
 def enforced(documents: PolicyDocuments) -> PolicyDocuments:
@@ -68,7 +110,7 @@ def enforced(documents: PolicyDocuments) -> PolicyDocuments:
         _changed(each, mode="enforce", rules=[rule.model_copy(update={"mode": "enforce"}) for rule in each.model.rules])
         for each in documents.policies
     ]
-    return replace(documents, policies=awake)
+    return replace(documents, policies=awake, tests=[])
 
 
 def _of_rule(documents: PolicyDocuments, place: int, number: int, name: str, rule: Rule) -> Iterator[Mutant]:
@@ -79,8 +121,7 @@ def _of_rule(documents: PolicyDocuments, place: int, number: int, name: str, rul
             f"{name}: {what}", replace(documents, policies=_with(documents.policies, place, _changed(policy, rules=rules)))
         )
 
-    removed = changed("removed", _without(policy.model.rules, number))
-    yield replace(removed, documents=replace(removed.documents, tests=[_unnamed(test, name) for test in documents.tests]))
+    yield changed("removed", _without(policy.model.rules, number))
     for what, update in chain(_conditions(rule), _permission(rule)):
         yield changed(what, _with(policy.model.rules, number, rule.model_copy(update=update)))
 
@@ -134,13 +175,6 @@ def _whole(source: str, node: syntax.Node) -> tuple[int, int]:
     while source.count("(", start, end) > source.count(")", start, end):
         end = source.index(")", end) + 1
     return start, end
-
-
-def _unnamed(test: Loaded[PolicyTest], rule: str) -> Loaded[PolicyTest]:
-    """A test that does not ask for this rule: it shall notice by the answers that the rule is gone."""
-    return _changed(
-        test, cases=[case.model_copy(update={"rule": None}) if case.rule == rule else case for case in test.model.cases]
-    )
 
 
 def _changed(loaded: Loaded[M], **update: object) -> Loaded[M]:
