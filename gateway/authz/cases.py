@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from gateway.authz.cel.values import NANOSECONDS, Timestamp
+from gateway.authz.demanded import challenged, described, missed
+from gateway.authz.demanded import expected as demanded
 from gateway.authz.document import Loaded, PolicyDocuments
 from gateway.authz.explain import Explanation, explain
 from gateway.authz.model import Case, PolicyTest, Subject
 from gateway.authz.policy import Policies
-from gateway.core.decision import AccessRequest
+from gateway.core.decision import AccessRequest, Decision
 from gateway.core.errors import GatewayError
 from gateway.core.message import NO_BODY, Field, Head, Request
 from gateway.core.principal import Identity
@@ -205,7 +207,7 @@ def _case(
             message = _judged(case, name, expected, explanation, policies)
         except GatewayError as error:
             message = "" if expected == "deny" and case.rule is None else f"refused before any rule: {error.reason}"
-        actual = explanation.decision.effect if explanation is not None else "deny"
+        actual = _outcome(explanation) if explanation is not None else "deny"
         rule = explanation.decision.rule if explanation is not None else None
         yield Result(loaded.model.name, case.name or case.request, place, name, expected, actual, rule, message, explanation)
 
@@ -214,15 +216,30 @@ def _judged(case: Case, subject: str, expected: str, explanation: Explanation | 
     """What is wrong, "" when nothing is."""
     if explanation is None:
         return "no route claims this request"
-    decision = explanation.decision
-    if decision.effect != expected:
-        return f"expected {expected}, got {decision.effect}" + (f" by {decision.rule}" if decision.rule else "")
-    if case.rule is None or subject not in case.expect:
+    decision, actual = explanation.decision, _outcome(explanation)
+    if actual != expected:
+        return f"expected {expected}, got {actual}" + (f" by {decision.rule}" if decision.rule else "")
+    if subject not in case.expect:
         return ""
-    effect = next("allow" if rule.allows else "deny" for rule in policies.rules if rule.name == case.rule)
-    if effect == expected and decision.rule != case.rule:
-        return f"expected rule {case.rule}, got {decision.rule or 'default deny'}"
+    if case.then is not None and expected == "allow":
+        found = described(policies, decision, explanation.principal, explanation.access)
+        if message := missed(demanded(case.then), found):
+            return message
+    return _by_rule(case.rule, decision, policies) if case.rule is not None else ""
+
+
+def _by_rule(wanted: str, decision: Decision, policies: Policies) -> str:
+    """What is wrong with the rule that decided, of a case that names one of the same effect."""
+    allows = next(rule.allows for rule in policies.rules if rule.name == wanted)
+    if allows is decision.allowed and decision.rule != wanted:
+        return f"expected rule {wanted}, got {decision.rule or 'default deny'}"
     return ""
+
+
+def _outcome(explanation: Explanation) -> str:
+    """What the client would be answered: an allow may still ask for a stronger login first."""
+    decision = explanation.decision
+    return "challenge" if challenged(decision, explanation.principal, explanation.access) else decision.effect
 
 
 def _cover(coverage: Mapping[str, Coverage], explanation: Explanation | None) -> None:

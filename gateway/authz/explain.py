@@ -4,7 +4,7 @@ For people with the right to see claims: the command line and operators. Never s
 same explanation; `trace` shows it (policy-language.md 2.3).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from gateway.authz.cel import tree
 from gateway.authz.cel.condition import Clause
 from gateway.authz.cel.errors import FAULTS
 from gateway.authz.cel.evaluate import evaluate
+from gateway.authz.demanded import described
 from gateway.authz.policy import Policies, RoutePolicy
 from gateway.authz.residual import Atom, Formula, Not, Residuals, Together, negated, together
 from gateway.authz.rule import Row, Rule
@@ -77,6 +78,8 @@ class Explanation:
     access: AccessRequest
     revision: str
     rules: tuple[RuleTrace, ...]
+    demands: Mapping[str, list[str]]
+    """What an allow demands: the keys of `then:`, each with what it says."""
 
 
 class Sight:
@@ -100,7 +103,8 @@ def explain(policies: Policies, principal: Principal, access: AccessRequest) -> 
     """Decide, and say why. Raises KeyError for an unknown route and BadRequest query-invalid where deciding does."""
     policy = policies.route(access.route)
     decision = policy.decide(principal, access)
-    return Explanation(decision, principal, access, policies.revision, looked_at(policy, principal, access))
+    demands = described(policies, decision, principal, access)
+    return Explanation(decision, principal, access, policies.revision, looked_at(policy, principal, access), demands)
 
 
 def looked_at(policy: RoutePolicy, principal: Principal, access: AccessRequest) -> tuple[RuleTrace, ...]:

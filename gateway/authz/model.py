@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from gateway.authz.cel.networks import Network
 from gateway.authz.cel.values import Timestamp
 from gateway.authz.permissions import PATTERN, PERMISSION
-from gateway.authz.then import Expression, Then
+from gateway.authz.then import Expected, Expression, Then
 from gateway.config.values import VARIABLE, Method, Model, Name
 
 METHODS: Final[tuple[str, ...]] = get_args(Method)
@@ -21,6 +21,7 @@ Version = Literal["gateway/v1"]
 Mode = Literal["enforce", "shadow"]
 Methods = Annotated[list[Method], Field(min_length=1)] | Literal["any"]
 Effect = Literal["allow", "deny"]
+Outcome = Literal["allow", "deny", "challenge"]
 
 
 def _permission(value: Any) -> Any:
@@ -185,7 +186,8 @@ class Subject(Model):
 class Case(Model):
     """One request and what each subject is answered; a subject not listed is expected to be denied.
 
-    `body` is what a JSON body holds; without it `request.body` has no value.
+    `body` is what a JSON body holds; without it `request.body` has no value. `challenge` is an allow whose `step_up` the subject's
+    login does not fulfil; `then` holds for those who are expected to be allowed.
     """
 
     name: str | None = None
@@ -195,9 +197,9 @@ class Case(Model):
     headers: dict[str, str | list[str]] = {}
     body: Any = None
     now: str | None = None
-    expect: dict[str, Effect] = {}
+    expect: dict[str, Outcome] = {}
     rule: str | None = None
-    then: Later = None
+    then: Expected | None = None
 
 
 class PolicyTest(Model):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from gateway.config.values import Duration, Model, RateText, Size, Token
+from gateway.config.values import Duration, Model, Rate, RateText, Size, Token
 from gateway.core.json_path import JsonPath, parse
 from gateway.core.obligations import Style
 
@@ -135,3 +135,22 @@ class Then(Model):
         if not self.model_fields_set:
             raise ValueError("`then` names at least one obligation")
         return self
+
+
+class Expected(Model):
+    """What a case expects an allowed request to carry: each key that stands here matches exactly, others are not looked at."""
+
+    redact: Redact | None = None
+    response: Fields | None = None
+    rate_limit: RateText | Annotated[list[RateText], Field(min_length=1)] | None = None
+    step_up: StepUp | None = None
+    audit: Literal["full"] | None = None
+    set_header: Annotated[dict[Token, str], Field(min_length=1)] | None = None
+    max_body: Size | None = None
+
+    @property
+    def rates(self) -> list[Rate]:
+        """The rates, one or several."""
+        if self.rate_limit is None:
+            return []
+        return self.rate_limit if isinstance(self.rate_limit, list) else [self.rate_limit]

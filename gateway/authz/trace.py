@@ -16,7 +16,8 @@ def text(explanation: Explanation) -> str:
     """For people, lines without a trailing newline."""
     decision = explanation.decision
     head = question(explanation.access, explanation.principal, explanation.revision)
-    lines = [f"{decision.effect.upper()}  {head}", f"  {_verdict(explanation)}", *rules(explanation.rules)]
+    demands = [f"  demands {key}: {printable('; '.join(values))}" for key, values in explanation.demands.items()]
+    lines = [f"{decision.effect.upper()}  {head}", f"  {_verdict(explanation)}", *demands, *rules(explanation.rules)]
     if decision.shadow is not None:
         name, allows = decision.shadow
         lines.append(f"  shadow: {name} would {'allow' if allows else 'deny'} it")
@@ -39,6 +40,7 @@ def data(explanation: Explanation) -> dict[str, Any]:
         "subject": explanation.principal.id,
         "issuer": explanation.principal.issuer,
         "revision": explanation.revision,
+        "demands": dict(explanation.demands),
         "rules": [rule_data(trace) for trace in explanation.rules],
     }
 

@@ -9,6 +9,7 @@ import typer
 
 from gateway.authz import cases, trace
 from gateway.authz.explain import explain as explained
+from gateway.authz.given import given
 from gateway.authz.model import Case
 from gateway.cli import policy_request
 from gateway.cli.bearer import Bearer, bearer_of
@@ -74,6 +75,9 @@ def _answered(loaded: Loaded, case: Case, bearer: Bearer, *, as_json: bool) -> s
     except GatewayError as error:
         say(one_line(f"refused before any policy: {error.status} {error.reason} ({error.detail})"))
         raise typer.Exit(1) from error
+    roles = given(rehearsal.documents, who.principal, access.now)
     if as_json:
-        return orjson.dumps({**trace.data(found), "verified": who.verified}, option=orjson.OPT_INDENT_2).decode()
-    return "\n".join([*who.warning, trace.text(found)])
+        told = {**trace.data(found), "roles": roles, "verified": who.verified}
+        return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
+    bound = [one_line(f"  role {role}   {origin}") for role, origin in roles.items()]
+    return "\n".join([*who.warning, trace.text(found), *bound])

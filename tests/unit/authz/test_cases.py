@@ -1,6 +1,7 @@
 """Policy tests: what passes, what fails and why, and which rules were exercised."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.authz.cases import Report, run
 from gateway.authz.compile import compile_policies
 from gateway.core.errors import BadRequest
 from gateway.core.reason import Reason
-from tests.asking import ISSUERS, MESSAGES, STATUS, documents, policy, roles
+from tests.asking import ISSUERS, MESSAGES, NOW, STATUS, documents, policy, roles
 
 ROLES = roles("roles: {member: ['messages:*']}\nbindings: [{role: member, subjects: ['mtls:ci']}]")
 RULES = policy(
@@ -148,3 +149,62 @@ def test_a_case_has_the_body_it_states_or_none(tmp_path: Path, body: str, expect
     policies, problems = compile_policies(found, routes=[STATUS], issuers=ISSUERS, now=lambda: 0.0)
     assert policies is not None, problems
     assert [result.message for result in run(found, policies, lambda *_: ("status", {})).results] == [""]
+
+
+def failing(folder: Path, rule: str, case: str) -> dict[str, str]:
+    """The failures of one case where there is one rule more."""
+    folder.joinpath("0.yaml").write_text(ROLES)
+    folder.joinpath("1.yaml").write_text(f"{RULES}- {rule}\n")
+    folder.joinpath("p_test.yaml").write_text(f"apiVersion: gateway/v1\nkind: PolicyTest\nname: t{SUBJECTS}cases:\n  - {case}\n")
+    found = documents(folder)
+    route = replace(MESSAGES, methods=("GET", "PUT"))
+    policies, problems = compile_policies(found, routes=[route, STATUS], issuers=ISSUERS, now=lambda: NOW)
+    assert policies is not None, [str(problem) for problem in problems]
+    return {result.subject: result.message for result in run(found, policies, match).results if not result.passed}
+
+
+def demanding(folder: Path, then: str, case: str) -> dict[str, str]:
+    return failing(folder, f"{{name: n, allow: [PUT], then: {then}}}", case)
+
+
+PUT = "request: PUT /orgs/org_9/messages, expect: {alice: allow, mallory: allow, ci: allow}"
+
+
+@pytest.mark.parametrize(
+    ("then", "expected", "message"),
+    [
+        ("{rate_limit: 60/minute}", "{rate_limit: 60/60s}", ""),
+        ("{rate_limit: 60/minute}", "{rate_limit: 20/minute}", "expected `then.rate_limit` to be 20/1m, got 60/1m"),
+        ("{max_body: 1KiB}", "{max_body: 1024}", ""),
+        ("{max_body: 1KiB, audit: full}", "{audit: full}", ""),
+        ("{max_body: 1KiB}", "{audit: full}", "expected `then.audit` to be full, got none"),
+        (
+            "{redact: {response: [$.a, {path: '$..b', style: last4}]}}",
+            "{redact: {response: [{path: '$..b', style: last4}, $.a]}}",
+            "",
+        ),
+        (
+            "{redact: {response: [$.a], style: partial}}",
+            "{redact: {response: [$.a]}}",
+            "expected `then.redact` to be $.a remove, got $.a partial",
+        ),
+        ("{response: {fields: ['$.items[*].id', $.total]}}", "{response: {fields: [$.total, '$.items[*].id']}}", ""),
+        ("{set_header: {X-Who: {cel: subject.id}, X-Team: a}}", "{set_header: {x-team: a, x-who: alice}}", "ci"),
+    ],
+)
+def test_what_an_allow_demands_can_be_expected(tmp_path: Path, then: str, expected: str, message: str) -> None:
+    found = demanding(tmp_path, then, f"{{{PUT}, then: {expected}}}")
+    if message == "ci":  # the value depends on who asks
+        assert set(found) == {"mallory", "ci"}
+        assert found["ci"] == "expected `then.set_header` to be x-team: a; x-who: alice, got x-team: a; x-who: ci"
+    else:
+        assert set(found.values()) == ({message} if message else set())
+
+
+def test_a_login_that_is_too_weak_is_a_challenge_and_no_allow(tmp_path: Path) -> None:
+    then = "{step_up: {acr: mfa}}"
+    challenged = "expected allow, got challenge by p/n"
+    assert set(demanding(tmp_path, then, f"{{{PUT}}}").values()) == {challenged}
+    listed = PUT.replace("allow", "challenge")
+    assert demanding(tmp_path, then, f"{{{listed}, rule: p/n}}") == {}
+    assert demanding(tmp_path, then, "{request: PUT /orgs/org_9/messages}")["ci"] == "expected deny, got challenge by p/n"

@@ -147,3 +147,14 @@ def test_nothing_of_a_hostile_trail_reaches_the_terminal(folder: Path, command: 
         code, out, err = command("policy", "explain", "--request", "r1", "--audit", "audit.jsonl", "--format", form)
         assert code == 0
         assert all(line.isprintable() for line in (out + err).split("\n"))
+
+
+def test_roles_are_told_with_where_they_come_from_and_demands_with_what_they_say(folder: Path, command: Command) -> None:
+    furnish(
+        folder, policy=POLICY.replace("    permission: notes:read\n", "    permission: notes:read\n    then: {max_body: 1KiB}\n")
+    )
+    out = command(*ASK, "--as", "wanda")[1].replace(f"{folder}/", "")
+    assert "\n  demands max_body: 1024\n" in out
+    assert out.endswith("\n  role reader   through writer\n  role writer   policies/roles.yaml:8\n")
+    found = json.loads(command(*ASK, "--as", "wanda", "--format", "json")[1])
+    assert (found["roles"]["reader"], found["demands"]) == ("through writer", {"max_body": ["1024"]})
