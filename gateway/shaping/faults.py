@@ -5,5 +5,5 @@ class Unreadable(ValueError):
     """What came cannot be inspected; the text says where and why, for the audit trail."""
 
 
-class Unplanned(ValueError):
+class Unplanned(Unreadable):
     """The paths have more states than a plan may have."""

@@ -11,7 +11,7 @@ from gateway.core.obligations import Obligations, Shaped, Style
 from gateway.core.ports import Metrics
 from gateway.core.reason import Reason
 from gateway.core.shape import remember
-from gateway.shaping.faults import Unplanned, Unreadable
+from gateway.shaping.faults import Unreadable
 from gateway.shaping.heads import ask_plainly, is_grpc, pruned, reader_of
 from gateway.shaping.plan import Plan
 from gateway.shaping.require import fulfilling, gathered, withheld
@@ -52,7 +52,7 @@ class Shaping:
         try:
             made = await self._shaped(response, permit, obligations, told)
             is_made = True
-        except (Unreadable, Unplanned) as error:
+        except Unreadable as error:
             refusal = withheld(obligations.require, str(error)) if obligations.require else Withheld(str(error))
         except Withheld as error:
             refusal = error
