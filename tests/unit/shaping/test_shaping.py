@@ -13,7 +13,6 @@ from gateway.core.errors import DependencyDown, GatewayError, UpstreamUnreachabl
 from gateway.core.json_path import parse
 from gateway.core.message import Field, Outbound, Response
 from gateway.core.obligations import Answer, Obligations, Redaction, Requirement, Shaped, Style
-from gateway.core.secret import Secret
 from gateway.shaping import require
 from gateway.shaping.shaping import Shaping
 from tests.fakes import CountingMetrics, a_principal, a_request
@@ -46,18 +45,15 @@ class Upstream:
         self.left += 1
 
 
-class Key:
-    """A secret that may be away."""
+def key_of(value: bytes | None) -> Callable[[], bytes]:
+    """What gives a key, or may not have it."""
 
-    name = "env:KEY"
-
-    def __init__(self, value: bytes | None) -> None:
-        self.value = value
-
-    def current(self) -> Secret:
-        if self.value is None:
+    def current() -> bytes:
+        if value is None:
             raise DependencyDown("no key")
-        return Secret(self.value)
+        return value
+
+    return current
 
 
 def redact(path: str, style: Style = Style.REMOVE) -> Obligations:
@@ -86,7 +82,12 @@ def permit(obligations: Obligations, method: str = "GET") -> Permit:
 
 
 async def shaped(
-    obligations: Obligations, response: Response, *, method: str = "GET", told: Shaped | None = None, key: Key | None = None
+    obligations: Obligations,
+    response: Response,
+    *,
+    method: str = "GET",
+    told: Shaped | None = None,
+    key: Callable[[], bytes] | None = None,
 ) -> tuple[Response, bytes]:
     """The answer's head and all of its body."""
     stage = Shaping(key, CountingMetrics())
@@ -115,7 +116,7 @@ async def test_what_was_replaced_is_counted() -> None:
 async def test_equal_values_get_equal_tokens_that_a_key_decides() -> None:
     obligations = redact("$[*]", Style.HASH)
     tokens = [
-        json.loads((await shaped(obligations, answer(body=b'["a","\\u0061","b",1,"1"]')[0], key=Key(key)))[1])
+        json.loads((await shaped(obligations, answer(body=b'["a","\\u0061","b",1,"1"]')[0], key=key_of(key)))[1])
         for key in (b"k", b"j")
     ]
     for a, escaped, b, number, text in tokens:
@@ -125,8 +126,8 @@ async def test_equal_values_get_equal_tokens_that_a_key_decides() -> None:
     assert all(len(token) == 37 for each in tokens for token in each)
 
 
-@pytest.mark.parametrize(("key", "error"), [(None, Withheld), (Key(None), DependencyDown)])
-async def test_without_its_key_nothing_is_asked_of_the_upstream(key: Key | None, error: type[Exception]) -> None:
+@pytest.mark.parametrize(("key", "error"), [(None, Withheld), (key_of(None), DependencyDown)])
+async def test_without_its_key_nothing_is_asked_of_the_upstream(key: Callable[[], bytes] | None, error: type[Exception]) -> None:
     outbound = Outbound("GET", b"/", [], a_request().body, a_request())
     with pytest.raises(error):
         Shaping(key, CountingMetrics()).prepare(outbound, redact("$.a", Style.HASH), switches=False)
