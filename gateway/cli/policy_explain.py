@@ -42,6 +42,7 @@ def explain(
     host: Annotated[str, typer.Option(help="The Host of the request.")] = "localhost",
     address: Annotated[str, typer.Option("--from", help="The client's address.")] = "127.0.0.1",
     header: Annotated[list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="A header field. May be repeated.")] = None,
+    body: Annotated[Path | None, typer.Option(metavar="FILE", help="The request's JSON body.")] = None,
     now: Annotated[str, typer.Option(help="The time of the request, RFC 3339.")] = "",
     request: Annotated[str, typer.Option(metavar="ID", help="Explain a request that was recorded, by its id.")] = "",
     audit: Annotated[Path | None, typer.Option(metavar="FILE", help="The trail; without it, the configured one.")] = None,
@@ -58,7 +59,7 @@ def explain(
             raise typer.BadParameter("a recorded request says by itself what was asked and by whom", param_hint="--request")
         policy_request.explain(loaded, request, audit, as_json=as_json)
         return
-    asked = question(method, path, host=host, address=address, now=now, headers=header or [])
+    asked = question(method, path, host=host, address=address, now=now, headers=header or [], body=body)
     say(_answered(loaded, asked, Bearer(as_, claims, token, unverified), as_json=as_json))
 
 

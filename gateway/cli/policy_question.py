@@ -1,26 +1,38 @@
 """The request that somebody asks about on the command line."""
 
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
+import orjson
 import typer
 from pydantic import ValidationError
 
 from gateway.authz import cases
 from gateway.authz.cel.values import Timestamp
 from gateway.authz.model import Case
+from gateway.config.regular import content
 
 
-def question(method: str, path: str, *, host: str, address: str, now: str, headers: list[str]) -> Case:
+def question(method: str, path: str, *, host: str, address: str, now: str, headers: list[str], body: Path | None = None) -> Case:
     """The request in question. Raises typer.BadParameter."""
     wanted = {"request": f"{method.upper()} {path}", "host": host, "from": address, "headers": _fields(headers)}
+    stated = ({"now": now} if now else {}) | ({} if body is None else {"body": _json(body)})
     try:
         ip_address(address)
         Timestamp.parse(now or cases.NOW)
-        return Case.model_validate(wanted | ({"now": now} if now else {}))
+        return Case.model_validate(wanted | stated)
     except ValidationError as error:
         raise typer.BadParameter("a question is a method and a path: GET /repos/acme/tools") from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _json(file: Path) -> Any:
+    try:
+        return orjson.loads(content(file))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint="--body") from error
 
 
 def _fields(lines: list[str]) -> dict[str, list[str]]:

@@ -100,6 +100,19 @@ def test_header_fields_can_be_given(folder: Path, command: Command) -> None:
     assert command(*ASK, "--as", "rita")[1].startswith("ALLOW")
 
 
+def test_a_body_can_be_given(folder: Path, command: Command) -> None:
+    furnish(
+        folder, policy=POLICY.replace("when: subject.claims.org ==", "when: request.body.kind == 'note' && subject.claims.org ==")
+    )
+    (folder / "note.json").write_text('{"kind": "note"}')
+    (folder / "order.json").write_text('{"kind": "order"}')
+    ask = ("policy", "explain", "POST", "/orgs/acme/notes", "--as", "wanda", "--header", "Content-Type: application/json")
+    assert command(*ask, "--body", "note.json")[1].startswith("ALLOW")
+    assert command(*ask, "--body", "order.json")[1].startswith("DENY")
+    assert command(*ask)[1].startswith("DENY")
+    assert command(*ask, "--body", "missing.json")[0] == 2
+
+
 def test_a_recorded_request_is_explained_from_what_the_trail_carries(folder: Path, command: Command) -> None:
     furnish(folder, config=CONFIG + "audit: {file: audit.jsonl}\n")
     (folder / "audit.jsonl.1").write_bytes(an_event(method="GET", rule="notes/read-own", roles=["reader"], generation="abc"))
