@@ -1,6 +1,7 @@
 """What operators see of a gateway of several workers. Implements `admin.app.Operations`."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -74,9 +75,9 @@ class Operating:
         return described(self._running.loaded)
 
     async def routes(self) -> list[Mapping[str, Any]]:
-        """Every route as it is served: all workers have the same."""
+        """Every route as it is served: all workers have the same, but for what each was asked that a description does not know."""
         told = await self._running.fleet.pulse.ask("routes")
-        return next((each["routes"] for each in told.values()), [])
+        return summed([each["routes"] for each in told.values()])
 
     def level(self) -> str:
         return self._running.logs.level
@@ -85,3 +86,22 @@ class Operating:
         """In every process; a worker that starts later has the configuration's."""
         self._running.logs.set_level(level)
         self._running.fleet.tell("level", level=level)
+
+
+def summed(tables: list[list[dict[str, Any]]]) -> list[Mapping[str, Any]]:
+    """The routes of all workers as one table, with the sum of the requests that descriptions do not know."""
+    return [
+        _summed(row, [each for table in tables for each in table if each["name"] == row["name"]]) for row in (tables or [[]])[0]
+    ]
+
+
+def _summed(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    told = [each["described"] for each in rows if each.get("described") is not None]
+    if row.get("described") is None:
+        return row
+    counts: Counter[tuple[str, str]] = Counter()
+    for each in told:
+        counts.update({(kind["method"], kind["path"]): kind["count"] for kind in each["unknown"]})
+    unknown = [{"method": method, "path": path, "count": count} for (method, path), count in counts.most_common()]
+    beyond = sum(each["unknown_beyond"] for each in told)
+    return {**row, "described": {**row["described"], "unknown": unknown, "unknown_beyond": beyond}}
