@@ -10,9 +10,10 @@ from typing import Any, Final
 from gateway.authn.gate import Authentication, Gate
 from gateway.authn.issuers import strong_secret
 from gateway.authn.strength import SHORTEST, StrongSecret
-from gateway.authz.compile import compile_policies
+from gateway.authz.compile import compile_parts
 from gateway.authz.document import PolicyDocuments, from_documents
-from gateway.authz.policy import Policies
+from gateway.authz.parts import Compiled, assemble, terms
+from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Injector
@@ -61,6 +62,7 @@ class Builder:
         self.problems: list[Problem] = []
         self.policies: Policies | None = None
         self.documents = PolicyDocuments()
+        self.compiled: Compiled | None = None
         self.redaction_key: StrongSecret | None = None
 
     def snapshot(self) -> Snapshot | None:
@@ -81,7 +83,7 @@ class Builder:
         self._grant, self._stated = policies.grant, Stated(limiter)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
-        return Snapshot(self._loaded.generation, doors, tuple(entry.route for entry, _ in rows))
+        return Snapshot(self._loaded.generation, doors, tuple(entry.route for entry, _ in rows), policies.rules)
 
     # Problems
 
@@ -113,19 +115,32 @@ class Builder:
 
     def _policies(self, authentication: Authentication | None) -> Policies | None:
         issuers = frozenset(self._settings.authentication.jwt) | OWN_ISSUERS
-        self.documents = from_documents(self._loaded.policies)
         credentials = [authentication.credential_headers()] if authentication is not None else []
         credentials += [injector.sets for injector in self._credentials.values() if injector is not None]
-        policies, problems = compile_policies(
+        routes, reserved = facts(self._loaded, self._settings), UNSETTABLE_BY_RULES.union(*credentials)
+        self.compiled = self._compiled(routes, issuers, reserved)
+        self.problems += [problem for problem in self.compiled.problems if problem not in self._loaded.problems]
+        return None if self.compiled.parts is None else assemble(self.compiled.parts, routes, self._resources.clock.now)
+
+    def _compiled(self, routes: list[RouteFact], issuers: frozenset[str], reserved: frozenset[bytes]) -> Compiled:
+        """What another process has compiled already, else what this one compiles."""
+        ahead, has_key = self._loaded.compiled, self._settings.redaction is not None
+        asked_for = terms(routes, sorted(issuers), sorted(reserved), has_key)
+        if ahead is not None and ahead.terms != asked_for:
+            changed = self._loaded.problem(("policies",), "something changed while the configuration was read", "reload once more")
+            return Compiled(asked_for, None, [changed])
+        if ahead is not None:
+            return ahead
+        self.documents = from_documents(self._loaded.policies)
+        parts, problems = compile_parts(
             self.documents,
-            routes=facts(self._loaded, self._settings),
+            routes=routes,
             issuers=issuers,
-            reserved=Names(UNSETTABLE_BY_RULES.union(*credentials)).__contains__,
-            has_key=self._settings.redaction is not None,
-            now=self._resources.clock.now,
+            reserved=Names(reserved).__contains__,
+            has_key=has_key,
+            now=self._resources.clock.now(),
         )
-        self.problems += [problem for problem in problems if problem not in self._loaded.problems]
-        return policies
+        return Compiled(asked_for, parts, problems)
 
     def _authentication(self) -> Authentication | None:
         model, secrets, resources = self._settings.authentication, self._loaded.secrets, self._resources

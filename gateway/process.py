@@ -31,7 +31,7 @@ from gateway.server.sockets import ListenError, Sockets
 from gateway.settings import Loaded, Settings
 from gateway.snapshot import Current, Snapshot
 from gateway.source import Handed, Source
-from gateway.standing import Fixed, bounds, names_of, pieces, started, stopped, usable, warn
+from gateway.standing import Fixed, bounds, names_of, pieces, served, started, stopped, usable, warn
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
 
@@ -199,7 +199,7 @@ class Process:
 
     async def _adopt(self, loaded: Loaded, seen: str) -> None:
         """The configuration is live, read from files that held what `seen` says: resources follow it."""
-        self.loaded = loaded
+        self.loaded = served(loaded)
         self._seen = seen
         settings = usable(loaded)
         trusting = any(listen.trusted_proxies or listen.address.startswith("unix:") for listen in settings.served().values())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.authn.gate import Gate
 from gateway.authz.policy import RoutePolicy
+from gateway.authz.rule import Rule
 from gateway.core.message import Request, Response
 from gateway.core.ports import Injector, Limits, Metrics, Shaping, Transport
 from gateway.edge.cors import Cors
@@ -83,6 +84,8 @@ class Snapshot:
     generation: str
     doors: Mapping[str, Door]
     routes: tuple[Route, ...]
+    rules: tuple[Rule, ...] = ()
+    """All that policies say: named once more, to be let go of one by one."""
 
 
 class Current:

@@ -1,16 +1,19 @@
 """Where a configuration comes from: files, or another process that has read them and hands them over.
 
 A worker that starts anew must serve what the others serve, not what somebody is just editing; so what was read is kept, and
-handed over as a parcel: documents, the list of policy files, variables. Other files (keys, certificates) each process reads itself.
+handed over as a parcel: documents, compiled policies, variables. Other files (keys, certificates) each process reads itself.
 """
 
 import marshal
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from gateway.config.apart import pack, read_apart, read_each, unpack
+from gateway.apart import Prepared, framed, prepare, prepared, unframed
+from gateway.authz import parts
 from gateway.config.document import Document
+from gateway.config.packing import taken, unpack
 from gateway.settings import Loaded, load
 
 
@@ -27,44 +30,58 @@ class Source:
         return load(self.paths, self.env_files, environ=self.environ)
 
     def load_apart(self) -> Loaded:
-        """With the parsing in a process of its own, so that requests do not wait for it: for reloads."""
-        return load(self.paths, self.env_files, environ=self.environ, read=read_apart)
+        """Prepared in a process of its own, so that requests do not wait for it: for reloads. Raises ConfigError."""
+        made = prepared(self.paths, self.env_files, self.environ)
+        if made is None:
+            return self.load()
+        return _with_policies(self._loaded(made), made)
 
     def load_to_hand_over(self, *, apart: bool) -> tuple[Loaded, bytes]:
-        """The configuration, and the parcel that makes another process load the same. Secrets of the environment are in it."""
-        seen: list[bytes] = []
-        reads = read_apart if apart else read_each
+        """The configuration without its policies, and the parcel that makes another process load all of it. Raises ConfigError.
 
-        def read(paths: Iterable[Path]) -> list[Document]:
-            documents = reads(paths)
-            seen.append(pack(documents))
-            return documents
+        Secrets of the environment are in the parcel.
+        """
+        made = prepared(self.paths, self.env_files, self.environ) if apart else None
+        if made is None:
+            made = prepare(self.paths, self.env_files, self.environ)
+        loaded = self._loaded(made)
+        variables = marshal.dumps(dict(loaded.secrets.variables))
+        return loaded, framed([variables, made.layers, made.policies, *made.compiled])
 
-        loaded = load(self.paths, self.env_files, environ=self.environ, read=read)
-        layers, policies = seen
-        return loaded, marshal.dumps((layers, policies, dict(loaded.secrets.variables)))
+    def _loaded(self, made: Prepared) -> Loaded:
+        return _load(made, self.paths, self.env_files, environ=self.environ)
 
 
 class Handed:
-    """A configuration that another process has read."""
+    """A configuration that another process has prepared."""
 
     def __init__(self, parcel: bytes) -> None:
         self._parcel = parcel
 
     def load(self) -> Loaded:
         """The same configuration as the other process has."""
-        packed, policies, variables = marshal.loads(self._parcel)  # noqa: S302  made by load_to_hand_over, one process up
-        layers, listed = unpack(packed), unpack(policies)
-        known = {document.file: document for document in (*layers, *listed)}
-
-        def read(paths: Iterable[Path]) -> list[Document]:
-            return [known[str(path)] for path in paths]
-
-        return load(paths_of(layers), environ=variables, read=read, policies_at=paths_of(listed))
+        variables, layers, policies, *compiled = unframed(self._parcel)
+        made = Prepared(bytes(layers), bytes(policies), compiled)
+        return _with_policies(_load(made, paths_of(unpack(made.layers)), environ=taken(variables)), made)
 
     def load_apart(self) -> Loaded:
-        """As `load`: nothing is parsed."""
+        """As `load`: everything is prepared."""
         return self.load()
+
+
+def _load(made: Prepared, paths: Sequence[Path], *more: Any, **environ: Any) -> Loaded:
+    """The configuration of files that are read already: those of the configuration first, then those of the policies."""
+    policies = unpack(made.policies)
+    documents = iter([unpack(made.layers), policies])
+
+    def read(_: Iterable[Path]) -> list[Document]:
+        return next(documents)
+
+    return load(paths, *more, read=read, policies_at=paths_of(policies), **environ)
+
+
+def _with_policies(loaded: Loaded, made: Prepared) -> Loaded:
+    return replace(loaded, compiled=parts.take(made.compiled)) if made.compiled else loaded
 
 
 def paths_of(documents: Iterable[Document]) -> list[Path]:

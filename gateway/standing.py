@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from gateway import __version__
@@ -56,7 +57,12 @@ def bounds(settings: Settings) -> Drain:
 
 def pieces(loaded: Loaded, snapshot: Snapshot) -> list[object]:
     """A configuration taken apart, from the small to what holds it."""
-    return [*snapshot.routes, *loaded.policies, snapshot, loaded]
+    return [*snapshot.rules, *snapshot.routes, *loaded.policies, snapshot, loaded]
+
+
+def served(loaded: Loaded) -> Loaded:
+    """What a process that serves has to keep of a configuration it has built: the policies are in its snapshot by now."""
+    return replace(loaded, policies=[], compiled=None)
 
 
 def usable(loaded: Loaded) -> Settings:

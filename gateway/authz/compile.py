@@ -15,11 +15,11 @@ from gateway.authz.cel.environment import Environment
 from gateway.authz.conditions import Conditions, Written, written
 from gateway.authz.demands import Demands
 from gateway.authz.document import Loaded, PolicyDocuments
-from gateway.authz.grant import Granter
 from gateway.authz.model import Policy
 from gateway.authz.model import Rule as RuleModel
+from gateway.authz.parts import Parts, assemble
 from gateway.authz.permissions import Numbering
-from gateway.authz.policy import Policies, RouteFact, RoutePolicy
+from gateway.authz.policy import Policies, RouteFact
 from gateway.authz.roles import resolve
 from gateway.authz.rule import Rule
 from gateway.authz.scope import Scopes, scopes
@@ -41,20 +41,33 @@ def compile_policies(
     has_key: bool = False,
     now: Callable[[], float],
 ) -> tuple[Policies | None, list[Problem]]:
+    """Compile all documents and put them together: `compile_parts`, and who is granted what as of `now`, Unix time."""
+    parts, problems = compile_parts(documents, routes=routes, issuers=issuers, reserved=reserved, has_key=has_key, now=now())
+    return None if parts is None else assemble(parts, routes, now), problems
+
+
+def compile_parts(
+    documents: PolicyDocuments,
+    *,
+    routes: Sequence[RouteFact],
+    issuers: frozenset[str],
+    reserved: Callable[[bytes], bool] = frozenset[bytes]().__contains__,
+    has_key: bool = False,
+    now: float,
+) -> tuple[Parts | None, list[Problem]]:
     """Compile all documents. `issuers` are the names principals can come from: token issuers, `api_keys`, `mtls`.
 
     `reserved` tells which header fields no rule may set, `has_key` that there is a key to hash redacted values with,
     `now` Unix time: bindings and rules can end.
-    The problems are those found here together with those of `documents`; the policies are None when any is an error.
+    The problems are those found here together with those of `documents`; the parts are None when any is an error.
     """
     roles, problems = resolve(documents.roles)
     found = [*documents.problems, *problems]
     demands, conditions, names = Demands(found, reserved, has_key=has_key), Conditions(found), scopes(documents.sets)
-    compiler = _Compiler(routes, found, demands, names, conditions, now())
-    bindings = Binder(roles, issuers, conditions, names.bindings, found, now()).bindings(documents.roles)
-    numbering = Numbering(
-        rule.permission for loaded in documents.policies for rule in loaded.model.rules if rule.permission is not None
-    )
+    compiler = _Compiler(routes, found, demands, names, conditions, now)
+    bindings = Binder(roles, issuers, conditions, names.bindings, found, now).bindings(documents.roles)
+    permissions = {rule.permission for loaded in documents.policies for rule in loaded.model.rules if rule.permission is not None}
+    numbering = Numbering(permissions)
     by_route: dict[str, list[Rule]] = {fact.name: [] for fact in routes}
     rules = [rule for loaded in documents.policies for rule in compiler.policy(loaded, by_route, numbering)]
     found.extend(lint.contradictions(by_route))
@@ -65,28 +78,16 @@ def compile_policies(
     found.sort(key=lambda problem: (problem.file, problem.line, problem.column))
     if any(problem.severity == "error" for problem in found):
         return None, found
-    policies = Policies(
-        Granter(roles, bindings, numbering, now),
-        _indexed(by_route),
-        facts={fact.name: fact for fact in routes},
+    numbers = {rule: number for number, rule in enumerate(rules)}
+    return Parts(
         rules=tuple(rules),
-        roles=frozenset(roles),
+        routes={name: tuple(numbers[rule] for rule in speaking) for name, speaking in by_route.items()},
+        roles=roles,
+        bindings=bindings,
+        permissions=tuple(sorted(permissions)),
         revision=documents.revision,
         limits=demands.limits,
-    )
-    return policies, found
-
-
-def _indexed(by_route: dict[str, list[Rule]]) -> dict[str, RoutePolicy]:
-    """Routes that the same rules speak about share one index."""
-    shared: dict[tuple[int, ...], RoutePolicy] = {}
-    indexed: dict[str, RoutePolicy] = {}
-    for name, rules in by_route.items():
-        key = tuple(map(id, rules))
-        if key not in shared:
-            shared[key] = RoutePolicy(rules)
-        indexed[name] = shared[key]
-    return indexed
+    ), found
 
 
 class _Compiler:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.authz.cel.checker import check
-from gateway.authz.cel.codegen import generate
+from gateway.authz.cel.codegen import function_of, generate, parts_of
 from gateway.authz.cel.condition import ARGUMENTS, Condition, clause
 from gateway.authz.cel.environment import Environment
 from gateway.authz.cel.errors import FAULTS, CelError, EvaluationError
@@ -126,6 +126,9 @@ class Expression:
             raise CelError(f"a field's value must be a string, this is {self.tree.type}", self.tree.span[0])
         self._fast = generate(self.tree, ARGUMENTS)
 
+    def __reduce__(self) -> tuple[Callable[..., "Expression"], tuple[Any, ...]]:
+        return _taken, (*parts_of(self._fast), self.tree)
+
     def __call__(self, principal: Any, access: Any) -> str:
         try:
             value = self._fast(principal, access)
@@ -134,6 +137,12 @@ class Expression:
         if not isinstance(value, str):
             raise EvaluationError("not a string")
         return value
+
+
+def _taken(code: bytes, objects: dict[str, Any], tree: Tree) -> Expression:
+    expression = Expression.__new__(Expression)
+    expression.tree, expression._fast = tree, function_of(code, objects)
+    return expression
 
 
 def step_up(written: StepUp) -> obligations.StepUp:

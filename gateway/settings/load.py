@@ -10,12 +10,13 @@ from typing import Final
 
 import orjson
 
+from gateway.authz.parts import Compiled
 from gateway.config import shape
 from gateway.config.anchor import anchor
-from gateway.config.apart import read_each
 from gateway.config.document import Document, Steps
 from gateway.config.environment import variables
 from gateway.config.layers import Layers
+from gateway.config.packing import read_each
 from gateway.config.secrets import Secrets
 from gateway.config.substitution import substitute
 from gateway.config.validation import validate
@@ -38,7 +39,8 @@ class Loaded:
     """What was read. `settings` is None where a model failed; `problems` holds errors and warnings, in the order of files.
 
     `source` is the merged data with the place of each value, `policies` the policy documents as read, `files` everything
-    that was looked at (for watching), `generation` the hash of it all, without any secret.
+    that was looked at (for watching), `generation` the hash of it all, without any secret. Where another process has compiled
+    the policies, `compiled` is what it made, and their documents are texts only.
     """
 
     settings: Settings | None
@@ -48,6 +50,7 @@ class Loaded:
     secrets: Secrets
     files: list[Path]
     generation: str
+    compiled: Compiled | None = None
 
     @property
     def errors(self) -> list[Problem]:

@@ -6,14 +6,16 @@ Python's own operators where these mean the same as CEL's, else the functions of
 """
 
 import ast
+import marshal
 from collections.abc import Callable
 from types import CodeType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gateway.authz.cel import arithmetic, cost, limits, operations, tree
 from gateway.authz.cel.functions import search
 from gateway.authz.cel.networks import AddressSet, Network
 from gateway.authz.cel.types import BOOL, DOUBLE, DYN, INT, STRING, Kind, Type
+from gateway.config.packing import taken
 
 LOAD: Final = ast.Load()
 OPERATORS: Final[dict[str, ast.cmpop]] = {
@@ -43,7 +45,23 @@ def generate(node: tree.Tree, arguments: int) -> Callable[..., Any]:
     module = ast.Expression(body=ast.Lambda(args=signature, body=body))
     code = compile(located(module), "<condition>", "eval")
     function = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return FunctionType(function, {"__builtins__": {}, **generator.objects}, "condition")
+    return _function(function, generator.objects)
+
+
+def parts_of(function: Callable[..., Any]) -> tuple[bytes, dict[str, Any]]:
+    """The code of a generated function and the objects it refers to, for another process of this gateway."""
+    found = cast("FunctionType", function)
+    objects = {name: value for name, value in found.__globals__.items() if name != "__builtins__"}
+    return marshal.dumps(found.__code__), objects
+
+
+def function_of(code: bytes, objects: dict[str, Any]) -> Callable[..., Any]:
+    """A generated function of what `parts_of` gave."""
+    return _function(taken(code), objects)
+
+
+def _function(code: CodeType, objects: dict[str, Any]) -> Callable[..., Any]:
+    return FunctionType(code, {"__builtins__": {}, **objects}, "condition")
 
 
 def _with_purse(body: ast.expr) -> ast.expr:

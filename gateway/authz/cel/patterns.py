@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from gateway.authz.cel.errors import EvaluationError
@@ -45,12 +46,11 @@ def expression(pattern: str) -> Pattern:
         raise ValueError(_reason(error)) from error
     if max(compiled.programsize, compiled.reverseprogramsize) > MAX_PROGRAM:
         raise ValueError(f"the pattern is too large: {compiled.programsize} steps, {MAX_PROGRAM} are allowed")
-    search = compiled.search
+    return Pattern(pattern, partial(_searched, compiled.search))
 
-    def matches(text: Any) -> bool:
-        return search(_octets(text)) is not None
 
-    return Pattern(pattern, matches)
+def _searched(search: Callable[[bytes], Any], text: Any) -> bool:
+    return search(_octets(text)) is not None
 
 
 def _octets(text: Any) -> bytes:
@@ -75,15 +75,15 @@ def glob(pattern: str) -> Pattern:
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"a pattern may be {MAX_PATTERN} characters long")
     match = re.compile(_translated(pattern.split("/")), re.DOTALL).fullmatch
+    return Pattern(pattern, partial(_fitting, match))
 
-    def matches(text: Any) -> bool:
-        if not isinstance(text, str):
-            raise EvaluationError("not a string")
-        if len(text) > MAX_GLOBBED:
-            raise EvaluationError(f"glob() reads {MAX_GLOBBED} characters at most")
-        return match(f"{text}/") is not None
 
-    return Pattern(pattern, matches)
+def _fitting(match: Callable[[str], Any], text: Any) -> bool:
+    if not isinstance(text, str):
+        raise EvaluationError("not a string")
+    if len(text) > MAX_GLOBBED:
+        raise EvaluationError(f"glob() reads {MAX_GLOBBED} characters at most")
+    return match(f"{text}/") is not None
 
 
 def _translated(segments: list[str]) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from gateway.config.apart import read_apart
 from gateway.settings import find, load
 
 SOUND = """\
@@ -197,14 +196,6 @@ def test_the_generation_changes_with_a_variable_but_not_with_a_secret_or_a_comme
     assert load([house / "config.yaml"], environ={"TOKEN": "other"}).generation == before
     (house / "config.yaml").write_text("# comment\n" + SOUND)
     assert load([house / "config.yaml"], environ=ENVIRON).generation == before
-
-
-def test_read_apart_it_is_the_same(house: Path) -> None:
-    here = load([house / "config.yaml"], environ=ENVIRON)
-    apart = load([house / "config.yaml"], environ=ENVIRON, read=read_apart)
-    assert apart.settings == here.settings
-    assert apart.generation == here.generation
-    assert apart.problems == here.problems
 
 
 SECRETS: dict[str, tuple[str, dict[str, str], str]] = {
