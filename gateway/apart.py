@@ -1,7 +1,7 @@
 """A configuration prepared in a short-lived process of its own: read, validated, its policies compiled.
 
 Ten thousand rules take seconds of the interpreter's lock, for which every request in flight would wait again and again. So the
-process that serves is handed what is cheap to take up (docs/decisions/0015). `python -m gateway.apart` is the other end of the
+process that serves is handed what is cheap to take up (docs/decisions/0016). `python -m gateway.apart` is the other end of the
 pipe; what it makes depends on the files, the variables and the version alone, and is refused where the version is another.
 """
 

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 PUBLISHED = ROOT / "tests" / "policies" / "published"
 NAMES = {"CiRmZDA2": "rick", "CiRmZDE2": "morty", "CiRmZDI2": "summer", "CiRmZDM2": "beth", "CiRmZDQ2": "jerry"}
-TODOS = sorted(["todo_decisions", *(f"todo_decisions-authorization-api-1_0-0{number}" for number in range(3))])
+FILES = sorted(["todo_decisions", *(f"todo_decisions-authorization-api-1_0-0{number}" for number in range(3))])
 Decisions = set[tuple[str, str, str]]
 
 
@@ -68,7 +68,7 @@ def effect(allowed: bool) -> str:
     return "allow" if allowed else "deny"
 
 
-@pytest.mark.parametrize("name", TODOS)
+@pytest.mark.parametrize("name", FILES)
 def test_the_todo_decisions_are_those_published(vectors: Path, name: str) -> None:
     found = published(json.loads((vectors / "authzen" / f"{name}.json").read_text()))
     assert len(found) >= 36
@@ -76,7 +76,7 @@ def test_the_todo_decisions_are_those_published(vectors: Path, name: str) -> Non
 
 
 def test_no_todo_decision_is_ours_alone(vectors: Path) -> None:
-    every = [published(json.loads((vectors / "authzen" / f"{name}.json").read_text())) for name in TODOS]
+    every = [published(json.loads((vectors / "authzen" / f"{name}.json").read_text())) for name in FILES]
     assert set().union(*every) == rewritten("authzen_todo")
 
 

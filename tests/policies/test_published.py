@@ -12,10 +12,10 @@ from tests.asking import policies as compiled
 from tests.conftest import ROOT
 
 PUBLISHED = ROOT / "tests" / "policies" / "published"
-TODO = {"users.one": "/users/{user}", "todos": "/todos", "todos.one": "/users/{owner}/todos/{todo}"}
+TASKS = {"users.one": "/users/{user}", "todos": "/todos", "todos.one": "/users/{owner}/todos/{todo}"}
 SETS: dict[str, tuple[int, dict[str, str]]] = {
-    "authzen_todo": (40, TODO),
-    "authzen_gateway": (25, TODO | {"todos.one": "/todos/{todo}"}),
+    "authzen_todo": (40, TASKS),
+    "authzen_gateway": (25, TASKS | {"todos.one": "/todos/{todo}"}),
     "cedar_github": (
         7,
         {"repos.one": "/repos/{repo}", "repos.forks": "/repos/{repo}/forks", "repos.contents": "/repos/{repo}/contents"}
