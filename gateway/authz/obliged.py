@@ -46,8 +46,8 @@ class Obliged:
         return self._verdicts.get(key) or self._remembered(key)
 
     def _remembered(self, key: tuple[Rule, ...]) -> Decision:
-        deciding, *bound = key
-        demanded = [rule.obligations for rule in bound if rule.obligations is not None]
+        deciding = key[0]
+        demanded = [rule.obligations for rule in key[1:] if rule.obligations is not None]
         made = Decision(True, deciding.name, deciding.place, obligations=together(demanded) if demanded else None)
         if len(self._verdicts) >= REMEMBERED:
             self._verdicts.clear()
