@@ -4,6 +4,7 @@ in docs/reference and docs/cookbook."""
 
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from gateway.core.reason import IN_DOUBT, STATUS, Reason, title  # noqa: E402
 from gateway.telemetry.instruments import INSTRUMENTS, prometheus_name  # noqa: E402
 
 COOKBOOK = ROOT / "docs" / "cookbook"
+WALKED = ROOT / "docs" / "tutorials" / "policies.md"
 NOTE = "<!-- Made by docs/generate.py (`make docs`): change the code it comes from, not this page. -->"
 
 
@@ -140,12 +142,19 @@ def cooked(text: str) -> str:
     return answered(quoting(text), COOKBOOK, ENVIRON, saves=False)
 
 
+def walked(text: str) -> str:
+    """A tutorial that is followed from an empty folder, with what its commands print."""
+    with tempfile.TemporaryDirectory() as folder:
+        return answered(text, Path(folder), ENVIRON, saves=True)
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Every page that is made, or made in part, with what it should be."""
     for page in PAGES:
         yield ROOT / "docs" / "reference" / page, render(page)
     for file in sorted(COOKBOOK.glob("*.md")):
         yield file, cooked(file.read_text(encoding="utf-8"))
+    yield WALKED, walked(WALKED.read_text(encoding="utf-8"))
 
 
 def main() -> None:

@@ -16,8 +16,10 @@ from gateway.authz.cases import access_request, identity
 from gateway.authz.cel import syntax
 from gateway.authz.cel.parser import parse
 from gateway.authz.compile import compile_policies
+from gateway.authz.demanded import challenged, described, missed
+from gateway.authz.demanded import expected as demanded
 from gateway.authz.document import Loaded, PolicyDocuments
-from gateway.authz.model import Policy, Roles, Rule
+from gateway.authz.model import Case, Policy, Roles, Rule
 from gateway.authz.policy import Policies
 from gateway.core.decision import AccessRequest
 from gateway.core.principal import OWN_ISSUERS, Identity
@@ -48,7 +50,8 @@ class Question:
     who: Identity
     access: AccessRequest
     expected: str
-    rule: str | None
+    case: Case
+    named: bool
 
 
 def compiled(documents: PolicyDocuments, rehearsal: Rehearsal, settings: Settings) -> Policies:
@@ -68,21 +71,33 @@ def questions(rehearsal: Rehearsal) -> list[Question]:
             access = access_request(case, rehearsal.policies, rehearsal.match)
             assert access is not None, case.request
             for name, subject in loaded.model.subjects.items():
-                rule = case.rule if name in case.expect else None
-                found.append(Question(identity(name, subject), access, case.expect.get(name, "deny"), rule))
+                found.append(Question(identity(name, subject), access, case.expect.get(name, "deny"), case, name in case.expect))
     return found
 
 
 def is_noticed(asked: Sequence[Question], policies: Policies) -> bool:
-    """Whether a case fails under these policies: another effect, or the effect of the rule it names by another rule."""
-    effects = {rule.name: "allow" if rule.allows else "deny" for rule in policies.rules}
-    for each in asked:
-        decision = policies.route(each.access.route).decide(policies.grant.at(each.who, each.access.now), each.access)
-        if decision.effect != each.expected:
-            return True
-        if effects.get(each.rule or "") == decision.effect and decision.rule != each.rule:
-            return True
-    return False
+    """Whether a case fails under these policies."""
+    return any(_differs(each, policies) for each in asked)
+
+
+def _differs(question: Question, policies: Policies) -> bool:
+    """Whether the answer is another, or by another rule than the case names, or demands something else than it says."""
+    access, case = question.access, question.case
+    principal = policies.grant.at(question.who, access.now)
+    decision = policies.route(access.route).decide(principal, access)
+    outcome = "challenge" if challenged(decision, principal, access) else decision.effect
+    if outcome != question.expected:
+        return True
+    if not question.named:
+        return False
+    if (
+        case.then is not None
+        and outcome == "allow"
+        and missed(demanded(case.then), described(policies, decision, principal, access))
+    ):
+        return True
+    effects = {rule.name: rule.allows for rule in policies.rules}
+    return effects.get(case.rule or "") is decision.allowed and decision.rule != case.rule
 
 
 def mutants(documents: PolicyDocuments) -> Iterator[Mutant]:
@@ -122,7 +137,7 @@ def _of_rule(documents: PolicyDocuments, place: int, number: int, name: str, rul
         )
 
     yield changed("removed", _without(policy.model.rules, number))
-    for what, update in chain(_conditions(rule), _permission(rule)):
+    for what, update in chain(_conditions(rule), _permission(rule), _obligations(rule)):
         yield changed(what, _with(policy.model.rules, number, rule.model_copy(update=update)))
 
 
@@ -132,6 +147,16 @@ Update = tuple[str, Mapping[str, object]]
 def _permission(rule: Rule) -> Iterator[Update]:
     if rule.permission is not None:
         yield "without its permission", {"permission": None}
+
+
+def _obligations(rule: Rule) -> Iterator[Update]:
+    """Without each demand. Of an answer no case can speak: see `require_response` in the shaping's own tests."""
+    if rule.then is not None:
+        keys = rule.then.model_fields_set
+        for key in sorted(keys - {"require_response"}):
+            rest = keys - {key}
+            then = rule.then.model_copy(update={key: None}) if rest else None
+            yield f"without then {key}", {"then": then}
 
 
 def _conditions(rule: Rule) -> Iterator[Update]:
