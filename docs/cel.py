@@ -98,9 +98,9 @@ def page() -> list[str]:
 
 COST = """\
 A unit of cost is about a tenth of a microsecond. At load, every part is counted with the largest texts and lists it could
-meet; macros spend from a purse while they run, by their turns and by the sizes of what they work on. An empty purse is an
-error. The worst that a condition can take is therefore tens of milliseconds, whatever a policy says and a client sends; a
-usual one takes less than half a microsecond."""
+meet; macros spend from a purse while they run, by their turns and by the sizes of what they work on. An empty purse is an error
+that nothing absorbs. The worst that one condition can take is therefore about a tenth of a second, whatever a policy says and a
+client sends; a usual one takes less than half a microsecond."""
 
 PROOF = """\
 `make fuzz-cel` compares random conditions with Google's engine (cel-cpp) until 200,000 were accepted by both; `make test`

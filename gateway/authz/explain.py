@@ -184,7 +184,7 @@ def _deciding(node: tree.Tree, result: bool | None, is_open: bool, sight: Sight)
 
 def _read(node: tree.Tree) -> Iterator[tree.Tree]:
     """The longest paths into attributes: `subject.claims.org_id` rather than `subject.claims`."""
-    if isinstance(node, tree.Has):
+    if isinstance(node, tree.Has) and _is_path(node.operand):
         yield tree.Field(node.span, node.type, node.operand, node.name)
     elif _is_path(node):
         yield node

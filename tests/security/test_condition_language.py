@@ -1,18 +1,18 @@
 """Attacks on the condition language: by who writes a policy, and by who sends the values it reads.
 
-What must never happen: code runs, a comparison comes out true that is not, the event loop stands still. The times here are
-bounds with much room (a stall would be minutes), never measurements.
+What must never happen: code runs, a comparison comes out true that is not, the event loop stands still. Nothing is timed here:
+what would stall would take hours, and end in the time limit of the tests.
 """
 
 import random
 import string
-import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authn.strict_json import is_clean
 from gateway.authz.attributes import POLICIES
 from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
@@ -21,10 +21,9 @@ from gateway.authz.cel.definitions import define
 from gateway.authz.cel.errors import FAULTS, CelError
 from gateway.authz.cel.parser import parse
 from gateway.authz.cel.patterns import glob
+from gateway.core.errors import BadRequest
+from gateway.core.path import refuse_query
 from tests.asking import a_subject, an_access, condition
-
-STALLED = 2.0
-"""Seconds. The bound on cost is about 20 ms on a machine that does nothing else; the tests' machine does."""
 
 
 def ask(source: str, **claims: Any) -> str:
@@ -33,13 +32,10 @@ def ask(source: str, **claims: Any) -> str:
         made = condition(source)
     except CelError:
         return "refused"
-    began = time.monotonic()
     try:
         return str(made.test(a_subject(claims=claims), an_access()))
     except FAULTS:
         return "error"
-    finally:
-        assert time.monotonic() - began < STALLED
 
 
 @pytest.mark.parametrize(
@@ -151,7 +147,7 @@ def test_texts_that_double_are_bounded() -> None:
 
 
 def test_too_many_costly_parts_are_refused_at_load() -> None:
-    source = " || ".join(f"subject.claims.a.matches('x{number}')" for number in range(110))
+    source = " || ".join(f"subject.claims.a.matches('x{number}')" for number in range(60))
     with pytest.raises(CelError, match="cost too much"):
         clause(source, POLICIES)
 
@@ -243,9 +239,7 @@ def test_a_glob_does_not_backtrack(pattern: str, text: str) -> None:
         test = glob(pattern).test
     except ValueError:
         return
-    began = time.monotonic()
-    test(text)
-    assert time.monotonic() - began < STALLED
+    assert test(text) in (True, False)
 
 
 @pytest.mark.parametrize(
@@ -308,3 +302,14 @@ def test_every_name_in_generated_code_is_ours() -> None:
         seen += 1
         assert all(name.startswith("k") and name[1:].isdigit() for name in code.__globals__ if name != "__builtins__")
     assert seen > 20
+
+
+@pytest.mark.parametrize("query", [b"role=admin%00x", b"ro%00le=admin", b"role=%ff", b"role=%ed%a0%80", b"role=%0"])
+def test_a_query_with_nul_or_half_a_character_is_refused_at_the_door(query: bytes) -> None:
+    with pytest.raises(BadRequest):
+        refuse_query(query)
+
+
+@pytest.mark.parametrize("claims", [{"role": "admin\0x"}, {"role\0zz": "admin"}, {"roles": ["a\0"]}, {"a": {"b": ["\ud800"]}}])
+def test_a_token_whose_claims_hold_nul_or_a_lone_surrogate_is_not_clean(claims: dict[str, Any]) -> None:
+    assert not is_clean(claims)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.authz import trace
 from gateway.authz.explain import Explanation, explain
-from tests.asking import an_access, an_identity, policies, policy, roles
+from tests.asking import a_subject, an_access, an_identity, policies, policy, roles
 
 ROLES = roles("roles: {member: ['messages:*']}")
 RULES = policy(
@@ -161,3 +161,11 @@ def test_the_trace_is_data_too(tmp_path: Path) -> None:
             "deciding": [],
         }
     ]
+
+
+def test_a_macro_is_one_part_with_what_stands_outside_its_items(tmp_path: Path) -> None:
+    when = "subject.claims.teams.exists(t, has(t.x) && t.name == subject.id) && -subject.claims.n + 1 == 2"
+    found = policies(tmp_path, policy(f"- {{name: a, allow: any, when: {json.dumps(when)}}}"))
+    told = trace.text(explain(found, a_subject(claims={"teams": [{"name": "alice"}]}), an_access()))
+    assert "subject.claims.teams = [{'name': 'alice'}]   subject.id = 'alice'" in told
+    assert "t.x" not in told.replace("has(t.x)", "")
