@@ -42,8 +42,8 @@ def checked(node: syntax.Call, checker: Checking) -> tree.Tree:
     if node.target is None and node.name == "inSet":
         return _in_set(node, checker)
     written = node.arguments if node.target is None else (node.target, *node.arguments)
-    named = f"{dotted(node.target)}.{node.name}" if node.target is not None else ""
-    if named in checker.environment.functions:
+    start = dotted(node.target) if node.target is not None else ""
+    if start and (named := f"{start}.{node.name}") in checker.environment.functions:
         return _invocation(node, checker.environment.functions[named], node.arguments, checker)
     return _invocation(node, _function(node, checker.environment), written, checker)
 

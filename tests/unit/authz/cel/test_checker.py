@@ -99,6 +99,7 @@ from gateway.authz.cel.errors import CelError
         ("cidr('10.0.0.0/33').containsIP(request.client_ip)", 5, "cidr\\(\\)", ""),
         ("cidr('10.0.0.0/255.0.0.0').containsIP(request.client_ip)", 5, "written like", ""),
         ("cidr('::ffff:10.0.0.0/104').containsIP(request.client_ip)", 5, "IPv4-mapped", ""),
+        ("subject.id.ip() == ip('10.0.0.1')", 0, "needs cidr, found string", ""),
         ("ip('10.0.0.1/8') == ip('10.0.0.1')", 3, "is not an IP address", ""),
         ("cidr('fe80::%1/64').containsIP(request.client_ip)", 5, "written like", ""),
         ("cidr(1).containsIP(request.client_ip)", 5, "needs string, found int", ""),

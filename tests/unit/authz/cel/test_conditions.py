@@ -84,6 +84,7 @@ def holds(source: str, **facts: Any) -> bool:
         "resource.params[subject.claims.level == 2 ? 'org_id' : 'x'] == 'org_9'",
         "cidr('10.0.0.0/8') == cidr('10.0.0.0/8') && cidr('10.0.0.0/8') != cidr('10.0.0.0/9')",
         "timestamp(env.now) == env.now",
+        "cidr('10.0.0.0/8').ip() == ip('10.0.0.0') && ip('10.0.0.1').family() == 4 && ip.isCanonical('::1')",
         "true || subject.claims.nope",
         "subject.claims.nope == 'x' || true",
         "!(subject.claims.nope == 'x' && false)",
