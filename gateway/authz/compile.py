@@ -200,8 +200,12 @@ def reads_body(*trees: tree.Tree) -> bool:
 
 
 def _matching(text: str, names: Iterable[str]) -> list[str]:
-    """The names a glob matches. `*` is the only special character, and crosses dots (CONTRACT 4)."""
+    """The names a glob matches. `*` is the only special character, and crosses dots (CONTRACT 4).
+
+    Each part is taken where it first fits (atomic groups): a pattern that tries again holds the interpreter's lock for years.
+    """
     if "*" not in text:
         return []
-    pattern = re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
+    first, *middle, last = map(re.escape, text.split("*"))
+    pattern = re.compile(first + "".join(f"(?>.*?{part})" for part in middle if part) + ".*" + last, re.DOTALL)
     return [name for name in names if pattern.fullmatch(name)]

@@ -4,15 +4,20 @@ from typing import Any, Final
 
 from gateway.core.decision import UNREAD
 from gateway.core.message import Request
-from gateway.core.strict_json import InvalidJson, children, parse
-from gateway.edge.media import charset, is_json, media_type
+from gateway.core.strict_json import InvalidJson, children, parsed
+from gateway.edge.media import TYPE, charset, is_json, media_type
+from gateway.edge.parameters import field_lines
 
 CODED: Final = b"content-encoding"
-TYPE: Final = b"content-type"
+NUL: Final = b"\\u0000"
+"""The only way to write one in JSON."""
+MOST_VALUES: Final = 50_000
+"""Values of a body that is looked into. A mebibyte can hold half a million: a second of the processor, fifty times the memory."""
 
 
 async def judged(request: Request, most: int, *, sized: bool) -> Any:
-    """The body's value, UNREAD where it cannot be inspected: none, no JSON, encoded, ambiguous, or announced larger than `most`.
+    """The body's value, UNREAD where it cannot be inspected: none, no JSON, encoded, ambiguous, crowded, or announced
+    larger than `most`.
 
     What is read is kept with the body, to be sent on as it came. `sized`: only a body that tells its length is waited for. Raises
     BadRequest as reading a body does, body-too-large where one that did not tell its length is larger.
@@ -20,19 +25,31 @@ async def judged(request: Request, most: int, *, sized: bool) -> Any:
     body = request.body
     if body.length == 0 or (body.length or 0) > most or (sized and body.length is None) or not is_inspectable(request):
         return UNREAD
+    content = await body.read(most)
+    if is_crowded(content):
+        return UNREAD
     try:
-        value = parse(await body.read(most))
+        value = await parsed(content)
     except InvalidJson:
         return UNREAD
-    return UNREAD if holds_nul(value) else value
+    return UNREAD if NUL in content and holds_nul(value) else value
+
+
+def is_crowded(body: bytes) -> bool:
+    """Whether there may be more than MOST_VALUES in it. Commas within strings count, too."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES
 
 
 def is_inspectable(request: Request) -> bool:
-    """Whether the header fields tell, beyond doubt, of plain JSON."""
-    fields, repeated = request.head.fields, request.head.repeated
-    if TYPE in repeated or CODED in repeated or fields.get(CODED, b"identity").lower() != b"identity":
+    """Whether the header fields tell, beyond doubt, of plain JSON: those that the upstream gets. Without a Content-Type some
+    frameworks read a form (Rack)."""
+    head = request.head
+    if CODED in head.repeated or head.fields.get(CODED, b"identity").lower() != b"identity":
         return False
-    presented = fields.get(TYPE, b"").decode("latin-1")
+    lines = field_lines(head, TYPE)
+    if lines is None or len(lines) != 1:
+        return False
+    presented = lines[0]
     return is_json(media_type(presented)) and charset(presented) in {None, "utf-8"} and presented.lower().count("charset") < 2
 
 

@@ -5,7 +5,9 @@ from typing import Final
 from gateway.core.errors import BadRequest
 from gateway.core.message import Head
 from gateway.core.reason import Reason
+from gateway.edge.parameters import field_lines
 
+TYPE: Final = b"content-type"
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -29,10 +31,14 @@ def charset(value: str) -> str | None:
 
 
 def presented(head: Head) -> str:
-    """The Content-Type as it came, "" where there is none. Raises BadRequest media-type for two of them."""
-    if b"content-type" in head.repeated:
-        raise BadRequest("content-type repeated", reason=Reason.MEDIA_TYPE)
-    return head.fields.get(b"content-type", b"").decode("latin-1")
+    """The Content-Type as the upstream gets it: "" where there is none, or where Connection keeps it back.
+
+    Raises BadRequest media-type for two of them, also where one has another spelling (`Content_Type`).
+    """
+    found = field_lines(head, TYPE)
+    if found is None or len(found) > 1:
+        raise BadRequest("content-type repeated, or in another spelling", reason=Reason.MEDIA_TYPE)
+    return found[0] if found else ""
 
 
 def demand_plain(head: Head) -> None:

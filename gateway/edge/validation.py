@@ -13,7 +13,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import Request
 from gateway.core.ports import Transport
 from gateway.core.reason import Reason
-from gateway.core.strict_json import InvalidJson, parse
+from gateway.core.strict_json import InvalidJson, parsed
 from gateway.edge.media import demand_plain, demand_utf8, is_json, media_type, presented
 from gateway.edge.model import Validate
 from gateway.edge.openapi.answers import Answers
@@ -98,7 +98,7 @@ class Validation:
         if self._media_types is not None or self._schema is not None:
             self._demand_media_type(request)
         if self._schema is not None:
-            self._inspect(self._schema, await body.read(body.limit))
+            await self._inspect(self._schema, await body.read(body.limit))
 
     def _bound(self, request: Request, limit: int) -> None:
         """A declared length is compared at once; what streams is counted by the body itself."""
@@ -116,9 +116,9 @@ class Validation:
             demand_plain(request.head)
             demand_utf8(value)
 
-    def _inspect(self, schema: Schema, body: bytes) -> None:
+    async def _inspect(self, schema: Schema, body: bytes) -> None:
         try:
-            value = parse(body)
+            value = await parsed(body)
         except InvalidJson as error:
             raise invalid("body", [("", str(error))]) from error
         findings = schema.findings(value, len(body))

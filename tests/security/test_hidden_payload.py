@@ -1,22 +1,30 @@
 """Payloads hidden from inspection: attack rows 142 (agentgateway), 88 (MCP Go SDK, Envoy AI Gateway), 66 (nginx) and 44 (caddy-security)."""
 
+import asyncio
 import gzip
 import json
 import zlib
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.core.decision import UNREAD
 from gateway.core.errors import BadRequest
 from gateway.core.exchange import Exchange
 from gateway.core.message import Inbound
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
+from gateway.edge.judged import judged
 from gateway.edge.model import Validate
 from gateway.edge.problem import render
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.edge.validation import Validation
+from gateway.edge.validation import INSPECTED, Validation
 from gateway.ratelimit.headers import LimitFields
 from tests.fakes import HeldBody, a_request
+from tests.house import house
 
 SCHEMA = b'{"type":"object","properties":{"forbidden":false,"name":{"type":"string"}}}'
 FORBIDDEN = b'"forbidden":1'
@@ -92,3 +100,66 @@ async def test_row_44_what_a_client_sent_never_becomes_a_page() -> None:
     assert b"x-content-type-options: nosniff\r\n" in b"".join(finished.lines)
     assert b"content-security-policy: default-src 'self'" in b"".join(finished.lines)
     assert json.loads(response.body)["errors"] == [{"pointer": "/<script>alert(1)<~1script>", "keyword": "type"}]
+
+
+DISGUISED = [
+    {"Connection": "content-type"},
+    {"Connection": "close, Content-Type"},
+    {"Content_Type": "application/x-www-form-urlencoded"},
+    {"Content.Type": "application/x-www-form-urlencoded"},
+]
+"""With these an upstream gets another media type than the one the body would be judged as, or none: a form, for Rack."""
+
+
+@pytest.mark.parametrize("headers", DISGUISED, ids=str)
+async def test_a_body_is_not_judged_as_json_where_the_upstream_may_read_a_form(tmp_path: Path, headers: dict[str, str]) -> None:
+    rules = "  - {name: plain, allow: any, when: '!has(request.body.admin)'}\n"
+    policy = f'apiVersion: gateway/v1\nkind: Policy\nname: p\nroutes: ["*"]\nrules:\n{rules}'
+    body = b'{"a":"&admin=yes&b="}'
+    async with house(tmp_path, policy=policy) as served:
+        ask = partial(served.get, "/things/1", method="POST", token=served.keys.token(), body=body)
+        assert (await ask(headers={"Content-Type": "application/json"})).status == 200
+        assert (await ask(headers={"Content-Type": "application/json"} | headers)).status == 403
+        assert len(served.upstream.seen) == 1
+
+
+@pytest.mark.parametrize("headers", DISGUISED, ids=str)
+async def test_a_body_is_not_validated_as_json_where_the_upstream_may_read_a_form(headers: dict[str, str]) -> None:
+    fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    assert await status(HeldBody(b"{}"), *fields) == 415
+
+
+CROWDED = {
+    "objects": b"[" + b",".join([b"{}"] * 340_000) + b"]",
+    "numbers": b"[" + b",".join([b"1.0"] * 250_000) + b"]",
+    "lists": b"[" + b",".join([b"[" * 60 + b"]" * 60] * 8_000) + b"]",
+}
+"""Mebibytes that take a second to read, and fifty times as much memory."""
+
+
+@pytest.mark.parametrize("body", CROWDED.values(), ids=CROWDED.keys())
+async def test_a_body_that_is_made_to_be_slow_to_read_is_not_looked_into(body: bytes) -> None:
+    request = a_request("POST", headers=[TYPE], body=HeldBody(body))
+    assert await judged(request, INSPECTED, sized=False) is UNREAD
+
+
+LARGE = b'{"a":[' + b",".join([b'{"b":1}'] * 10_000) + b"]}"
+
+
+async def turns_during(reading: Coroutine[Any, Any, Any]) -> int:
+    """How often the event loop turns before something is done."""
+    waiting = asyncio.ensure_future(reading)
+    turns = 0
+    while not waiting.done():
+        turns += 1
+        await asyncio.sleep(0)
+    await waiting
+    return turns
+
+
+async def test_while_a_large_body_is_read_others_are_served() -> None:
+    """On the event loop itself it would take one turn."""
+    request = a_request("POST", headers=[TYPE], body=HeldBody(LARGE))
+    assert await turns_during(judged(request, INSPECTED, sized=False)) > 10
+    request = a_request("POST", headers=[TYPE], body=HeldBody(LARGE))
+    assert await turns_during(Validation(Validate(), {"body": SCHEMA}).validate(request)) > 10

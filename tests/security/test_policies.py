@@ -153,3 +153,15 @@ def test_a_string_is_no_list_of_its_letters(tmp_path: Path) -> None:
     found = policies(tmp_path, policy("- {name: a, allow: any, when: \"'adm' in subject.claims.roles\"}"))
     decision = decide(found, identity={"claims": {"roles": "admin"}})
     assert (decision.allowed, decision.errors) == (False, ("p/a",))
+
+
+def test_a_glob_of_many_stars_holds_up_nobody(tmp_path: Path) -> None:
+    """Whoever edits one policy file must not stop the gateway: a pattern that is tried in every way takes years, and all threads."""
+    name = "a" * 63
+    routes = [RouteFact(name, None, "u", ())]
+    refused, problems = compiled(tmp_path, policy("- {name: a, allow: any}", routes=f"['{'*a' * 30}*b']"), routes=routes)
+    assert refused is None
+    assert any("no route matches" in message for message in said(problems))
+    found, _ = compiled(tmp_path, policy("- {name: a, allow: any}", routes=f"['{'*' * 60}{'*a' * 30}']"), routes=routes)
+    assert found is not None
+    assert decide(found, route=name).allowed
