@@ -4,15 +4,12 @@ The upstream parses the same bytes again with a parser we do not know. Where par
 be what is obeyed there; such documents are refused.
 """
 
-import asyncio
 import json
 import re
 from math import isfinite
 from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 64
-MUCH: Final = 16 * 1024
-"""Bytes that take milliseconds to read where a document is made to be slow to read."""
 HALF: Final = re.compile(r"\\u[dD]")
 """What may be the escape of half a surrogate pair."""
 
@@ -42,11 +39,6 @@ def parse(body: bytes) -> Any:
     if HALF.search(text):
         complete(value)
     return value
-
-
-async def parsed(body: bytes) -> Any:
-    """The same, of a large body in a thread: no client's document keeps the event loop from the others."""
-    return await asyncio.to_thread(parse, body) if len(body) > MUCH else parse(body)
 
 
 def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from gateway.core.decision import UNREAD
 from gateway.core.message import Request
-from gateway.core.strict_json import InvalidJson, children, parsed
+from gateway.core.strict_json import InvalidJson, children
+from gateway.edge.apart import parsed
 from gateway.edge.media import TYPE, charset, is_json, media_type
 from gateway.edge.parameters import field_lines
 

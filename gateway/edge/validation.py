@@ -13,7 +13,8 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import Request
 from gateway.core.ports import Transport
 from gateway.core.reason import Reason
-from gateway.core.strict_json import InvalidJson, parsed
+from gateway.core.strict_json import InvalidJson
+from gateway.edge.apart import parsed
 from gateway.edge.media import demand_plain, demand_utf8, is_json, media_type, presented
 from gateway.edge.model import Validate
 from gateway.edge.openapi.answers import Answers

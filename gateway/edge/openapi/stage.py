@@ -3,14 +3,13 @@
 In report mode nothing is refused: what would have been is counted, and a body is only looked at where that changes nothing.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.core.errors import BadRequest, MethodNotAllowed, NoRoute, Rejection
 from gateway.core.message import Request
 from gateway.core.reason import Reason
-from gateway.core.strict_json import MUCH
+from gateway.edge import apart
 from gateway.edge.media import FORM, demand_plain, demand_utf8, media_type, presented
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.description import Description
@@ -113,9 +112,6 @@ class Described:
         whole = body.whole if body.whole is not None else await body.read(body.limit)
         content, key, essence = reading
         is_empty = not whole and essence != FORM
-        if len(whole) > MUCH:
-            findings = await asyncio.to_thread(content.findings, key, essence, whole)
-        else:
-            findings = [("", "json")] if is_empty else content.findings(key, essence, whole)
+        findings = [("", "json")] if is_empty else await apart.read(len(whole), lambda: content.findings(key, essence, whole))
         if findings:
             self._noted(invalid("body", findings), request, ())
