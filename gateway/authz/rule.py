@@ -77,17 +77,17 @@ def first(found: Sequence[Row], principal: Principal, access: AccessRequest, mas
         try:
             if fast(principal, access):
                 return rule
-        except FAULTS:
-            if _exactly(rule, principal, access, errors):
+        except FAULTS as fault:
+            if _exactly(rule, fault, principal, access, errors):
                 return rule
     return None
 
 
-def _exactly(rule: Rule, principal: Principal, access: AccessRequest, errors: list[str]) -> bool:
+def _exactly(rule: Rule, fault: Exception, principal: Principal, access: AccessRequest, errors: list[str]) -> bool:
     """What the condition gives by CEL's rules for errors. One without a value never helps the client: a deny matches."""
     assert rule.condition is not None  # noqa: S101  only rules with a condition have code that can raise
     try:
-        return rule.condition.exact(principal, access)
+        return rule.condition.after(fault, principal, access)
     except FAULTS:
         errors.append(rule.name)
         return not rule.allows

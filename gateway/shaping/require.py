@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final
 
 from gateway.core.decision import Permit
@@ -17,8 +18,8 @@ MOST: Final = 1024 * 1024
 """Bytes of an answer that is asked about."""
 MUCH: Final = 32 * 1024
 """Bytes that are parsed in a thread: what is there by the time it takes is short enough for the event loop."""
-AT_ONCE: Final = 64
-"""Items that are asked about between two turns of the event loop."""
+BRIEF: Final = 0.002
+"""Seconds of asking about items between two turns of the event loop."""
 
 
 class Valueless(ValueError):
@@ -50,9 +51,11 @@ async def fulfilling(body: bytes, status: int, requirements: Sequence[Requiremen
             raise withheld(failing, "a requirement does not hold")
         return body
     kept = []
-    for number, (item, text) in enumerate(zip(value, items, strict=True)):
-        if number % AT_ONCE == AT_ONCE - 1:
+    began = monotonic()
+    for item, text in zip(value, items, strict=True):
+        if monotonic() - began > BRIEF:
             await asyncio.sleep(0)
+            began = monotonic()
         if not unfulfilled(item, status, requirements, permit):
             kept.append(text)
     return body if len(kept) == len(items) else f"[{','.join(kept)}]".encode()

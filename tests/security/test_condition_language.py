@@ -18,7 +18,7 @@ from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import generate
 from gateway.authz.cel.condition import Condition, clause
 from gateway.authz.cel.definitions import define
-from gateway.authz.cel.errors import FAULTS, CelError
+from gateway.authz.cel.errors import FAULTS, CelError, CostError
 from gateway.authz.cel.parser import parse
 from gateway.authz.cel.patterns import glob
 from gateway.core.errors import BadRequest
@@ -129,6 +129,33 @@ def test_deep_nesting_ends_in_a_refusal(source: str) -> None:
 def test_a_cost_bomb_is_an_error_before_it_costs(source: str) -> None:
     claims = {"l": list(range(1000)), "text": "ab" * 32_000, "when": "2026-01-01T00:00:00Z"}
     assert ask(source, **claims) in ("error", "False")
+
+
+ERRING = [{"a": number} for number in range(1000)]
+HAYSTACKS = ["a" * 1000] * 1000
+NEEDLE = "a" * 250 + "b" + "a" * 249
+
+
+@pytest.mark.parametrize(
+    ("source", "claims"),
+    [
+        ("subject.claims.x.exists(i, i.b == 1 || i.c == 1 || i.d == 1 || i.e == 1 || i.f == 1)", {"x": ERRING}),
+        ("subject.claims.x.exists(i, i.contains(subject.claims.y))", {"x": HAYSTACKS, "y": NEEDLE}),
+        ("subject.claims.x.exists(i, i.indexOf(subject.claims.y) > 0)", {"x": HAYSTACKS, "y": NEEDLE}),
+        ("subject.claims.x.exists(i, subject.claims.y.replace('a', i) == '')", {"x": ["bb"] * 100, "y": "a" * 30_000}),
+    ],
+)
+def test_errors_that_are_absorbed_and_texts_that_are_looked_for_are_paid_for(source: str, claims: dict[str, Any]) -> None:
+    """Each took more than 50 ms: an error is dearer than a value, and a search as long as the product of both lengths."""
+    with pytest.raises(CostError):
+        condition(source).test(a_subject(claims=claims), an_access())
+
+
+def test_what_spent_its_purse_is_not_begun_again() -> None:
+    made = condition("subject.claims.x == 'fits'")
+    with pytest.raises(CostError):
+        made.after(CostError("spent"), a_subject(claims={"x": "fits"}), an_access())
+    assert made.after(KeyError("x"), a_subject(claims={"x": "fits"}), an_access())
 
 
 def test_the_purse_of_one_condition_is_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from gateway.authz.cel.checker import check
 from gateway.authz.cel.codegen import function_of, generate, parts_of
 from gateway.authz.cel.environment import Environment
-from gateway.authz.cel.errors import FAULTS, CelError
+from gateway.authz.cel.errors import FAULTS, CelError, CostError
 from gateway.authz.cel.evaluate import evaluate
 from gateway.authz.cel.operations import boolean
 from gateway.authz.cel.parser import parse
@@ -80,8 +80,17 @@ class Condition:
         """Whether the condition holds. Raises one of FAULTS where it has no value."""
         try:
             return bool(self.fast(*arguments))
-        except FAULTS:
-            return self.exact(*arguments)
+        except FAULTS as fault:
+            return self.after(fault, *arguments)
+
+    def after(self, fault: Exception, *arguments: Any) -> bool:
+        """Whether the condition holds, where `fast` raised this. Raises one of FAULTS where it has no value.
+
+        What cost too much would again, and longer.
+        """
+        if isinstance(fault, CostError):
+            raise fault
+        return self.exact(*arguments)
 
 
 def unfold(content: bytes, shared: Shared) -> Condition:

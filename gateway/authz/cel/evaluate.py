@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.authz.cel import arithmetic, cost, operations, tree
 from gateway.authz.cel.errors import FAULTS, CostError, EvaluationError
-from gateway.authz.cel.limits import MAX_COST, Purse, charged, items
+from gateway.authz.cel.limits import FAULT, MAX_COST, Purse, charged, items, spend
 from gateway.authz.cel.types import Kind
 
 Arguments = tuple[Any, ...]
@@ -101,6 +101,7 @@ class _Verdict:
         except CostError:
             raise
         except FAULTS as error:
+            spend(frame.purse, FAULT)
             self._failed = self._failed or error
             return False
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.authz.cel import addresses, calendar, conversions, operations, patterns, strings
+from gateway.authz.cel.limits import REPLACING, SCALE, SEARCHING
 from gateway.authz.cel.networks import Network
 from gateway.authz.cel.types import (
     ADDRESS,
@@ -64,10 +65,12 @@ def _overloads(result: Type, *parameters: tuple[Type, ...]) -> tuple[Overload, .
     return tuple(Overload(found, result) for found in parameters)
 
 
-def _string(name: str, call: Callable[..., Any], result: Type, *more: tuple[Type, ...], about: str = "") -> Function:
+def _string(
+    name: str, call: Callable[..., Any], result: Type, *more: tuple[Type, ...], about: str = "", sized: int = SCALE
+) -> Function:
     """A method of strings; each of `more` is what one way of calling it takes beside the string."""
     overloads = _overloads(result, *((STRING, *parameters) for parameters in more or ((),)))
-    return Function(name, overloads, call, about, sized=6, origin="CEL strings extension")
+    return Function(name, overloads, call, about, sized=sized, origin="CEL strings extension")
 
 
 def _conversion(name: str, call: Callable[..., Any], result: Type, *sources: Type, about: str = "") -> Function:
@@ -104,7 +107,9 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         ),
         Function("startsWith", _overloads(BOOL, (STRING, STRING)), strings.starts_with, "begins with the other string"),
         Function("endsWith", _overloads(BOOL, (STRING, STRING)), strings.ends_with, "ends with the other string"),
-        Function("contains", _overloads(BOOL, (STRING, STRING)), strings.contains, "the other string is a part of it", sized=6),
+        Function(
+            "contains", _overloads(BOOL, (STRING, STRING)), strings.contains, "the other string is a part of it", sized=SEARCHING
+        ),
         Function(
             "matches",
             _overloads(BOOL, (STRING, STRING)),
@@ -118,7 +123,15 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         _string("lowerAscii", strings.lower_ascii, STRING, about="A to Z as a to z, nothing else"),
         _string("upperAscii", strings.upper_ascii, STRING, about="a to z as A to Z, nothing else"),
         _string("trim", strings.trim, STRING, about="without white space at both ends"),
-        _string("split", strings.split, TEXTS, (STRING,), (STRING, INT), about="parts between separators, at most so many"),
+        _string(
+            "split",
+            strings.split,
+            TEXTS,
+            (STRING,),
+            (STRING, INT),
+            about="parts between separators, at most so many",
+            sized=SEARCHING,
+        ),
         Function(
             "join",
             _overloads(STRING, (TEXTS,), (TEXTS, STRING)),
@@ -127,11 +140,23 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
             sized=6,
             origin="CEL strings extension",
         ),
-        _string("replace", strings.replace, STRING, (STRING, STRING), (STRING, STRING, INT), about="with other text"),
+        _string(
+            "replace", strings.replace, STRING, (STRING, STRING), (STRING, STRING, INT), about="with other text", sized=REPLACING
+        ),
         _string("substring", strings.substring, STRING, (INT,), (INT, INT), about="from the first place to before the second"),
         _string("charAt", strings.char_at, STRING, (INT,), about="one character"),
-        _string("indexOf", strings.index_of, INT, (STRING,), (STRING, INT), about="the first place of a text, or -1"),
-        _string("lastIndexOf", strings.last_index_of, INT, (STRING,), (STRING, INT), about="the last place of a text, or -1"),
+        _string(
+            "indexOf", strings.index_of, INT, (STRING,), (STRING, INT), about="the first place of a text, or -1", sized=SEARCHING
+        ),
+        _string(
+            "lastIndexOf",
+            strings.last_index_of,
+            INT,
+            (STRING,),
+            (STRING, INT),
+            about="the last place of a text, or -1",
+            sized=SEARCHING,
+        ),
         _conversion("int", conversions.integer, INT, INT, DOUBLE, STRING, TIMESTAMP, about="decimal text; doubles toward zero"),
         _conversion("double", conversions.double, DOUBLE, DOUBLE, INT, STRING, about="decimal text, an int"),
         _conversion("string", conversions.string, STRING, STRING, INT, BOOL, ADDRESS, NETWORK, about="not of doubles and times"),

@@ -17,8 +17,17 @@ MAX_NESTING: Final = 2
 """Macros inside one another."""
 MAX_COST: Final = 100_000
 """Units a condition may cost: at load by its parts, while evaluating by its loops. The exact walk takes four times as long."""
+FAULT: Final = 20
+"""Units that an error costs which another value absorbs: clients choose how many there are."""
 SCALE: Final = 6
 """A unit is spent for so many characters, as a power of two."""
+SEARCHING: Final = 7
+REPLACING: Final = 3
+"""The same where one text is looked for in another: also the product of their lengths counts, as that is how long it can take."""
+SEARCHES: Final = frozenset({SEARCHING, REPLACING})
+MOST_COMPARED: Final = 1 << 22
+COMPARED: Final = 10
+"""A unit is spent for so many comparisons of characters, as a power of two; of longer texts Python makes no more."""
 
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 """What JSON has beside lists and maps. Asked first, because asking for an abstract class costs more than everything else."""
@@ -52,8 +61,14 @@ def charged(purse: Purse, scale: int, call: Callable[..., Any], *arguments: Any)
         elif type(argument) not in SCALARS and isinstance(argument, list | tuple | dict | Mapping):
             spend(purse, 2 * min(len(argument), MAX_ITEMS))
             units += 2 * counted(argument, MAX_ITEMS)
-    spend(purse, units)
+    spend(purse, units + searched(*arguments) if scale in SEARCHES else units)
     return call(*arguments)
+
+
+def searched(value: Any, part: Any, *_: Any) -> int:
+    """What looking for one text in another costs at worst."""
+    both = type(value) is str and type(part) is str
+    return min(len(value) * len(part), MOST_COMPARED) >> COMPARED if both else 0
 
 
 def counted(value: Any, most: int) -> int:
