@@ -22,9 +22,10 @@ from gateway.credentials import injectors
 from gateway.doors import Doors
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
+from gateway.edge.media import INSPECTED
 from gateway.edge.model import Validate, WebSocket
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.edge.validation import INSPECTED, NO_VALIDATION, Validation, read
+from gateway.edge.validation import NO_VALIDATION, Validation, read
 from gateway.edge.websocket import Handshakes
 from gateway.facts import facts, methods_of
 from gateway.ratelimit.limiter import Limiter

@@ -10,13 +10,11 @@ from gateway.authz.cel.errors import FAULTS
 from gateway.authz.full import trace
 from gateway.authz.policy import Cell, RoutePolicy
 from gateway.core.decision import AccessRequest, Permit
-from gateway.core.errors import BadRequest, Forbidden
+from gateway.core.errors import Forbidden
 from gateway.core.exchange import Exchange
-from gateway.core.message import Request
 from gateway.core.names import folded
 from gateway.core.obligations import Obligations, SetHeader
 from gateway.core.ports import Metrics
-from gateway.core.reason import Reason
 from gateway.edge.judged import judged
 from gateway.ratelimit.stated import Stated
 
@@ -49,19 +47,6 @@ async def spend(limits: Stated, names: tuple[str, ...], permit: Permit, exchange
     policies, allowances = await stage.spend(request, principal) if spent is None else spent
     exchange.policies += policies
     exchange.allowances += allowances
-
-
-def bound(request: Request, most: int) -> None:
-    """Take no larger body than `most` bytes: a declared length is compared at once, what streams is counted by the body itself.
-
-    Raises BadRequest body-too-large.
-    """
-    body = request.body
-    if body.length == 0:
-        return
-    if (body.length or 0) > most or body.received > most:
-        raise BadRequest(f"obligation: max_body={most}", reason=Reason.BODY_TOO_LARGE, close=True)
-    body.limit = min(body.limit, most)
 
 
 def said(obligations: Obligations, permit: Permit) -> bytes:

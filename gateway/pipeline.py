@@ -19,6 +19,7 @@ from gateway.core.ports import Shaping
 from gateway.core.principal import ANONYMOUS
 from gateway.core.shape import split
 from gateway.edge import hops
+from gateway.edge.media import bound
 from gateway.edge.problem import render
 from gateway.edge.websocket import Offer
 from gateway.snapshot import Door, Route, Service
@@ -206,7 +207,7 @@ async def honoured(obligations: Obligations, permit: Permit, service: Service, e
     if obligations.rate_limits:
         await honour.spend(service.stated, obligations.rate_limits, permit, exchange)
     if obligations.max_body is not None:
-        honour.bound(permit.access.request, obligations.max_body)
+        bound(permit.access.request.body, obligations.max_body, "obligation: max_body")
 
 
 async def upgraded(service: Service, outbound: Outbound, offer: Offer, exchange: Exchange) -> Response:

@@ -3,7 +3,7 @@
 Header names are lower-case bytes, values raw bytes without surrounding white space, in the order received.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from gateway.core.errors import GatewayError, InternalError
@@ -232,6 +232,11 @@ class Outbound:
         """Ask for something else."""
         self.target = target
         self.start = b""
+
+    def ask_plainly(self, dropped: Collection[bytes]) -> None:
+        """Ask for an answer in no coding, without the fields that are `dropped` (RFC 9110 12.5.3)."""
+        kept = [field for field in fields_of(b"".join(self.lines)) if field[0] not in dropped]
+        self.lines = [lines([*kept, (b"accept-encoding", b"identity")])]
 
 
 NO_FIELDS: Final = split(())

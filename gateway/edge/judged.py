@@ -3,13 +3,13 @@
 from typing import Any, Final
 
 from gateway.core.decision import UNREAD
-from gateway.core.message import Request
+from gateway.core.errors import BadRequest
+from gateway.core.media import is_json, media_type
+from gateway.core.message import Head, Request
 from gateway.core.strict_json import InvalidJson, children
 from gateway.edge.apart import parsed
-from gateway.edge.media import TYPE, charset, is_json, media_type
-from gateway.edge.parameters import field_lines
+from gateway.edge.media import demand_plain, demand_utf8, presented
 
-CODED: Final = b"content-encoding"
 NUL: Final = b"\\u0000"
 """The only way to write one in JSON."""
 MOST_VALUES: Final = 50_000
@@ -24,7 +24,7 @@ async def judged(request: Request, most: int, *, sized: bool) -> Any:
     BadRequest as reading a body does, body-too-large where one that did not tell its length is larger.
     """
     body = request.body
-    if body.length == 0 or (body.length or 0) > most or (sized and body.length is None) or not is_inspectable(request):
+    if body.length == 0 or (body.length or 0) > most or (sized and body.length is None) or not is_inspectable(request.head):
         return UNREAD
     content = await body.read(most)
     if is_crowded(content):
@@ -41,17 +41,16 @@ def is_crowded(body: bytes) -> bool:
     return body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES
 
 
-def is_inspectable(request: Request) -> bool:
-    """Whether the header fields tell, beyond doubt, of plain JSON: those that the upstream gets. Without a Content-Type some
-    frameworks read a form (Rack)."""
-    head = request.head
-    if CODED in head.repeated or head.fields.get(CODED, b"identity").lower() != b"identity":
+def is_inspectable(head: Head) -> bool:
+    """Whether the header fields that the upstream gets tell, beyond doubt, of plain JSON. Without a Content-Type some frameworks
+    read a form (Rack)."""
+    try:
+        value = presented(head)
+        demand_plain(head)
+        demand_utf8(value)
+    except BadRequest:
         return False
-    lines = field_lines(head, TYPE)
-    if lines is None or len(lines) != 1:
-        return False
-    presented = lines[0]
-    return is_json(media_type(presented)) and charset(presented) in {None, "utf-8"} and presented.lower().count("charset") < 2
+    return is_json(media_type(value))
 
 
 def holds_nul(value: Any) -> bool:

@@ -1,33 +1,17 @@
-"""Media types as header fields name them (RFC 9110 8.3.1)."""
+"""The bodies that can be looked into: of one media type, in no coding, in UTF-8, and no larger than somebody said."""
 
 from typing import Final
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import Head
+from gateway.core.media import charsets
+from gateway.core.message import Body, Head
 from gateway.core.reason import Reason
 from gateway.edge.parameters import field_lines
 
 TYPE: Final = b"content-type"
 FORM: Final = "application/x-www-form-urlencoded"
-
-
-def media_type(value: str) -> str:
-    """A media type without its parameters, in lower case."""
-    return value.partition(";")[0].strip().lower()
-
-
-def is_json(essence: str) -> bool:
-    """What a schema reads where the route lists no types: application/json and the types built on it (RFC 6839 3.1)."""
-    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
-
-
-def charset(value: str) -> str | None:
-    """The charset parameter in lower case, None where there is none."""
-    for parameter in value.split(";")[1:]:
-        name, _, text = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return text.strip().strip('"').lower()
-    return None
+INSPECTED: Final = 1024 * 1024
+"""The largest body that is inspected where the route states no `body_limit`."""
 
 
 def presented(head: Head) -> str:
@@ -48,6 +32,18 @@ def demand_plain(head: Head) -> None:
 
 
 def demand_utf8(value: str) -> None:
-    """Raises BadRequest media-type for JSON or a form in another charset (RFC 8259 8.1)."""
-    if charset(value) not in {None, "utf-8"}:
+    """Raises BadRequest media-type for JSON or a form in another charset (RFC 8259 8.1), or in two."""
+    if charsets(value) not in ([], ["utf-8"]):
         raise BadRequest("JSON is UTF-8 (RFC 8259 8.1)", reason=Reason.MEDIA_TYPE)
+
+
+def bound(body: Body, most: int, rule: str) -> None:
+    """Take no larger body than `most` bytes: a declared length is compared at once, what streams is counted by the body itself.
+
+    Raises BadRequest body-too-large, for which `rule` names who said so.
+    """
+    if body.length == 0:
+        return
+    if (body.length or 0) > most or body.received > most:
+        raise BadRequest(f"{rule}={most}", reason=Reason.BODY_TOO_LARGE, close=True)
+    body.limit = min(body.limit, most)

@@ -7,11 +7,12 @@ from typing import Final
 
 from gateway.config.validation import suggest
 from gateway.core.errors import BadRequest
+from gateway.core.media import media_type
 from gateway.core.message import Request
 from gateway.core.reason import Reason
 from gateway.edge.formats import is_safe_filename
 from gateway.edge.magic import KINDS
-from gateway.edge.media import demand_plain, media_type, presented
+from gateway.edge.media import demand_plain, presented
 from gateway.edge.model import Upload
 from gateway.edge.multipart import Malformed, Part, boundary, disposition, parts
 from gateway.edge.refusal import invalid
@@ -54,7 +55,7 @@ class Uploads:
             name = self._named(request) if separator is None else ""
         except Malformed as error:
             raise invalid("upload", [("", str(error))]) from error
-        content = body.whole if body.whole is not None else await body.read(body.limit)
+        content = await body.read(body.limit)
         if separator is None:
             self._judge(Part("", name, media_type(value), content), "")
             return

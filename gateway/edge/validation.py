@@ -10,12 +10,13 @@ from typing import Any, Final, TypeVar
 
 from gateway.config.regular import MOST, content
 from gateway.core.errors import BadRequest
+from gateway.core.media import is_json, media_type
 from gateway.core.message import Request
 from gateway.core.ports import Transport
 from gateway.core.reason import Reason
 from gateway.core.strict_json import InvalidJson
 from gateway.edge.apart import parsed
-from gateway.edge.media import demand_plain, demand_utf8, is_json, media_type, presented
+from gateway.edge.media import INSPECTED, bound, demand_plain, demand_utf8, presented
 from gateway.edge.model import Validate
 from gateway.edge.openapi.answers import Answers
 from gateway.edge.openapi.stage import Described
@@ -25,9 +26,6 @@ from gateway.edge.schema import Schema, load
 from gateway.edge.uploads import Uploads
 
 S = TypeVar("S")
-
-INSPECTED: Final = 1024 * 1024
-"""The largest body that is inspected where the route states no `body_limit`."""
 
 BODYLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
@@ -90,7 +88,7 @@ class Validation:
                 raise invalid("body", [("", "json")])  # an empty body is no JSON text
             return
         if self._limit is not None:
-            self._bound(request, self._limit)
+            bound(body, self._limit, "body_limit")
         if self._uploads is not None and self._uploads.takes(request):
             await self._uploads.validate(request)
             return
@@ -100,13 +98,6 @@ class Validation:
             self._demand_media_type(request)
         if self._schema is not None:
             await self._inspect(self._schema, await body.read(body.limit))
-
-    def _bound(self, request: Request, limit: int) -> None:
-        """A declared length is compared at once; what streams is counted by the body itself."""
-        body = request.body
-        if (body.length or 0) > limit or body.received > limit:
-            raise BadRequest(f"body_limit={limit}", reason=Reason.BODY_TOO_LARGE, close=True)
-        body.limit = min(body.limit, limit)
 
     def _demand_media_type(self, request: Request) -> None:
         value = presented(request.head)

@@ -6,7 +6,8 @@ What is told of a body that the client does not get (its length, its digests, it
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.message import Field, Outbound, Response, fields_of, lines
+from gateway.core.media import charsets, is_json, media_type
+from gateway.core.message import Field, Outbound, Response
 from gateway.shaping.events import Events
 from gateway.shaping.faults import Unreadable
 from gateway.shaping.lines import Lines
@@ -41,9 +42,7 @@ Reader = Rewriter | Lines | Events
 
 def ask_plainly(outbound: Outbound) -> None:
     """Ask for a whole body in no coding."""
-    dropped = PARTIAL | CONDITIONAL if outbound.method in SAFE else PARTIAL
-    kept = [field for field in fields_of(b"".join(outbound.lines)) if field[0] not in dropped]
-    outbound.lines = [lines([*kept, (b"accept-encoding", b"identity")])]
+    outbound.ask_plainly(PARTIAL | CONDITIONAL if outbound.method in SAFE else PARTIAL)
 
 
 def is_grpc(content_type: bytes) -> bool:
@@ -61,11 +60,8 @@ def reader_of(response: Response) -> Callable[[Plan, Styles], Reader]:
     types = [value.decode("latin-1") for name, value in fields if name == b"content-type"]
     if len(types) != 1 or "," in types[0]:
         raise Unreadable(f"{len(types)} content types")
-    essence, *parameters = [part.strip() for part in types[0].lower().split(";")]
-    charsets = [
-        value.strip().strip('"') for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "charset"
-    ]
-    if not CHARSETS.issuperset(charsets):
+    essence = media_type(types[0])
+    if not CHARSETS.issuperset(charsets(types[0])):
         raise Unreadable("a body that is not in UTF-8")
     if is_json(essence):
         return Rewriter
@@ -74,11 +70,6 @@ def reader_of(response: Response) -> Callable[[Plan, Styles], Reader]:
     if essence == EVENTS:
         return Events
     raise Unreadable("a body that is not JSON")
-
-
-def is_json(essence: str) -> bool:
-    """application/json and the types built on it (RFC 6839 3.1)."""
-    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
 def pruned(response: Response, *, with_body: bool = True) -> Response:

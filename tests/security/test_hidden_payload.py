@@ -18,10 +18,11 @@ from gateway.core.message import Inbound
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.judged import judged
+from gateway.edge.media import INSPECTED
 from gateway.edge.model import Validate
 from gateway.edge.problem import render
 from gateway.edge.security_headers import SecurityHeaders
-from gateway.edge.validation import INSPECTED, Validation
+from gateway.edge.validation import Validation
 from gateway.ratelimit.headers import LimitFields
 from tests.fakes import HeldBody, a_request
 from tests.house import house

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from gateway.core.errors import GatewayError, Rejection, UpstreamUnreachable
-from gateway.core.message import NO_BODY, Outbound, Response, fields_of, lines
+from gateway.core.media import is_json, media_type
+from gateway.core.message import NO_BODY, Outbound, Response
 from gateway.core.ports import Transport
 from gateway.core.reason import Reason
-from gateway.edge.media import is_json, media_type
+from gateway.edge.media import INSPECTED
 from gateway.edge.openapi.operation import Content, Operation
-from gateway.edge.openapi.stage import INSPECTED, Described
+from gateway.edge.openapi.stage import Described
 
 BODILESS: Final = (204, 205, 304)
 DROPPED: Final = frozenset((b"accept-encoding", b"range", b"if-range"))
@@ -41,7 +42,7 @@ class Answers:
         if operation is None or operation.answers is None:
             return await self._transport.send(outbound)
         if self._enforcing:
-            ask_plainly(outbound)
+            outbound.ask_plainly(DROPPED)
         response = await self._transport.send(outbound)
         found = judged(response, operation, bodiless=outbound.head)
         if isinstance(found, str):
@@ -187,9 +188,3 @@ def judged(response: Response, operation: Operation, *, bodiless: bool) -> Reade
     if not content.is_inspected(key, essence) or not is_json(essence):
         return None
     return "answer-uninspected" if fields.get(b"content-encoding", b"identity") != b"identity" else Reader(content, key, essence)
-
-
-def ask_plainly(outbound: Outbound) -> None:
-    """Ask for a whole answer that is not encoded (RFC 9110 12.5.3, 14.2)."""
-    kept = [field for field in fields_of(b"".join(outbound.lines)) if field[0] not in DROPPED]
-    outbound.lines = [lines([*kept, (b"accept-encoding", b"identity")])]

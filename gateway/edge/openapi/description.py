@@ -6,7 +6,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.core.errors import ConfigError, MethodNotAllowed, NoRoute, Problem
-from gateway.edge.media import FORM, is_json, media_type
+from gateway.core.media import is_json, media_type
+from gateway.edge.media import FORM
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.dialect import FORMATS, Dialect
 from gateway.edge.openapi.document import Document

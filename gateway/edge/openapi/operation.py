@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from gateway.core.errors import BadRequest
 from gateway.core.form import decode_query
+from gateway.core.media import is_json
 from gateway.core.message import Head, Request
 from gateway.core.strict_json import InvalidJson, parse
-from gateway.edge.media import FORM, is_json
+from gateway.edge.media import FORM
 from gateway.edge.openapi.parameter import Parameter
 from gateway.edge.parameters import ambiguous, field_lines
 from gateway.edge.pointer import Finding

@@ -7,18 +7,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.core.errors import BadRequest, MethodNotAllowed, NoRoute, Rejection
+from gateway.core.media import media_type
 from gateway.core.message import Request
 from gateway.core.reason import Reason
 from gateway.edge import apart
-from gateway.edge.media import FORM, demand_plain, demand_utf8, media_type, presented
+from gateway.edge.media import FORM, INSPECTED, bound, demand_plain, demand_utf8, presented
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.description import Description
 from gateway.edge.openapi.operation import Content, Operation
 from gateway.edge.openapi.shadow import Shadows, shape
 from gateway.edge.refusal import invalid
 
-INSPECTED: Final = 1024 * 1024
-BODYLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 PARTS: Final = {
     Reason.NO_ROUTE: "path",
     Reason.METHOD_NOT_ALLOWED: "method",
@@ -106,10 +105,8 @@ class Described:
         if not self._enforcing and (body.length is None or body.length > limit):
             self.note("body-uninspected")
             return
-        if (body.length or 0) > limit or body.received > limit:
-            raise BadRequest(f"body_limit={limit}", reason=Reason.BODY_TOO_LARGE, close=True)
-        body.limit = min(body.limit, limit)
-        whole = body.whole if body.whole is not None else await body.read(body.limit)
+        bound(body, limit, "body_limit")
+        whole = await body.read(body.limit)
         content, key, essence = reading
         is_empty = not whole and essence != FORM
         findings = [("", "json")] if is_empty else await apart.read(len(whole), lambda: content.findings(key, essence, whole))

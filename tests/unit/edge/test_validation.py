@@ -8,8 +8,9 @@ import pytest
 from gateway.core.errors import BadRequest
 from gateway.core.message import Field, Request
 from gateway.core.reason import Reason
+from gateway.edge.media import INSPECTED
 from gateway.edge.model import Validate
-from gateway.edge.validation import INSPECTED, NO_VALIDATION, Validation
+from gateway.edge.validation import NO_VALIDATION, Validation
 from tests.fakes import HeldBody, a_request
 
 ISSUE = {
@@ -104,7 +105,8 @@ async def test_json_media_types_are_taken_where_none_are_listed(type: bytes) -> 
 
 
 @pytest.mark.parametrize("type", [None, b"", b"text/plain", b"application/jsonp", b"text/json", b"application/x-www-form-urlencoded", b"application/json, text/plain",
-                                  b"application/json; charset=utf-16", b"application/json; charset=utf-7"], ids=str)  # fmt: skip
+                                  b"application/json; charset=utf-16", b"application/json; charset=utf-7",
+                                  b"application/json; charset=utf-8; charset=utf-7"], ids=str)  # fmt: skip
 async def test_other_media_types_are_refused_where_a_schema_reads(type: bytes | None) -> None:
     error = await refusal(validation(ISSUE), sent(b'{"title":"a"}', type=type))
     assert (error.status, error.reason) == (415, Reason.MEDIA_TYPE)

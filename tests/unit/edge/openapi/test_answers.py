@@ -7,10 +7,11 @@ import pytest
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.message import NO_BODY, Field, Outbound, Response
+from gateway.edge.media import INSPECTED
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.answers import Answers
 from gateway.edge.openapi.description import compiled
-from gateway.edge.openapi.stage import INSPECTED, Described
+from gateway.edge.openapi.stage import Described
 from tests.fakes import a_request
 from tests.unit.edge.openapi.descriptions import document
 
