@@ -9,7 +9,7 @@ from gateway.authz.step_up import unfulfilled
 from gateway.authz.then import Expected
 from gateway.config.values import Rate, write_duration
 from gateway.core.decision import AccessRequest, Decision
-from gateway.core.json_path import JsonPath
+from gateway.core.json_path import written
 from gateway.core.obligations import Obligations, StepUp
 from gateway.core.principal import Principal
 
@@ -63,22 +63,6 @@ def challenged(decision: Decision, principal: Principal, access: AccessRequest) 
     """Whether an allowed request is answered with the challenge of a stronger login."""
     steps = decision.obligations.step_up if decision.allowed and decision.obligations is not None else ()
     return any(unfulfilled(step, principal.claims, access.now) for step in steps)
-
-
-def written(path: JsonPath) -> str:
-    """A path as it may be written."""
-    text = "$"
-    for step in path:
-        match step:
-            case int():
-                text += f"[{step}]"
-            case str():
-                text += f".{step}" if step.isidentifier() else f"['{step}']"
-            case None:
-                text += "[*]"
-            case _:
-                text += "."
-    return text
 
 
 def rate(value: Rate) -> str:

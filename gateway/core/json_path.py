@@ -5,6 +5,7 @@ from types import EllipsisType
 from typing import Final
 
 MAX_STEPS: Final = 32
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 STEP: Final = re.compile(
     r"(?P<deep>\.(?=\.)|\.\.(?=\[))?"
     r"(?:\.(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\[(?:'(?P<quoted>[^'\\\x00-\x1f]*)'|(?P<index>[0-9]{1,9})|(?P<any>\*))\]|(?P<star>\.\*))"
@@ -32,6 +33,24 @@ def parse(text: str) -> JsonPath:
     if not steps or len(steps) > MAX_STEPS:
         raise ValueError(f"a path has 1 to {MAX_STEPS} steps")
     return tuple(steps)
+
+
+def written(path: JsonPath) -> str:
+    """A path as text, which `parse` reads as the same path."""
+    text = deep = ""
+    for step in path:
+        if isinstance(step, EllipsisType):
+            deep = ".."
+            continue
+        text += deep + _text(step).removeprefix("." if deep else "")
+        deep = ""
+    return f"${text}"
+
+
+def _text(step: str | int | None) -> str:
+    if isinstance(step, str):
+        return f".{step}" if NAME.fullmatch(step) else f"['{step}']"
+    return "[*]" if step is None else f"[{step}]"
 
 
 def _step(found: re.Match[str]) -> Step:

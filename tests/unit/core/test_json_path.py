@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.json_path import MAX_STEPS, JsonPath, parse
+from gateway.core.json_path import MAX_STEPS, JsonPath, parse, written
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from gateway.core.json_path import MAX_STEPS, JsonPath, parse
 )
 def test_a_path_names_members_items_and_all_of_them(text: str, steps: JsonPath) -> None:
     assert parse(text) == steps
+    assert parse(written(steps)) == steps
 
 
 @pytest.mark.parametrize(
