@@ -4,7 +4,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import orjson
 import typer
 from pydantic import ValidationError
 
@@ -12,6 +11,7 @@ from gateway.authz import cases
 from gateway.authz.cel.values import Timestamp
 from gateway.authz.model import Case
 from gateway.config.regular import content
+from gateway.core.strict_json import InvalidJson, parse
 
 
 def question(method: str, path: str, *, host: str, address: str, now: str, headers: list[str], body: Path | None = None) -> Case:
@@ -29,10 +29,13 @@ def question(method: str, path: str, *, host: str, address: str, now: str, heade
 
 
 def _json(file: Path) -> Any:
+    """Read as the gateway reads a body: what it cannot inspect would have no value there."""
     try:
-        return orjson.loads(content(file))
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{file}: {error}", param_hint="--body") from error
+        return parse(content(file))
+    except InvalidJson as error:
+        raise typer.BadParameter(f"{file}: no JSON that the gateway inspects ({error})", param_hint="--body") from error
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror or 'cannot be read'}", param_hint="--body") from error
 
 
 def _fields(lines: list[str]) -> dict[str, list[str]]:

@@ -113,6 +113,14 @@ def test_a_body_can_be_given(folder: Path, command: Command) -> None:
     assert command(*ask, "--body", "missing.json")[0] == 2
 
 
+def test_a_body_that_the_gateway_would_not_inspect_is_no_question(folder: Path, command: Command) -> None:
+    furnish(folder)
+    (folder / "twice.json").write_text('{"kind": "order", "kind": "note"}')
+    code, _, err = command("policy", "explain", "POST", "/orgs/acme/notes", "--as", "wanda", "--body", "twice.json")
+    assert code == 2
+    assert "duplicate" in err
+
+
 def test_a_recorded_request_is_explained_from_what_the_trail_carries(folder: Path, command: Command) -> None:
     furnish(folder, config=CONFIG + "audit: {file: audit.jsonl}\n")
     (folder / "audit.jsonl.1").write_bytes(an_event(method="GET", rule="notes/read-own", roles=["reader"], generation="abc"))
