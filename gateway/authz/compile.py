@@ -152,8 +152,9 @@ class _Compiler:
         if condition is not None:
             for part, clause in zip(parts, condition.clauses, strict=True):
                 self.problems.extend(lint.parameters(loaded, part.path, clause, covered))
-        rule = _rule(loaded, model, path, condition, numbering, self._demanded(loaded, path, model, scope))
-        rule.reads_body = reads_body(*([condition.tree] if condition is not None else []), *self._demands.trees)
+        demanded = self._demanded(loaded, path, model, scope)
+        trees = [*([condition.tree] if condition is not None else []), *self._demands.trees]
+        rule = _rule(loaded, model, path, condition, numbering, demanded, reads_body=reads_body(trees))
         self.problems.extend(lint.unserved(loaded, path, rule, covered))
         return rule
 
@@ -173,6 +174,8 @@ def _rule(
     condition: Condition | None,
     numbering: Numbering,
     demanded: Obligations | None,
+    *,
+    reads_body: bool,
 ) -> Rule:
     methods = model.allow if model.allow is not None else model.deny
     return Rule(
@@ -186,6 +189,7 @@ def _rule(
         shadow="shadow" in (loaded.model.mode, model.mode),
         reason=model.reason or "",
         obligations=demanded,
+        reads_body=reads_body,
     )
 
 
@@ -194,7 +198,7 @@ def until(moment: str) -> str:
     return f"env.now < timestamp('{moment}')"
 
 
-def reads_body(*trees: tree.Tree) -> bool:
+def reads_body(trees: Iterable[tree.Tree]) -> bool:
     """Whether a request's body has to be looked into before these have a value."""
     return any(isinstance(node, tree.Read) and node.name == BODY for each in trees for node in tree.walk(each))
 

@@ -7,12 +7,11 @@ from gateway.authz.cel.errors import FAULTS
 from gateway.authz.rule import Row, Rule
 from gateway.core.decision import AccessRequest, Decision
 from gateway.core.names import folded
-from gateway.core.obligations import Obligations, Redaction, SetHeader, Style
+from gateway.core.obligations import STRICTNESS, Obligations, Redaction, SetHeader, Style
 from gateway.core.principal import Principal
 
 REMEMBERED: Final = 256
 """Combinations of rules a cell remembers."""
-STRICTEST: Final = tuple(Style)
 
 
 class Obliged:
@@ -95,7 +94,7 @@ def _strictest(redactions: Iterable[Redaction]) -> tuple[Redaction, ...]:
     styles: dict[Any, Style] = {}
     for redaction in redactions:
         before = styles.get(redaction.path, redaction.style)
-        styles[redaction.path] = min(before, redaction.style, key=STRICTEST.index)
+        styles[redaction.path] = min(before, redaction.style, key=STRICTNESS.index)
     return tuple(Redaction(path, style) for path, style in styles.items())
 
 

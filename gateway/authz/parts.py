@@ -122,7 +122,7 @@ def _taken_apart(rule: Rule, numbers: Mapping[Condition, int]) -> tuple[Any, ...
 
 def _put_together(fields: tuple[Any, ...], conditions: Sequence[Condition]) -> Rule:
     name, place, number, allows, methods, permission, need, shadow, reason, obligations, reads_body = fields
-    rule = Rule(
+    return Rule(
         name,
         place,
         allows=allows,
@@ -133,6 +133,5 @@ def _put_together(fields: tuple[Any, ...], conditions: Sequence[Condition]) -> R
         shadow=shadow,
         reason=reason,
         obligations=obligations,
+        reads_body=reads_body,
     )
-    rule.reads_body = reads_body
-    return rule

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.authz.cases import imagined
 from gateway.authz.cel.values import NANOSECONDS, Timestamp
-from gateway.core.decision import AccessRequest
+from gateway.core.decision import AccessRequest, would_change
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 
 CARRIED: Final = frozenset(
@@ -80,10 +80,8 @@ class Recorded:
 
     @property
     def would_change(self) -> bool:
-        """Whether the shadow rules, enforced, would have changed the answer: see Decision."""
-        if self.shadow is None:
-            return False
-        return not self.allowed and self.rule is None if self.shadow[1] else self.allowed
+        """Whether the shadow rules, enforced, would have changed the answer."""
+        return would_change(self.allowed, self.rule, self.shadow)
 
     @property
     def is_anonymous(self) -> bool:

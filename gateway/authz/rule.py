@@ -36,6 +36,7 @@ class Rule:
         shadow: bool = False,
         reason: str = "",
         obligations: Obligations | None = None,
+        reads_body: bool = False,
     ) -> None:
         self.name = name
         self.place = place
@@ -47,7 +48,7 @@ class Rule:
         self.shadow = shadow
         self.reason = reason
         self.obligations = obligations
-        self.reads_body = False
+        self.reads_body = reads_body
         self.verdict = Decision(allows, name, place, obligations=obligations)
 
     def applies_to(self, method: str | None) -> bool:

@@ -72,11 +72,15 @@ class Decision:
 
     @property
     def would_change(self) -> bool:
-        """Whether the answer would be another one if the shadow rules were enforced: a deny always wins, an allow only where no
-        rule denied."""
-        if self.shadow is None:
-            return False
-        return not self.allowed and self.rule is None if self.shadow[1] else self.allowed
+        """Whether the answer would be another one if the shadow rules were enforced."""
+        return would_change(self.allowed, self.rule, self.shadow)
+
+
+def would_change(allowed: bool, rule: str | None, shadow: tuple[str, bool] | None) -> bool:
+    """Whether what shadow rules say is another answer: a deny always wins, an allow only where no rule denied."""
+    if shadow is None:
+        return False
+    return not allowed and rule is None if shadow[1] else allowed
 
 
 @final

@@ -6,7 +6,7 @@ Obligations of all matching allow rules add up; for the same key the stricter wi
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.json_path import JsonPath
 
@@ -18,6 +18,10 @@ class Style(StrEnum):
     HASH = "hash"
     LAST4 = "last4"
     PARTIAL = "partial"
+
+
+STRICTNESS: Final = tuple(Style)
+"""The strictest first."""
 
 
 @dataclass(frozen=True, slots=True)

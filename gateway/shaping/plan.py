@@ -10,12 +10,11 @@ from enum import Enum
 from typing import Final
 
 from gateway.core.json_path import JsonPath
-from gateway.core.obligations import Redaction, Style
+from gateway.core.obligations import STRICTNESS, Redaction, Style
 from gateway.shaping.faults import Unplanned
 
 MOST_NODES: Final = 4096
 """States of one plan. Only paths made for it come near (`..` and `[*]` in turns), and what they apply to is refused."""
-STRICTNESS: Final = tuple(Style)
 SPECIAL: Final = re.compile(r'["\\/\x00-\x1f]')
 
 Places = frozenset[tuple[int, int]]
