@@ -1,7 +1,6 @@
 """`gateway check`: everything a start would find, and the policies' own cases; starts nothing."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,18 +11,10 @@ from gateway.core.errors import Problem
 from gateway.settings import Loaded, load
 
 
-class Format(StrEnum):
-    """How problems are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-
-
 def check(
     config: Config = None,
     env_file: EnvFile = None,
-    format: Annotated[Format, typer.Option(help="How to print what is found.")] = Format.TEXT,
+    format: Annotated[report.Format, typer.Option(help="How to print what is found.")] = report.Format.TEXT,
     workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Check for `serve` with as many worker processes.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too, with exit 1.")] = False,
 ) -> None:

@@ -1,6 +1,7 @@
 """Options that several commands share, and what they are read into."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,15 @@ EnvFile = Annotated[
     ),
 ]
 
+
+class Format(StrEnum):
+    """How an answer is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Printed = Annotated[Format, typer.Option("--format", help="How to print.")]
 Written = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write what --format says to a file, and text to the terminal."),

@@ -1,28 +1,21 @@
 """`gateway policy diff`: which requests two sets of policies answer differently."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 
 from gateway.audit.reading import Reading
 from gateway.authz.difference import Difference, Group, in_cases, replayed
-from gateway.cli.options import Config, EnvFile, sound
+from gateway.cli import terminal
+from gateway.cli.options import Config, EnvFile, Format, Printed, sound
 from gateway.cli.policy_sides import Place, place_at, place_of
 from gateway.cli.terminal import one_line, say
+from gateway.cli.trail import events
 
 MOST: Final = 10
 """Principals and groups that text shows."""
-
-
-class Format(StrEnum):
-    """How the difference is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def diff(
@@ -37,7 +30,7 @@ def diff(
         typer.Option(metavar="FILE", help="Ask what this audit trail recorded, and its rotated files. May be repeated."),
     ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when something changes or cannot be told.")] = False,
-    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+    format: Printed = Format.TEXT,
 ) -> None:
     """Say which requests change their answer from OLD to NEW: those of the policies' cases, or recorded ones with --replay.
 
@@ -57,15 +50,6 @@ def _found(before: Place, after: Place, trails: list[Path], reading: Reading) ->
     if not trails:
         return in_cases(before.side, after.side, before.rehearsal.match, after.rehearsal.match)
     return replayed(events(trails, reading), before.side, after.side)
-
-
-def events(trails: Iterable[Path], reading: Reading) -> Iterator[Mapping[str, Any]]:
-    """The request events of trails. Raises typer.BadParameter for a file that cannot be read."""
-    for trail in trails:
-        try:
-            yield from reading.requests(trail)
-        except OSError as error:
-            raise typer.BadParameter(f"{trail}: {error.strerror or 'cannot be read'}") from error
 
 
 def _lines(found: Difference, reading: Reading, *, trail: bool) -> Iterator[str]:
@@ -129,7 +113,7 @@ def _json(found: Difference, reading: Reading) -> str:
         "unknown_route": found.foreign,
         "skipped_lines": reading.skipped,
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    return terminal.json(document)
 
 
 def _group(group: Group) -> dict[str, Any]:

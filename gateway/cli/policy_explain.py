@@ -1,31 +1,22 @@
 """`gateway policy explain`: whether a request would be allowed and why, also one that the audit trail recorded."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from gateway.authz import cases, trace
 from gateway.authz.explain import explain as explained
 from gateway.authz.given import given
 from gateway.authz.model import Case
-from gateway.cli import policy_request
+from gateway.cli import policy_request, terminal
 from gateway.cli.bearer import Bearer, bearer_of
-from gateway.cli.options import Config, EnvFile, sound
+from gateway.cli.options import Config, EnvFile, Format, Printed, sound
 from gateway.cli.policy_question import question
 from gateway.cli.terminal import one_line, say
 from gateway.core.errors import GatewayError
 from gateway.rehearsal import rehearse
 from gateway.settings import Loaded
-
-
-class Format(StrEnum):
-    """How an explanation is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def explain(
@@ -46,7 +37,7 @@ def explain(
     now: Annotated[str, typer.Option(help="The time of the request, RFC 3339.")] = "",
     request: Annotated[str, typer.Option(metavar="ID", help="Explain a request that was recorded, by its id.")] = "",
     audit: Annotated[Path | None, typer.Option(metavar="FILE", help="The trail; without it, the configured one.")] = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+    format: Printed = Format.TEXT,
 ) -> None:
     """Say whether a request would be allowed, and which rule decided, with the values compared.
 
@@ -79,6 +70,6 @@ def _answered(loaded: Loaded, case: Case, bearer: Bearer, *, as_json: bool) -> s
     roles = given(rehearsal.documents, who.principal, access.now)
     if as_json:
         told = {**trace.data(found), "roles": roles, "verified": who.verified}
-        return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
+        return terminal.json(told)
     bound = [one_line(f"  role {role}   {origin}") for role, origin in roles.items()]
     return "\n".join([*who.warning, trace.text(found), *bound])

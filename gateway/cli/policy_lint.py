@@ -1,6 +1,5 @@
 """`gateway policy lint`: what is suspicious about policies that are sound."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,19 +15,11 @@ from gateway.rehearsal import check, rehearse
 from gateway.settings import Loaded
 
 
-class Format(StrEnum):
-    """How findings are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-
-
 def lint(
     config: Config = None,
     env_file: EnvFile = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too, with exit 1.")] = False,
-    format: Annotated[Format, typer.Option("--format", help="How to print what is found.")] = Format.TEXT,
+    format: Annotated[report.Format, typer.Option("--format", help="How to print what is found.")] = report.Format.TEXT,
     output: Written = None,
 ) -> None:
     """Look for rules that never speak, roles nobody gets, credentials no policy guards, and the like.
@@ -39,7 +30,7 @@ def lint(
     found = findings(sound(config, env_file))
     if output is not None:
         write(output, report.FORMATS[format.value](found))
-        format = Format.TEXT
+        format = report.Format.TEXT
     say(report.FORMATS[format.value](found))
     failing = {"error", "warning"} if strict else {"error"}
     if any(problem.severity in failing for problem in found):

@@ -1,32 +1,23 @@
 """`gateway policy promote`: the evidence for enforcing shadow rules, and the edit that would. Nothing is edited."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 
 from gateway.audit.reading import Reading
 from gateway.authz import cases
 from gateway.authz.document import PolicyDocuments
 from gateway.authz.promotion import Evidence, gather
-from gateway.cli.options import Config, EnvFile, sound
-from gateway.cli.policy_diff import events
+from gateway.cli import terminal
+from gateway.cli.options import Config, EnvFile, Format, Printed, sound
 from gateway.cli.policy_sides import Place, place_of
 from gateway.cli.report import nearby
 from gateway.cli.terminal import one_line, say
-from gateway.settings import Loaded
+from gateway.cli.trail import configured, events
 
 MOST: Final = 5
-
-
-class Format(StrEnum):
-    """How the evidence is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def promote(
@@ -37,7 +28,7 @@ def promote(
         list[Path] | None,
         typer.Option(metavar="FILE", help="The audit trail; without it, the configured one. Its rotated files are read too."),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+    format: Printed = Format.TEXT,
 ) -> None:
     """Say what enforcing a shadow rule would change of what was really asked, and whether that is enough to go by.
 
@@ -52,22 +43,15 @@ def promote(
         say("no rule is in shadow mode")
         return
     reading = Reading()
-    found = gather(events(replay or _trail(loaded), reading), place.side, loaded.generation, shadows)
+    found = gather(events(replay or [configured(loaded, "--replay")], reading), place.side, loaded.generation, shadows)
     covered = _covered(place)
     if format is Format.JSON:
-        say(orjson.dumps([_data(each, place, covered) for each in found], option=orjson.OPT_INDENT_2).decode())
+        say(terminal.json([_data(each, place, covered) for each in found]))
     else:
         skipped = [f"{reading.skipped} lines left out: torn, too long, or no events"] if reading.skipped else []
         say("\n".join([*(line for each in found for line in _lines(each, place, covered)), *skipped]))
     if rule and any(each.lacks(covered=each.rule.name in covered) for each in found):
         raise typer.Exit(1)
-
-
-def _trail(loaded: Loaded) -> list[Path]:
-    configured = loaded.settings.audit.file if loaded.settings is not None else "-"
-    if isinstance(configured, Path):
-        return [configured]
-    raise typer.BadParameter("the configured trail is no file: name one", param_hint="--replay")
 
 
 def _covered(place: Place) -> frozenset[str]:

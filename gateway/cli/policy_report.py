@@ -12,10 +12,9 @@ from itertools import groupby
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-import orjson
-
 from gateway.authz import trace
 from gateway.authz.cases import Coverage, Report, Result
+from gateway.cli import terminal
 from gateway.cli.report import nearby
 from gateway.cli.terminal import one_line
 
@@ -76,7 +75,7 @@ def json(told: Told) -> str:
             for each in report.coverage
         ],
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    return terminal.json(document)
 
 
 def junit(told: Told) -> str:

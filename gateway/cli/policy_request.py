@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 import typer
 
 from gateway.audit.reading import Reading
@@ -13,9 +12,10 @@ from gateway.authz.difference import words
 from gateway.authz.recall import Recall, recall
 from gateway.authz.recorded import Recorded, recorded
 from gateway.authz.replay import Answer
-from gateway.cli.policy_diff import events
+from gateway.cli import terminal
 from gateway.cli.policy_sides import place_of
 from gateway.cli.terminal import one_line, say
+from gateway.cli.trail import configured, events
 from gateway.settings import Loaded
 
 UNSEEN: Final = "headers, query values, claims and bodies"
@@ -24,7 +24,7 @@ UNSEEN: Final = "headers, query values, claims and bodies"
 def explain(loaded: Loaded, request: str, audit: Path | None, *, as_json: bool) -> None:
     """Explain the last request of that id. Raises typer.Exit(1) where it never came to a decision, typer.BadParameter where
     the trail does not have it."""
-    event, others = _found(_trail(loaded, audit), request)
+    event, others = _found(configured(loaded, "--audit") if audit is None else audit, request)
     place = place_of(loaded)
     try:
         found = recall(place.side, event)
@@ -32,19 +32,10 @@ def explain(loaded: Loaded, request: str, audit: Path | None, *, as_json: bool) 
         say(one_line(f"these policies do not know the route {event.route!r} that request {event.id} took"))
         raise typer.Exit(1) from error
     if as_json:
-        say(orjson.dumps(_data(found, loaded.generation), option=orjson.OPT_INDENT_2).decode())
+        say(terminal.json(_data(found, loaded.generation)))
     else:
         revision = place.rehearsal.policies.revision
         say("\n".join(_lines(found, loaded.generation, revision, others)))
-
-
-def _trail(loaded: Loaded, audit: Path | None) -> Path:
-    if audit is not None:
-        return audit
-    configured = loaded.settings.audit.file if loaded.settings is not None else "-"
-    if isinstance(configured, Path):
-        return configured
-    raise typer.BadParameter("the configured trail is no file: name one", param_hint="--audit")
 
 
 def _found(trail: Path, request: str) -> tuple[Recorded, int]:

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
-
 from gateway import __version__
 from gateway.authz.lints import LINTS
+from gateway.cli import terminal
 from gateway.cli.pointer import Pointer
 from gateway.core.errors import Problem
 
@@ -19,6 +19,14 @@ RULE: Final = {"error": "configuration", "warning": "configuration-warning"}
 """The names of findings that have none of their own."""
 LEVELS: Final = {"error": "error", "warning": "warning", "info": "note"}
 PAGE: Final = "docs/reference/lint.md"
+
+
+class Format(StrEnum):
+    """How problems are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
 
 
 def text(problems: Sequence[Problem]) -> str:
@@ -43,7 +51,7 @@ def json(problems: Sequence[Problem]) -> str:
     ok = not any(problem.severity == "error" for problem in problems)
     shown = [asdict(replace(problem, file=nearby(problem.file))) for problem in problems]
     shown = [{name: value for name, value in each.items() if name != "rule" or value} for each in shown]
-    return orjson.dumps({"ok": ok, "problems": shown}, option=orjson.OPT_INDENT_2).decode()
+    return terminal.json({"ok": ok, "problems": shown})
 
 
 def sarif(problems: Sequence[Problem]) -> str:
@@ -53,7 +61,7 @@ def sarif(problems: Sequence[Problem]) -> str:
         "columnKind": "unicodeCodePoints",
         "results": [_result(problem) for problem in problems],
     }
-    return orjson.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, option=orjson.OPT_INDENT_2).decode()
+    return terminal.json({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 FORMATS: Final[dict[str, Callable[[Sequence[Problem]], str]]] = {"text": text, "json": json, "sarif": sarif}

@@ -1,6 +1,8 @@
-"""What is printed for people: text that can neither redraw a terminal nor forge a line of its own."""
+"""What is printed: text that can neither redraw a terminal nor forge a line of its own, and JSON."""
 
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 KEPT: Final = "\n"
 
@@ -20,6 +22,11 @@ def one_line(text: str) -> str:
 def say(text: str) -> None:
     """Print it."""
     print(printable(text))
+
+
+def json(document: Any) -> str:
+    """A document as JSON, over lines."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
 
 
 def _escape(character: str) -> str:
