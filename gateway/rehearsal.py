@@ -10,11 +10,13 @@ from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies
 from gateway.build import Builder
 from gateway.config.validation import suggest
+from gateway.core.decision import Permit
 from gateway.core.errors import ConfigError, Problem
+from gateway.core.message import Response
 from gateway.core.path import canonical
 from gateway.core.principal import OWN_ISSUERS
 from gateway.facts import facts_of
-from gateway.resources import dry
+from gateway.resources import Nobody, dry
 from gateway.settings import Loaded, RouteModel, Settings
 from gateway.settings.rules.draft import Draft
 from gateway.snapshot import Snapshot
@@ -51,6 +53,15 @@ def rehearse(loaded: Loaded) -> Rehearsal:
     if snapshot is None or builder.policies is None or any(problem.severity == "error" for problem in builder.problems):
         raise ConfigError([*loaded.problems, *builder.problems])
     return Rehearsal(snapshot, builder.policies, builder.documents)
+
+
+def see(response: Response, permit: Permit) -> Response:
+    """What a client gets of an upstream's answer, which is here as a whole. Raises Withheld. Not within an event loop."""
+    if permit.obligations is None or not permit.obligations.shapes_answer:
+        return response
+    from gateway.shaping.imagined import imagined  # its patterns take a while to compile
+
+    return imagined(response, permit, permit.obligations, Nobody())
 
 
 def check(loaded: Loaded) -> list[Problem]:

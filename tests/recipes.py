@@ -20,10 +20,11 @@ from gateway.authz.demanded import challenged, described, missed
 from gateway.authz.demanded import expected as demanded
 from gateway.authz.document import Loaded, PolicyDocuments
 from gateway.authz.model import Case, Policy, Roles, Rule
-from gateway.authz.policy import Policies
+from gateway.authz.policy import Policies, enforce
+from gateway.authz.seen import unlike
 from gateway.core.decision import AccessRequest
 from gateway.core.principal import OWN_ISSUERS, Identity
-from gateway.rehearsal import Rehearsal
+from gateway.rehearsal import Rehearsal, see
 from gateway.settings import Settings
 from tests.conftest import ROOT
 
@@ -51,6 +52,7 @@ class Question:
     access: AccessRequest
     expected: str
     case: Case
+    subject: str
     named: bool
 
 
@@ -71,7 +73,9 @@ def questions(rehearsal: Rehearsal) -> list[Question]:
             access = access_request(case, rehearsal.policies, rehearsal.match)
             assert access is not None, case.request
             for name, subject in loaded.model.subjects.items():
-                found.append(Question(identity(name, subject), access, case.expect.get(name, "deny"), case, name in case.expect))
+                found.append(
+                    Question(identity(name, subject), access, case.expect.get(name, "deny"), case, name, name in case.expect)
+                )
     return found
 
 
@@ -95,6 +99,8 @@ def _differs(question: Question, policies: Policies) -> bool:
         and outcome == "allow"
         and missed(demanded(case.then), described(policies, decision, principal, access))
     ):
+        return True
+    if outcome == "allow" and unlike(case, question.subject, enforce(principal, access, decision), see):
         return True
     effects = {rule.name: rule.allows for rule in policies.rules}
     return effects.get(case.rule or "") is decision.allowed and decision.rule != case.rule

@@ -29,6 +29,7 @@ def _case(loaded: Loaded[PolicyTest], number: int, case: Case, rules: Collection
     for name in case.expect:
         if name not in loaded.model.subjects:
             yield loaded.problem((*path, "expect", name), f"unknown subject {name!r}", suggest(name, subjects), key=True)
+    yield from _sees(loaded, path, case)
     if case.rule is not None and rules is not None and case.rule not in rules:
         yield loaded.problem((*path, "rule"), f"unknown rule {case.rule!r}", suggest(case.rule, sorted(rules)))
     try:
@@ -39,3 +40,17 @@ def _case(loaded: Loaded[PolicyTest], number: int, case: Case, rules: Collection
         Timestamp.parse(case.now or "2026-01-01T00:00:00Z")
     except ValueError as error:
         yield loaded.problem((*path, "now"), str(error))
+
+
+def _sees(loaded: Loaded[PolicyTest], path: Steps, case: Case) -> Iterator[Problem]:
+    """Of an answer it is said for everybody who is allowed what they see, and for nobody else."""
+    allowed = sorted(name for name, outcome in case.expect.items() if outcome == "allow")
+    if case.response is None and case.sees:
+        yield loaded.problem((*path, "sees"), "`sees` needs `response`: what the upstream answers", key=True)
+    for name in case.sees:
+        if name not in allowed:
+            what = f"{name!r} is not expected to be allowed, and sees nothing"
+            yield loaded.problem((*path, "sees", name), what, suggest(name, allowed), key=True)
+    for name in allowed if case.response is not None else ():
+        if name not in case.sees:
+            yield loaded.problem((*path, "response"), f"`sees` does not say what {name!r} sees of this answer", key=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,8 @@ from gateway.authz.demanded import expected as demanded
 from gateway.authz.document import Loaded, PolicyDocuments
 from gateway.authz.explain import Explanation, explain
 from gateway.authz.model import Case, PolicyTest, Subject
-from gateway.authz.policy import Policies
+from gateway.authz.policy import Policies, enforce
+from gateway.authz.seen import See, unlike
 from gateway.core.decision import AccessRequest, Decision
 from gateway.core.errors import GatewayError
 from gateway.core.message import NO_BODY, Field, Head, Request
@@ -23,9 +23,6 @@ NOW: Final = "2026-01-01T12:00:00Z"
 
 Match = Callable[[str, str, str], tuple[str, Mapping[str, str]] | None]
 """(method, path, host) -> the route's name and its decoded parameters, None when no route claims the request."""
-
-Ask = Callable[[Case, Policies], AccessRequest | None]
-"""What `access_request` is with its match and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,21 @@ class Chosen:
 
 
 EVERY: Final = Chosen()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is asked: policies behind routes, at a time, and what shapes answers."""
+
+    policies: Policies
+    match: Match
+    now: str
+    see: See | None
+
+    def explained(self, case: Case, who: Identity) -> Explanation | None:
+        """None when no route claims the request. Raises GatewayError where admitting, routing or deciding does."""
+        access = access_request(case, self.policies, self.match, self.now)
+        return None if access is None else explain(self.policies, self.policies.grant.at(who, access.now), access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +127,11 @@ class Report:
         return 100 * self.covered / len(self.coverage) if self.coverage else 100.0
 
 
-def run(documents: PolicyDocuments, policies: Policies, match: Match, chosen: Chosen = EVERY) -> Report:
-    """Run the chosen cases of all tests. The tests' names must have been checked by `compile_policies`."""
+def run(documents: PolicyDocuments, policies: Policies, match: Match, chosen: Chosen = EVERY, *, see: See | None = None) -> Report:
+    """Run the chosen cases of all tests. The tests' names must have been checked by `compile_policies`.
+
+    `see` shapes the answers of those that state one; without it they fail.
+    """
     coverage = {rule.name: Coverage(rule.name, rule.place, rule.need != 0 or rule.condition is not None) for rule in policies.rules}
     results: list[Result] = []
     for loaded in documents.tests:
@@ -124,7 +139,7 @@ def run(documents: PolicyDocuments, policies: Policies, match: Match, chosen: Ch
         for number, case in zip(loaded.numbers, loaded.model.cases, strict=True):
             if not chosen.has(loaded, case):
                 continue
-            for result in _case(loaded, number, case, identities, policies, partial(access_request, match=match, now=chosen.now)):
+            for result in _case(loaded, number, case, identities, Asked(policies, match, chosen.now, see)):
                 results.append(result)
                 _cover(coverage, result.explanation)
     return Report(tuple(results), tuple(coverage.values()))
@@ -195,16 +210,15 @@ def imagined(
 
 
 def _case(
-    loaded: Loaded[PolicyTest], number: int, case: Case, identities: Mapping[str, Identity], policies: Policies, ask: Ask
+    loaded: Loaded[PolicyTest], number: int, case: Case, identities: Mapping[str, Identity], asked: Asked
 ) -> Iterator[Result]:
     place = loaded.place(("cases", number))
     for name, who in identities.items():
         expected = case.expect.get(name, "deny")
         explanation: Explanation | None = None
         try:
-            access = ask(case, policies)
-            explanation = None if access is None else explain(policies, policies.grant.at(who, access.now), access)
-            message = _judged(case, name, expected, explanation, policies)
+            explanation = asked.explained(case, who)
+            message = _judged(case, name, expected, explanation, asked)
         except GatewayError as error:
             message = "" if expected == "deny" and case.rule is None else f"refused before any rule: {error.reason}"
         actual = _outcome(explanation) if explanation is not None else "deny"
@@ -212,7 +226,7 @@ def _case(
         yield Result(loaded.model.name, case.name or case.request, place, name, expected, actual, rule, message, explanation)
 
 
-def _judged(case: Case, subject: str, expected: str, explanation: Explanation | None, policies: Policies) -> str:
+def _judged(case: Case, subject: str, expected: str, explanation: Explanation | None, asked: Asked) -> str:
     """What is wrong, "" when nothing is."""
     if explanation is None:
         return "no route claims this request"
@@ -222,10 +236,14 @@ def _judged(case: Case, subject: str, expected: str, explanation: Explanation | 
     if subject not in case.expect:
         return ""
     if case.then is not None and expected == "allow":
-        found = described(policies, decision, explanation.principal, explanation.access)
+        found = described(asked.policies, decision, explanation.principal, explanation.access)
         if message := missed(demanded(case.then), found):
             return message
-    return _by_rule(case.rule, decision, policies) if case.rule is not None else ""
+    if case.rule is not None and (message := _by_rule(case.rule, decision, asked.policies)):
+        return message
+    if expected != "allow":
+        return ""
+    return unlike(case, subject, enforce(explanation.principal, explanation.access, decision), asked.see)
 
 
 def _by_rule(wanted: str, decision: Decision, policies: Policies) -> str:

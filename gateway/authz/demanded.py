@@ -25,7 +25,7 @@ def described(policies: Policies, decision: Decision, principal: Principal, acce
     words: Words = {
         "redact": [f"{written(each.path)} {each.style}" for each in found.redact],
         "response": [", ".join(sorted(map(written, paths))) for paths in found.fields],
-        "require_response": ["hidden" if each.hidden else "shown" for each in found.require],
+        "require_response": [required(each.source, hidden=each.hidden) for each in found.require],
         "rate_limit": [rate(policies.limits[name]) for name in found.rate_limits],
         "step_up": [login(each) for each in found.step_up],
         "audit": ["full"] if found.audit_full else [],
@@ -41,6 +41,7 @@ def expected(wanted: Expected) -> Words:
     words: Words = {
         "redact": [] if redact is None else [f"{written(each.path)} {each.style or redact.style}" for each in redact.response],
         "response": [] if response is None else [", ".join(sorted(map(written, response.fields)))],
+        "require_response": [required(" ".join(each.when.split()), hidden=each.hidden) for each in wanted.requirements],
         "rate_limit": [rate(each) for each in wanted.rates],
         "step_up": [] if step is None else [login(step_up(step))],
         "audit": [] if wanted.audit is None else [wanted.audit],
@@ -68,6 +69,11 @@ def challenged(decision: Decision, principal: Principal, access: AccessRequest) 
 def rate(value: Rate) -> str:
     """A rate by its count and seconds, however it was written."""
     return f"{value.count}/{write_duration(value.seconds)}"
+
+
+def required(source: str, *, hidden: bool) -> str:
+    """A requirement by its source."""
+    return f"{source} (hidden)" if hidden else source
 
 
 def login(step: StepUp) -> str:

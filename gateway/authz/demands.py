@@ -78,7 +78,7 @@ class Demands:
             self._problems.append(located(loaded, at, error.offset, error.message, error.hint))
             return ()
         self.trees.append(condition.tree)
-        return (Requirement(condition.test, written.hidden),)
+        return (Requirement(condition.test, written.hidden, " ".join(written.when.split())),)
 
     @staticmethod
     def _is_text(loaded: Loaded[Policy], path: Steps) -> bool:

@@ -183,11 +183,26 @@ class Subject(Model):
     claims: dict[str, Any] = {}
 
 
+class Answered(Model):
+    """What the upstream answers to a case. `body` is the JSON it holds; text as it stands where `content_type` is another type."""
+
+    status: Annotated[int, Field(ge=200, le=599)] = 200
+    content_type: Annotated[str, Field(pattern=r"^[ -~]+$")] = "application/json"
+    body: Any = None
+
+
+class Seen(Model):
+    """What a client gets of an answer: a body that is exactly this. What was hashed is written `hmac:`."""
+
+    body: Any
+
+
 class Case(Model):
     """One request and what each subject is answered; a subject not listed is expected to be denied.
 
     `body` is what a JSON body holds; without it `request.body` has no value. `challenge` is an allow whose `step_up` the subject's
-    login does not fulfil; `then` holds for those who are expected to be allowed.
+    login does not fulfil; `then` holds for those who are expected to be allowed. With `response`, `sees` says what each of them
+    gets of that answer: a body, none (`empty`), or a refusal, 403 (`withheld`) or 404 (`not-found`).
     """
 
     name: str | None = None
@@ -200,6 +215,8 @@ class Case(Model):
     expect: dict[str, Outcome] = {}
     rule: str | None = None
     then: Expected | None = None
+    response: Answered | None = None
+    sees: dict[str, Seen | Literal["withheld", "not-found", "empty"]] = {}
 
 
 class PolicyTest(Model):

@@ -142,6 +142,7 @@ class Expected(Model):
 
     redact: Redact | None = None
     response: Fields | None = None
+    require_response: WhenOrRequire | Annotated[list[WhenOrRequire], Field(min_length=1)] | None = None
     rate_limit: RateText | Annotated[list[RateText], Field(min_length=1)] | None = None
     step_up: StepUp | None = None
     audit: Literal["full"] | None = None
@@ -154,3 +155,10 @@ class Expected(Model):
         if self.rate_limit is None:
             return []
         return self.rate_limit if isinstance(self.rate_limit, list) else [self.rate_limit]
+
+    @property
+    def requirements(self) -> list[Require]:
+        """The requirements, one or several."""
+        if self.require_response is None:
+            return []
+        return self.require_response if isinstance(self.require_response, list) else [self.require_response]

@@ -13,7 +13,7 @@ from gateway.cli import policy_report
 from gateway.cli.options import Config, EnvFile, Written, sound, write
 from gateway.cli.terminal import say
 from gateway.core.errors import Problem
-from gateway.rehearsal import rehearse
+from gateway.rehearsal import rehearse, see
 from gateway.settings import Loaded
 
 ALL: Final = 100.0
@@ -47,7 +47,7 @@ def run_cases(
     chosen = cases.Chosen(_named(files or [], rehearsal.documents), wanted, _moment(now))
     if threshold is not None and not chosen.is_all:
         raise typer.BadParameter("coverage is that of all cases: leave out --filter and the files")
-    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match, chosen)
+    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match, chosen, see=see)
     if not report.results and not chosen.is_all:
         raise typer.BadParameter("no case is like that")
     told = policy_report.Told(report, threshold, explain)
@@ -82,7 +82,7 @@ def _moment(text: str) -> str:
 def failures(loaded: Loaded) -> list[Problem]:
     """Cases that are answered otherwise than they expect, as problems at their place."""
     rehearsal = rehearse(loaded)
-    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match)
+    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match, see=see)
     return [_problem(result) for result in report.results if not result.passed]
 
 

@@ -16,6 +16,7 @@ from gateway.cli.policy_sides import Place, place_of
 from gateway.cli.report import nearby
 from gateway.cli.terminal import one_line, say
 from gateway.cli.trail import configured, events
+from gateway.rehearsal import see
 
 MOST: Final = 5
 
@@ -57,7 +58,7 @@ def promote(
 def _covered(place: Place) -> frozenset[str]:
     """The rules that cases have seen in both outcomes."""
     rehearsal = place.rehearsal
-    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match)
+    report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match, see=see)
     return frozenset(each.rule for each in report.coverage if each.complete)
 
 

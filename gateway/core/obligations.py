@@ -47,11 +47,13 @@ class Requirement:
     """What an answer must be for this principal to see it.
 
     `holds(principal, access, answer)` is asked with an Answer; whatever it raises counts as no. Of an answer that is an
-    array each item is asked about, and those that fail are left out. `hidden`: refuse with 404 instead of 403.
+    array each item is asked about, and those that fail are left out. `hidden`: refuse with 404 instead of 403. `source`: as it was
+    written, on one line.
     """
 
     holds: Callable[[Any, Any, Answer], bool]
     hidden: bool = False
+    source: str = ""
 
 
 class Shaped:

@@ -13,7 +13,7 @@ from gateway.authz.document import PolicyDocuments
 from gateway.authz.policy import Policies
 from gateway.cli.check import built
 from gateway.cli.policy_lint import findings
-from gateway.rehearsal import Rehearsal, rehearse
+from gateway.rehearsal import Rehearsal, rehearse, see
 from gateway.settings import Loaded
 from gateway.settings.load import load
 from tests.recipes import COOKBOOK, RECIPES, compiled, enforced, is_noticed, mutants, questions
@@ -50,7 +50,7 @@ def test_a_recipe_is_sound_without_a_warning(folder: Path) -> None:
 @each_recipe
 def test_the_cases_of_a_recipe_pass_and_see_every_rule_in_both_outcomes(folder: Path) -> None:
     recipe = cooked(folder)
-    report = run(recipe.rehearsal.documents, recipe.rehearsal.policies, recipe.rehearsal.match)
+    report = run(recipe.rehearsal.documents, recipe.rehearsal.policies, recipe.rehearsal.match, see=see)
     assert [
         f"{result.place}: {result.case}: {result.subject}: {result.message}" for result in report.results if result.message
     ] == []
