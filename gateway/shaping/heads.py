@@ -41,7 +41,8 @@ Reader = Rewriter | Lines | Events
 
 
 def ask_plainly(outbound: Outbound) -> None:
-    """Ask for a whole body in no coding."""
+    """Ask for a whole body in no coding, and for no interim answers: they would be at the client before the answer is judged."""
+    outbound.interim = None
     outbound.ask_plainly(PARTIAL | CONDITIONAL if outbound.method in SAFE else PARTIAL)
 
 

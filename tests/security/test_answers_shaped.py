@@ -310,3 +310,18 @@ async def test_another_protocol_is_refused_before_it_is_spoken(tmp_path: Path) -
         reply = await asked(gateway, method="POST", headers={"Content-Type": "application/grpc+proto"})
         assert (reply.status, reply.json()["type"]) == (403, WITHHELD)
         assert gateway.upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [redacting("$..email"), demanding(require_response={"when": "response.body.id == 2", "hidden": True})],
+    ids=["redact", "hidden"],
+)
+async def test_no_early_hint_tells_of_an_answer_that_is_yet_to_be_judged(tmp_path: Path, policy: str) -> None:
+    """It would be at the client before the refusal is: that there is something, and what belongs to it."""
+    hint = b"HTTP/1.1 103 Early Hints\r\nLink: </alice@example.com.png>; rel=preload\r\n\r\n"
+    if "require_response" in policy:
+        policy = policy.replace("allow: any", "allow: [GET]")
+    async with house(tmp_path, policy=policy) as gateway:
+        gateway.upstream.answer = hint + answer(MAIL)
+        assert SECRET not in await raw(gateway.address())
