@@ -5,11 +5,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.authz.demanded import written
 from gateway.authz.model import Answered, Case, Seen
 from gateway.core.decision import Permit
 from gateway.core.errors import GatewayError, Withheld
-from gateway.core.json_path import JsonPath
+from gateway.core.json_path import JsonPath, written
 from gateway.core.message import Response
 from gateway.core.reason import Reason
 
