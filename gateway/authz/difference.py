@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.authz import cases
+from gateway.authz.easing import Demands, demands, easing
 from gateway.authz.model import Case, Subject
 from gateway.authz.recorded import Recorded, recorded
 from gateway.authz.replay import Answer, Side, Verdict, compare, held
@@ -50,10 +51,14 @@ class Group:
 
 @dataclass(slots=True)
 class Difference:
-    """What came out. `changes` are keyed by the words for the old and the new answer, `undecided` by rule and what it reads."""
+    """What came out. `changes` are keyed by the words for the old and the new answer, `undecided` by rule and what it reads.
+
+    `eased` are allows of both sides that demand something else; the words for the new one say what.
+    """
 
     asked: int = 0
     same: int = 0
+    eased: dict[tuple[str, str], Group] = field(default_factory=dict)
     changes: dict[tuple[str, str], Group] = field(default_factory=dict)
     undecided: dict[tuple[str, str], Group] = field(default_factory=dict)
     principals: Tally = field(default_factory=Tally)
@@ -67,6 +72,11 @@ class Difference:
     @property
     def changed(self) -> int:
         return sum(group.count for group in self.changes.values())
+
+    @property
+    def easing(self) -> int:
+        """How many are allowed as before, with other demands."""
+        return sum(group.count for group in self.eased.values())
 
 
 def replayed(events: Iterable[Mapping[str, Any]], old: Side, new: Side) -> Difference:
@@ -92,7 +102,7 @@ def _compared(event: Recorded, old: Side, new: Side, found: Difference) -> None:
     found.first, found.last = found.first or event.stamp, event.stamp
     verdict = compare(before, after, Answer(event.allowed, event.rule))
     found.contradicting += verdict.contradicts
-    if verdict.changes is None:
+    if verdict.changes is None or (not verdict.changes and verdict.easing is None):
         found.undecidable += 1
         for line in dict.fromkeys((*before, *after)):
             reads = sorted({name for atom in atoms(line.formula) for name in atom.reads})
@@ -101,6 +111,9 @@ def _compared(event: Recorded, old: Side, new: Side, found: Difference) -> None:
     elif verdict.changes:
         _group(found.changes, _words(verdict)).add(event.who, event.id)
         found.principals.add(event.who)
+    elif verdict.easing:
+        one, other = _words(verdict)
+        _group(found.eased, (one, f"{other}, {verdict.easing}")).add(event.who, event.id)
     else:
         found.same += 1
 
@@ -111,11 +124,14 @@ def in_cases(old: Side, new: Side, match_old: cases.Match, match_new: cases.Matc
     for name, subject, case in _questions(old, new):
         found.asked += 1
         one, other = (_answered(side, match, name, subject, case) for side, match in ((old, match_old), (new, match_new)))
-        if one.partition(" by ")[0] == other.partition(" by ")[0]:
+        example = case.name or case.request
+        if one.words.partition(" by ")[0] != other.words.partition(" by ")[0]:
+            _group(found.changes, (one.words, other.words)).add(name, example)
+            found.principals.add(name)
+        elif eased := easing([one.demands], [other.demands]):
+            _group(found.eased, (one.words, f"{other.words}, {eased}")).add(name, example)
+        else:
             found.same += 1
-            continue
-        _group(found.changes, (one, other)).add(name, case.name or case.request)
-        found.principals.add(name)
     return found
 
 
@@ -132,17 +148,24 @@ def _questions(old: Side, new: Side) -> Iterator[tuple[str, Subject, Case]]:
                         yield name, subject, case
 
 
-def _answered(side: Side, match: cases.Match, name: str, subject: Subject, case: Case) -> str:
-    """The answer in words: its effect, and by what."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer in words: its effect, and by what; and what an allow demands."""
+
+    words: str
+    demands: Demands = ()
+
+
+def _answered(side: Side, match: cases.Match, name: str, subject: Subject, case: Case) -> Said:
     try:
         access = cases.access_request(case, side.policies, match)
         if access is None:
-            return "no route"
+            return Said("no route")
         principal = side.policies.grant.at(cases.identity(name, subject), access.now)
         decision = side.policies.route(access.route).decide(principal, access)
     except GatewayError as error:
-        return f"refused before any rule ({error.reason})"
-    return words(Answer(decision.allowed, decision.rule))
+        return Said(f"refused before any rule ({error.reason})")
+    return Said(words(Answer(decision.allowed, decision.rule)), demands(decision.obligations, side.policies.limits))
 
 
 def words(answer: Answer) -> str:

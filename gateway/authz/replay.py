@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.authz.cel.values import NANOSECONDS, Timestamp
 from gateway.authz.document import PolicyDocuments
+from gateway.authz.easing import Demands, demands, easing
 from gateway.authz.model import Binding
 from gateway.authz.policy import Policies
 from gateway.authz.recorded import MOST_CARRIED, Recorded
@@ -30,11 +31,12 @@ Stated = tuple[bool, Sequence[str] | None]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One rule as far as a request decides it."""
+    """One rule as far as a request decides it, and what it demands."""
 
     name: str
     allows: bool
     formula: Formula
+    demands: Demands = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Verdict:
     """What two policies say in all worlds that are possible.
 
     `old` and `new` are all their answers; `changes` is whether the effect differs: None where that depends on what `unknown`
-    names. `contradicts` is set where the older policy gives the recorded answer in no world.
+    names. `contradicts` is set where the older policy gives the recorded answer in no world. `easing` is what the new one demands
+    less and more with an allow of both, None where that depends too.
     """
 
     old: frozenset[Answer]
@@ -58,6 +61,7 @@ class Verdict:
     changes: bool | None
     unknown: tuple[str, ...] = ()
     contradicts: bool = False
+    easing: str | None = ""
 
 
 @dataclass(slots=True)
@@ -72,12 +76,16 @@ class Side:
     """Issuers whose tokens' scopes bound what roles give."""
     residuals: Residuals = field(default_factory=Residuals)
     origin: str = ""
+    demands: dict[Rule, Demands] = field(default_factory=dict)
+    """What each rule demands, in words that can be compared with another side's."""
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256()
         for loaded in self.documents.roles:
             digest.update(loaded.document.text.encode("utf-8", "surrogatepass") + b"\0")
         self.origin = digest.hexdigest()
+        limits = self.policies.limits
+        self.demands = {rule: demands(rule.obligations, limits) for rule in self.policies.rules if rule.obligations is not None}
 
     def lines(self, event: Recorded, held: "Held", *, also: Collection[str] = ()) -> tuple[Line, ...]:
         """The rules that are asked, in their order; shadow rules only where `also` names them, as if they were enforced.
@@ -94,8 +102,9 @@ class Side:
                 continue
             condition = True if rule.condition is None else self.residuals.of(rule.condition.tree, (principal, access), known)
             formula = together(True, [held.grants(rule), condition])
-            if formula is not False and not (rule.allows and formula is None):
-                found.append(Line(rule.name, rule.allows, formula))
+            demanded = self.demands.get(rule, ())
+            if formula is not False and not (rule.allows and formula is None and not demanded):
+                found.append(Line(rule.name, rule.allows, formula, demanded))
         return tuple(sorted(found, key=lambda line: line.allows))
 
 
@@ -199,13 +208,23 @@ def compare(old: tuple[Line, ...], new: tuple[Line, ...], answered: Answer | Non
     reads = tuple(sorted({name for atom in unknown for name in atom.reads}))
     if len(unknown) > MOST_ATOMS:
         return Verdict(frozenset(), frozenset(), None, reads)
-    pairs = [(answer(old, world), answer(new, world)) for world in worlds(unknown)]
-    kept = [(one, other) for one, other in pairs if answered is None or one == answered]
+    pairs = [(answer(old, world), answer(new, world), _eased(old, new, world)) for world in worlds(unknown)]
+    kept = [found for found in pairs if answered is None or found[0] == answered]
     contradicts = not kept
     kept = kept or pairs
-    changes = {one.allowed is not other.allowed for one, other in kept}
-    ones, others = (frozenset(pair[number] for pair in kept) for number in (0, 1))
-    return Verdict(ones, others, changes.pop() if len(changes) == 1 else None, reads, contradicts)
+    changes = {one.allowed is not other.allowed for one, other, _ in kept}
+    ones, others = frozenset(found[0] for found in kept), frozenset(found[1] for found in kept)
+    easings = {eased if one.allowed and other.allowed else "" for one, other, eased in kept}
+    easing = easings.pop() if len(easings) == 1 else None
+    return Verdict(ones, others, changes.pop() if len(changes) == 1 else None, reads, contradicts, easing)
+
+
+def _eased(old: Sequence[Line], new: Sequence[Line], world: World) -> str:
+    """What the allows of one side demand less and more than the other's in a world. One without a value demands all the same."""
+    one, other = (
+        [line.demands for line in lines if line.demands and outcome(line.formula, world) is not False] for lines in (old, new)
+    )
+    return easing(one, other) if one or other else ""
 
 
 def worlds(unknown: Sequence[Atom]) -> Iterator[World]:

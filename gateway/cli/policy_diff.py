@@ -42,7 +42,7 @@ def diff(
     reading = Reading()
     found = _found(before, after, replay or [], reading)
     say(_json(found, reading) if format is Format.JSON else "\n".join(_lines(found, reading, trail=bool(replay))))
-    if exit_code and (found.changed or found.undecidable):
+    if exit_code and (found.changed or found.easing or found.undecidable):
         raise typer.Exit(1)
 
 
@@ -56,8 +56,9 @@ def _lines(found: Difference, reading: Reading, *, trail: bool) -> Iterator[str]
     what = "requests" if trail else "questions of the cases"
     period = f", {one_line(found.first)} to {one_line(found.last)}" if found.first else ""
     yield f"{found.asked} {what}{period}"
-    yield f"{found.changed} change their answer, {found.same} keep it, {found.undecidable} cannot be told"
-    for (before, after), group in _sorted(found.changes):
+    eased = f"{found.easing} are allowed with other demands, " if found.easing else ""
+    yield f"{found.changed} change their answer, {eased}{found.same} keep it, {found.undecidable} cannot be told"
+    for (before, after), group in [*_sorted(found.changes), *_sorted(found.eased)]:
         yield ""
         yield one_line(f"{before}  ->  {after}: {group.count}")
         yield from _details(group)
@@ -104,6 +105,8 @@ def _json(found: Difference, reading: Reading) -> str:
         "first": found.first or None,
         "last": found.last or None,
         "changes": [{"old": old, "new": new, **_group(group)} for (old, new), group in found.changes.items()],
+        "demands_changed": found.easing,
+        "demands": [{"old": old, "new": new, **_group(group)} for (old, new), group in found.eased.items()],
         "principals": found.principals.counts,
         "undecided": [
             {"rule": rule, "reads": reads.split(", "), **_group(group)} for (rule, reads), group in found.undecided.items()

@@ -61,6 +61,22 @@ def test_cases_show_what_changes_and_for_whom(house: Path, command: Command) -> 
     assert command("policy", "diff", "old/policies", "--exit-code")[0] == 1
 
 
+def test_an_allow_that_demands_less_is_a_change_of_its_own_kind(house: Path, command: Command) -> None:
+    demanding = STRICTER.replace("  - name: write-own", "    then: {redact: {response: [$.ssn]}}\n  - name: write-own")
+    (house / "old" / "policies" / "notes.yaml").write_text(demanding)
+    code, out, _ = command("policy", "diff", "old/policies", "--exit-code")
+    assert (code, out.splitlines()[1:4]) == (
+        1,
+        [
+            "0 change their answer, 2 are allowed with other demands, 7 keep it, 0 cannot be told",
+            "",
+            "allow by notes/read-own  ->  allow by notes/read-own, demands less: redact $.ssn remove: 2",
+        ],
+    )
+    found = json.loads(command("policy", "diff", "old/policies", "--format", "json")[1])
+    assert (found["changed"], found["demands_changed"], len(found["demands"])) == (0, 2, 1)
+
+
 def test_another_configuration_brings_its_own_routes(house: Path, command: Command) -> None:
     (house / "old" / "config.yaml").write_text(CONFIG.replace("methods: [GET, POST]", "methods: [GET]"))
     found = json.loads(command("policy", "diff", "old/config.yaml", "config.yaml", "--format", "json")[1])
