@@ -1,7 +1,8 @@
 """The few fakes that several rooms' tests share: time, metrics, admitted requests and their bodies, stored API keys. Written by hand."""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,14 @@ def stored_key(path: Path, pepper: bytes, *, now: float, prefix: str = "lgk", **
     key, entry = key_file.new_entry(pepper, prefix=prefix, now=now, **values)
     key_file.add(path, entry)
     return key, entry
+
+
+async def turns_during(reading: Coroutine[Any, Any, Any]) -> int:
+    """How often the event loop turns before something is done."""
+    waiting = asyncio.ensure_future(reading)
+    turns = 0
+    while not waiting.done():
+        turns += 1
+        await asyncio.sleep(0)
+    await waiting
+    return turns

@@ -10,6 +10,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.media import media_type
 from gateway.core.message import Request
 from gateway.core.reason import Reason
+from gateway.edge import apart
 from gateway.edge.formats import is_safe_filename
 from gateway.edge.magic import KINDS
 from gateway.edge.media import demand_plain, presented
@@ -57,14 +58,14 @@ class Uploads:
             raise invalid("upload", [("", str(error))]) from error
         content = await body.read(body.limit)
         if separator is None:
-            self._judge(Part("", name, media_type(value), content), "")
+            await self._judge(Part("", name, media_type(value), content), "")
             return
         try:
             found = parts(content, separator, self._config.parts)
         except Malformed as error:
             raise invalid("upload", [("", str(error))]) from error
         for number, part in enumerate(found):
-            self._judge(part, f"/{number}")
+            await self._judge(part, f"/{number}")
 
     def _named(self, request: Request) -> str | None:
         """The name that a file by itself is sent with, None for none. Raises Malformed."""
@@ -75,7 +76,7 @@ class Uploads:
             raise Malformed("disposition")
         return disposition(raw.decode("utf-8", "replace"))[1].get("filename")
 
-    def _judge(self, part: Part, place: str) -> None:
+    async def _judge(self, part: Part, place: str) -> None:
         """One file or field, at a place among the parts. Raises BadRequest."""
         if place and part.file_name is None:
             self._judge_field(part, place)
@@ -89,7 +90,7 @@ class Uploads:
         check = self._checks.get(media_type(part.media_type))
         if check is None:
             raise BadRequest("a file of a type that is not listed", reason=Reason.MEDIA_TYPE)
-        if not check(part.content):
+        if not await apart.read(len(part.content), lambda: check(part.content)):
             raise invalid("upload", [(place, "content")])
 
     def _judge_field(self, part: Part, place: str) -> None:

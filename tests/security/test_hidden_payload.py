@@ -1,13 +1,10 @@
 """Payloads hidden from inspection: attack rows 142 (agentgateway), 88 (MCP Go SDK, Envoy AI Gateway), 66 (nginx) and 44 (caddy-security)."""
 
-import asyncio
 import gzip
 import json
 import zlib
-from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +21,7 @@ from gateway.edge.problem import render
 from gateway.edge.security_headers import SecurityHeaders
 from gateway.edge.validation import Validation
 from gateway.ratelimit.headers import LimitFields
-from tests.fakes import HeldBody, a_request
+from tests.fakes import HeldBody, a_request, turns_during
 from tests.house import house
 
 SCHEMA = b'{"type":"object","properties":{"forbidden":false,"name":{"type":"string"}}}'
@@ -147,20 +144,12 @@ async def test_a_body_that_is_made_to_be_slow_to_read_is_not_looked_into(body: b
 LARGE = b'{"a":[' + b",".join([b'{"b":1}'] * 10_000) + b"]}"
 
 
-async def turns_during(reading: Coroutine[Any, Any, Any]) -> int:
-    """How often the event loop turns before something is done."""
-    waiting = asyncio.ensure_future(reading)
-    turns = 0
-    while not waiting.done():
-        turns += 1
-        await asyncio.sleep(0)
-    await waiting
-    return turns
-
-
 async def test_while_a_large_body_is_read_others_are_served() -> None:
     """On the event loop itself it would take one turn."""
     request = a_request("POST", headers=[TYPE], body=HeldBody(LARGE))
     assert await turns_during(judged(request, INSPECTED, sized=False)) > 10
     request = a_request("POST", headers=[TYPE], body=HeldBody(LARGE))
     assert await turns_during(Validation(Validate(), {"body": SCHEMA}).validate(request)) > 10
+    request = a_request("POST", headers=[TYPE], body=HeldBody(LARGE))
+    upload = Validate.model_validate({"upload": {"types": ["application/json"]}})
+    assert await turns_during(Validation(upload).validate(request)) > 10

@@ -12,6 +12,7 @@ from gateway.core.media import is_json, media_type
 from gateway.core.message import NO_BODY, Outbound, Response
 from gateway.core.ports import Transport
 from gateway.core.reason import Reason
+from gateway.edge import apart
 from gateway.edge.media import INSPECTED
 from gateway.edge.openapi.operation import Content, Operation
 from gateway.edge.openapi.stage import Described
@@ -49,7 +50,7 @@ class Answers:
             return self._told(response, found)
         if found is None:
             return response
-        return await self._whole(response, found) if self._enforcing else self._seen(response, found)
+        return await (self._whole if self._enforcing else self._seen)(response, found)
 
     def _operation(self, outbound: Outbound) -> Operation | None:
         request = outbound.request
@@ -71,7 +72,7 @@ class Answers:
         is_well = False
         try:
             whole = await gathered(response)
-            part = "answer-uninspected" if whole is None else "answer" if found.is_wrong(whole) else ""
+            part = "answer-uninspected" if whole is None else "answer" if await found.is_wrong(whole) else ""
             is_well = not part
         finally:
             if not is_well:
@@ -83,11 +84,11 @@ class Answers:
             response.body, response.stream = whole or b"", NO_BODY
         return response
 
-    def _seen(self, response: Response, found: "Reader") -> Response:
+    async def _seen(self, response: Response, found: "Reader") -> Response:
         """The answer as it comes; it is judged when its last byte was passed on."""
         if response.stream is not None:
             response.stream = Seen(response.body, response.stream, found, self._described)
-        elif found.is_wrong(response.body):
+        elif await found.is_wrong(response.body):
             self._described.note("answer")
         return response
 
@@ -102,9 +103,9 @@ class Reader:
         self._key = key
         self._essence = essence
 
-    def is_wrong(self, body: bytes) -> bool:
+    async def is_wrong(self, body: bytes) -> bool:
         """Whether a whole body is not as described."""
-        return bool(self._content.findings(self._key, self._essence, body))
+        return bool(await apart.read(len(body), lambda: self._content.findings(self._key, self._essence, body)))
 
 
 class Seen:
@@ -126,7 +127,7 @@ class Seen:
         try:
             piece = await anext(self._stream)
         except StopAsyncIteration:
-            self._judge()
+            await self._judge()
             raise
         except GatewayError:
             self._size = INSPECTED + 1
@@ -138,10 +139,10 @@ class Seen:
             self._pieces.clear()
         return piece
 
-    def _judge(self) -> None:
+    async def _judge(self) -> None:
         if self._size > INSPECTED:
             self._described.note("answer-uninspected")
-        elif self._reader.is_wrong(b"".join(self._pieces)):
+        elif await self._reader.is_wrong(b"".join(self._pieces)):
             self._described.note("answer")
 
 

@@ -12,7 +12,7 @@ from gateway.edge.model import OpenApi
 from gateway.edge.openapi.answers import Answers
 from gateway.edge.openapi.description import compiled
 from gateway.edge.openapi.stage import Described
-from tests.fakes import a_request
+from tests.fakes import a_request, turns_during
 from tests.unit.edge.openapi.descriptions import document
 
 ISSUE = {
@@ -164,6 +164,13 @@ async def test_websockets_go_their_way() -> None:
     model = OpenApi.model_validate({"file": "api.json", "responses": "enforce"})
     described = Described(compiled(TEXT, model), model, note=lambda _: None)
     assert await Answers(upstream, described, 0).upgrade(outbound(), ()) is upstream.response
+
+
+@pytest.mark.parametrize("mode", ["report", "enforce"])
+async def test_while_a_large_answer_is_judged_others_are_served(mode: str) -> None:
+    large = b'{"id": 1, "more": [%s]}' % b",".join([b'{"b":1}'] * 50_000)
+    assert await turns_during(answered(Upstream(200, JSON, pieces=(large,)), mode)) > 10
+    assert await turns_during(answered(Upstream(200, JSON, pieces=(b"", large)), mode)) > 10
 
 
 async def test_a_broken_off_answer_is_let_go_of_in_enforce_mode() -> None:
