@@ -69,8 +69,9 @@ def test_what_is_wrong_is_told_with_the_same_places(source: Source, tmp_path: Pa
 
 def test_what_is_wrong_with_a_policy_file_as_yaml_is_told(source: Source, tmp_path: Path) -> None:
     (tmp_path / "policies" / "policy.yaml").write_text("a: [")
-    assert source.load_apart().problems == source.load().problems
-    assert source.load_apart().errors
+    found = source.load_apart()
+    assert found.problems == source.load().problems
+    assert found.errors
 
 
 def test_no_secret_is_in_what_is_prepared(source: Source) -> None:
