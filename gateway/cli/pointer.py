@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from unicodedata import east_asian_width
 
+from gateway.config.regular import content
 from gateway.core.errors import Problem
 
 POLICY: Final = "apiVersion: gateway/"
@@ -42,10 +43,11 @@ class Pointer:
 def _policy(file: Path) -> list[str]:
     """The lines of a policy document, none of anything else."""
     try:
-        if file.stat().st_size > MAX_BYTES:
-            return []
-        text = file.read_text(encoding="utf-8")
+        found = content(file, MAX_BYTES)
+        text = found.decode("utf-8")
     except (OSError, ValueError):
+        return []
+    if len(found) > MAX_BYTES:
         return []
     lines = text.removeprefix("\ufeff").split("\n")
     return lines if any(line.startswith(POLICY) for line in lines) else []
