@@ -13,6 +13,7 @@ from gateway.authz.cel.condition import Clause
 from gateway.authz.cel.errors import FAULTS
 from gateway.authz.cel.evaluate import evaluate
 from gateway.authz.demanded import described
+from gateway.authz.elements import element
 from gateway.authz.policy import Policies, RoutePolicy
 from gateway.authz.residual import Atom, Formula, Not, Residuals, Together, negated, together
 from gateway.authz.rule import Row, Rule
@@ -41,12 +42,13 @@ class Leaf:
 @dataclass(frozen=True, slots=True)
 class Part:
     """An expression or a part of one with its result: None when it could not be evaluated. `unknown` are the names it reads that
-    nobody knows, where that leaves the result open."""
+    nobody knows, where that leaves the result open. `element` says what decided a macro."""
 
     source: str
     result: bool | None
     leaves: tuple[Leaf, ...]
     unknown: tuple[str, ...] = ()
+    element: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def _part(clause: Clause, node: tree.Tree, sight: Sight) -> Part:
     result = formula if isinstance(formula, bool) else None
     leaves = {leaf.name: leaf for leaf in (_leaf(clause, part, sight) for part in _read(node))}
     source = clause.source if node is clause.tree else clause.text(node)
-    return Part(" ".join(source.split()), result, tuple(leaves.values()), unknown)
+    told = element(node, sight.arguments, _shown) if sight.sees(node) else ""
+    return Part(" ".join(source.split()), result, tuple(leaves.values()), unknown, told)
 
 
 def _atoms(formula: Formula) -> Iterator[Atom]:

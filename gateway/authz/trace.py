@@ -113,7 +113,8 @@ def _leaves(leaves: tuple[Leaf, ...], start: str) -> Iterator[str]:
 def _result(part: Part) -> str:
     if part.unknown:
         return UNDECIDED
-    return "error" if part.result is None else str(part.result).lower()
+    result = "error" if part.result is None else str(part.result).lower()
+    return f"{result:<5}   {printable(part.element)}" if part.element else result
 
 
 def rule_data(trace: RuleTrace) -> dict[str, Any]:
@@ -145,4 +146,6 @@ def _part(part: Part) -> dict[str, Any]:
         "result": part.result,
         "values": [{"name": leaf.name, "value": leaf.value} for leaf in part.leaves],
     }
+    if part.element:
+        found["element"] = part.element
     return found | ({"unknown": list(part.unknown)} if part.unknown else {})

@@ -31,6 +31,20 @@ def evaluate(node: tree.Tree, arguments: Arguments) -> Any:
     return _value(node, Frame(arguments))
 
 
+def turns(node: tree.Loop, arguments: Arguments) -> Iterator[tuple[Any, bool | None]]:
+    """Each item of a macro with what its test gives, None where that has no value. Raises one of FAULTS."""
+    frame = Frame(arguments)
+    for item in _turns(node, frame):
+        try:
+            held = operations.boolean(_value(node.test, frame))
+        except CostError:
+            raise
+        except FAULTS:
+            yield item, None
+        else:
+            yield item, held
+
+
 def _value(node: tree.Tree, frame: Frame) -> Any:
     return EVALUATE[type(node)](node, frame)
 
