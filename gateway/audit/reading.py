@@ -21,36 +21,48 @@ OLDEST: Final = 1000
 
 @dataclass(slots=True)
 class Reading:
-    """What was read: `events` are those of requests, `skipped` the lines that are no event: torn, too long, foreign."""
+    """What was read: `events` are those of requests, `skipped` the lines that are no event: torn, too long, foreign.
+
+    `first` is the place of the first of these and what is wrong with it: `audit.jsonl.1:7: torn`.
+    """
 
     events: int = 0
     skipped: int = 0
+    first: str = ""
 
     def requests(self, path: Path) -> Iterator[Mapping[str, Any]]:
         """The request events of a file and of those it was rotated to, oldest first. Raises OSError."""
         for file in rotated(path):
             with opened(file) as number, open(number, "rb", closefd=False) as stream:
-                yield from self._of(stream)
+                yield from self._of(stream, file.name)
 
-    def _of(self, stream: BinaryIO) -> Iterator[Mapping[str, Any]]:
+    def _of(self, stream: BinaryIO, name: str) -> Iterator[Mapping[str, Any]]:
+        count = 0
         while line := stream.readline(LONGEST):
+            count += 1
             if not line.endswith(b"\n") and len(line) == LONGEST:
                 _skip_rest(stream)
-                self.skipped += 1
-            elif line.strip() and (fields := self._parsed(line)) is not None:
+                self._skip(f"{name}:{count}: too long")
+            elif line.strip() and (fields := self._parsed(line, f"{name}:{count}")) is not None:
                 self.events += 1
                 yield fields
 
-    def _parsed(self, line: bytes) -> Mapping[str, Any] | None:
+    def _parsed(self, line: bytes, place: str) -> Mapping[str, Any] | None:
         """The event of a line, None for one that is none or not a request's."""
         try:
             fields = orjson.loads(line)
         except ValueError:
-            fields = None
+            wrong = "not JSON" if line.endswith(b"\n") else "torn"
+            self._skip(f"{place}: {wrong}")
+            return None
         if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
-            self.skipped += 1
+            self._skip(f"{place}: no event")
             return None
         return fields if fields["event"] == "request" else None
+
+    def _skip(self, where: str) -> None:
+        self.skipped += 1
+        self.first = self.first or where
 
 
 def rotated(path: Path) -> list[Path]:

@@ -42,7 +42,7 @@ class Evidence:
         if self.asked and not self.matched:
             found.append("it never matched")
         if self.undecidable:
-            found.append(f"{self.undecidable} requests cannot be told")
+            found.append(f"{self.undecidable} {'request' if self.undecidable == 1 else 'requests'} cannot be told")
         if not covered:
             found.append("no cases that see it in both outcomes")
         return found

@@ -12,7 +12,7 @@ from gateway.cli import terminal
 from gateway.cli.options import Config, EnvFile, Format, Printed, sound
 from gateway.cli.policy_sides import Place, place_at, place_of
 from gateway.cli.terminal import one_line, say
-from gateway.cli.trail import events
+from gateway.cli.trail import events, omitted
 
 MOST: Final = 10
 """Principals and groups that text shows."""
@@ -83,13 +83,11 @@ def _omitted(found: Difference, reading: Reading) -> Iterator[str]:
         (found.contradicting, "were answered otherwise than OLD answers: the trail was written under other policies"),
         (found.without_decision, "left out: refused before any policy, or not as the trail writes them"),
         (found.foreign, "left out: of routes that these policies do not know"),
-        (reading.skipped, "lines left out: torn, too long, or no events"),
     ]
-    if any(count for count, _ in told):
+    lines = [f"{count} {why}" for count, why in told if count] + list(filter(None, [omitted(reading)]))
+    if lines:
         yield ""
-    for count, why in told:
-        if count:
-            yield f"{count} {why}"
+    yield from lines
 
 
 def _sorted(groups: Mapping[tuple[str, str], Group]) -> list[tuple[tuple[str, str], Group]]:

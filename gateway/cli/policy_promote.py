@@ -15,7 +15,7 @@ from gateway.cli.options import Config, EnvFile, Format, Printed, sound
 from gateway.cli.policy_sides import Place, place_of
 from gateway.cli.report import nearby
 from gateway.cli.terminal import one_line, say
-from gateway.cli.trail import configured, events
+from gateway.cli.trail import configured, events, omitted
 from gateway.rehearsal import see
 
 MOST: Final = 5
@@ -49,8 +49,8 @@ def promote(
     if format is Format.JSON:
         say(terminal.json([_data(each, place, covered) for each in found]))
     else:
-        skipped = [f"{reading.skipped} lines left out: torn, too long, or no events"] if reading.skipped else []
-        say("\n".join([*(line for each in found for line in _lines(each, place, covered)), *skipped]))
+        lines = [line for each in found for line in _lines(each, place, covered)]
+        say("\n".join([*lines, *filter(None, [omitted(reading)])]))
     if rule and any(each.lacks(covered=each.rule.name in covered) for each in found):
         raise typer.Exit(1)
 

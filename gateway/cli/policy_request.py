@@ -15,7 +15,7 @@ from gateway.authz.replay import Answer
 from gateway.cli import terminal
 from gateway.cli.policy_sides import place_of
 from gateway.cli.terminal import one_line, say
-from gateway.cli.trail import configured, events
+from gateway.cli.trail import configured, events, omitted
 from gateway.settings import Loaded
 
 UNSEEN: Final = "headers, query values, claims and bodies"
@@ -45,8 +45,8 @@ def _found(trail: Path, request: str) -> tuple[Recorded, int]:
         if fields.get("request_id") == request:
             last, count = fields, count + 1
     if last is None:
-        skipped = f"; {reading.skipped} lines are no events" if reading.skipped else ""
-        raise typer.BadParameter(f"{trail} has no request {request!r}{skipped}", param_hint="--request")
+        skipped = omitted(reading)
+        raise typer.BadParameter(f"{trail} has no request {request!r}{f'; {skipped}' if skipped else ''}", param_hint="--request")
     event = recorded(last)
     if event is None:
         say(one_line(_undecided(last)))
@@ -69,7 +69,7 @@ def _lines(found: Recall, generation: str, revision: str, others: int) -> Iterat
     if event.generation != generation:
         yield one_line(f"  the configuration has changed since: generation {event.generation} then, {generation} now")
     if others:
-        yield f"  {others} earlier requests have the same id; this is the last"
+        yield f"  {others} earlier {'request has' if others == 1 else 'requests have'} the same id; this is the last"
     if event.errors:
         yield one_line(f"  recorded without a value: {', '.join(event.errors)}")
     yield f"  the trail carries no {UNSEEN}: conditions that read them are undecidable where nothing else decides"

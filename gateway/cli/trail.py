@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from gateway.audit.reading import Reading
+from gateway.cli.terminal import one_line
 from gateway.settings import Loaded
 
 
@@ -15,7 +16,17 @@ def configured(loaded: Loaded, option: str) -> Path:
     found = loaded.settings.audit.file if loaded.settings is not None else "-"
     if isinstance(found, Path):
         return found
-    raise typer.BadParameter("the configured trail is no file: name one", param_hint=option)
+    raise typer.BadParameter(f"the configuration writes its trail to standard output; name a file with {option}", param_hint=option)
+
+
+def omitted(reading: Reading) -> str:
+    """What was left out of a trail, in words; "" for nothing."""
+    if not reading.skipped:
+        return ""
+    number, first = reading.skipped, one_line(reading.first)
+    return (
+        f"1 line left out: {first}" if number == 1 else f"{number} lines left out: torn, too long, or no events; the first {first}"
+    )
 
 
 def events(trails: Iterable[Path], reading: Reading) -> Iterator[Mapping[str, Any]]:

@@ -47,6 +47,7 @@ def test_a_line_that_is_no_event_is_counted_and_the_next_one_is_read(tmp_path: P
     path.write_bytes(event(1) + line.rstrip(b"\n") + b"\n" + event(2))
     found, reading = read(path)
     assert (found, reading.events, reading.skipped) == (["1", "2"], 2, 1)
+    assert reading.first.startswith("audit.jsonl:2: ")
 
 
 def test_other_events_and_empty_lines_are_no_mistakes(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_the_trail_shows_which_real_requests_change(house: Path, command: Comman
         "1 were answered otherwise than OLD answers: the trail was written under other policies",
         "1 left out: refused before any policy, or not as the trail writes them",
         "1 left out: of routes that these policies do not know",
-        "1 lines left out: torn, too long, or no events",
+        "1 line left out: audit.jsonl:2: not JSON",
     ]
     found = json.loads(command("policy", "diff", "old/policies", "--replay", "audit.jsonl", "--format", "json")[1])
     assert (found["asked"], found["changed"], found["skipped_lines"]) == (5, 2, 1)

@@ -56,7 +56,7 @@ def test_what_was_recorded_under_another_configuration_is_asked_again(folder: Pa
     assert found["lacking"] == [
         "fewer than 100 requests",
         "nothing recorded under this very configuration",
-        "1 requests cannot be told",
+        "1 request cannot be told",
     ]
 
 
