@@ -69,7 +69,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One subject's answer to one case. `message` says what is wrong when it did not pass."""
+    """One subject's answer to one case, which stands at `place` and `column`. `message` says what is wrong when it did not pass."""
 
     test: str
     case: str
@@ -80,6 +80,7 @@ class Result:
     rule: str | None
     message: str
     explanation: Explanation | None
+    column: int = 1
 
     @property
     def passed(self) -> bool:
@@ -212,7 +213,7 @@ def imagined(
 def _case(
     loaded: Loaded[PolicyTest], number: int, case: Case, identities: Mapping[str, Identity], asked: Asked
 ) -> Iterator[Result]:
-    place = loaded.place(("cases", number))
+    place, (_, column) = loaded.place(("cases", number)), loaded.document.place(("cases", number))
     for name, who in identities.items():
         expected = case.expect.get(name, "deny")
         explanation: Explanation | None = None
@@ -223,7 +224,9 @@ def _case(
             message = "" if expected == "deny" and case.rule is None else f"refused before any rule: {error.reason}"
         actual = _outcome(explanation) if explanation is not None else "deny"
         rule = explanation.decision.rule if explanation is not None else None
-        yield Result(loaded.model.name, case.name or case.request, place, name, expected, actual, rule, message, explanation)
+        yield Result(
+            loaded.model.name, case.name or case.request, place, name, expected, actual, rule, message, explanation, column
+        )
 
 
 def _judged(case: Case, subject: str, expected: str, explanation: Explanation | None, asked: Asked) -> str:

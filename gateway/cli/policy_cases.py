@@ -7,10 +7,10 @@ from typing import Annotated, Final
 import typer
 
 from gateway.authz import cases
-from gateway.authz.cel.values import Timestamp
 from gateway.authz.document import PolicyDocuments
 from gateway.cli import policy_report
 from gateway.cli.options import Config, EnvFile, Written, sound, write
+from gateway.cli.policy_question import moment
 from gateway.cli.terminal import say
 from gateway.core.errors import Problem
 from gateway.rehearsal import rehearse, see
@@ -44,7 +44,8 @@ def run_cases(
     """Run every PolicyTest. Exit 0: all passed; 1: some failed, or rules are not covered; 78: bad configuration."""
     threshold = ALL if coverage else min_coverage
     rehearsal = rehearse(sound(config, env_file))
-    chosen = cases.Chosen(_named(files or [], rehearsal.documents), wanted, _moment(now))
+    moment(now)
+    chosen = cases.Chosen(_named(files or [], rehearsal.documents), wanted, now)
     if threshold is not None and not chosen.is_all:
         raise typer.BadParameter("coverage is that of all cases: leave out --filter and the files")
     report = cases.run(rehearsal.documents, rehearsal.policies, rehearsal.match, chosen, see=see)
@@ -71,14 +72,6 @@ def _named(paths: list[Path], documents: PolicyDocuments) -> frozenset[Path]:
     return frozenset(found)
 
 
-def _moment(text: str) -> str:
-    try:
-        Timestamp.parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--now") from error
-    return text
-
-
 def failures(loaded: Loaded) -> list[Problem]:
     """Cases that are answered otherwise than they expect, as problems at their place."""
     rehearsal = rehearse(loaded)
@@ -88,4 +81,4 @@ def failures(loaded: Loaded) -> list[Problem]:
 
 def _problem(result: cases.Result) -> Problem:
     file, _, line = result.place.rpartition(":")
-    return Problem(file, int(line), 1, f"{result.test}: {result.case} as {result.subject}", result.message)
+    return Problem(file, int(line), result.column, f"{result.test}: {result.case} as {result.subject}", result.message)

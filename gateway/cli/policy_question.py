@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from gateway.authz import cases
-from gateway.authz.cel.values import Timestamp
+from gateway.authz.cel.values import NANOSECONDS, Timestamp
 from gateway.authz.model import Case
 from gateway.config.regular import content
 from gateway.core.strict_json import InvalidJson, parse
@@ -18,14 +18,23 @@ def question(method: str, path: str, *, host: str, address: str, now: str, heade
     """The request in question. Raises typer.BadParameter."""
     wanted = {"request": f"{method.upper()} {path}", "host": host, "from": address, "headers": _fields(headers)}
     stated = ({"now": now} if now else {}) | ({} if body is None else {"body": _json(body)})
+    moment(now or cases.NOW)
     try:
         ip_address(address)
-        Timestamp.parse(now or cases.NOW)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--from") from error
+    try:
         return Case.model_validate(wanted | stated)
     except ValidationError as error:
         raise typer.BadParameter("a question is a method and a path: GET /repos/acme/tools") from error
+
+
+def moment(text: str) -> float:
+    """The time that `--now` states, as Unix time. Raises typer.BadParameter."""
+    try:
+        return Timestamp.parse(text).nanoseconds / NANOSECONDS
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="--now") from error
 
 
 def _json(file: Path) -> Any:

@@ -160,7 +160,7 @@ def test_a_failed_policy_case_alone_is_exit_1(run: Run, house: Path) -> None:
     (house / "policies" / "api_test.yaml").write_text(CASES.replace("EFFECT", "allow"))
     code, out, _ = run("check")
     assert code == 1
-    assert "policies/api_test.yaml:" in out
+    assert "policies/api_test.yaml:9:5: " in out
     assert "1 error, 0 warnings" in out
 
 
