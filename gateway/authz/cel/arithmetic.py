@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.authz.cel.errors import EvaluationError
 from gateway.authz.cel.limits import MAX_ITEMS, MAX_TEXT
-from gateway.authz.cel.values import Duration, Timestamp
+from gateway.authz.cel.values import Duration, Timestamp, named
 
 MAX_INT: Final = 2**63 - 1
 MIN_INT: Final = -(2**63)
@@ -78,7 +78,7 @@ def negate(value: Any) -> Any:
         return -value
     if type(value) is int:
         return within_bits(-within_bits(value))
-    raise EvaluationError("'-' needs a number")
+    raise EvaluationError(f"'-' needs a number, not {named(value)}")
 
 
 def add(left: Any, right: Any) -> Any:
@@ -95,7 +95,7 @@ def add(left: Any, right: Any) -> Any:
         left, right = right, left
     if isinstance(left, Timestamp | Duration) and isinstance(right, Duration):
         return type(left).at(left.nanoseconds + right.nanoseconds)
-    raise _unfit("+")
+    raise _unfit("+", left, right)
 
 
 def subtract(left: Any, right: Any) -> Any:
@@ -121,7 +121,7 @@ def modulo(left: Any, right: Any) -> Any:
     """`left % right`, of ints only."""
     if type(left) is int and type(right) is int:
         return modulo_int(within_bits(left), within_bits(right))
-    raise _unfit("%")
+    raise _unfit("%", left, right)
 
 
 def _numeric(
@@ -131,11 +131,11 @@ def _numeric(
         return ints(within_bits(left), within_bits(right))
     if type(left) is float and type(right) is float:
         return doubles(left, right)
-    raise _unfit(operator)
+    raise _unfit(operator, left, right)
 
 
-def _unfit(operator: str) -> EvaluationError:
-    return EvaluationError(f"{operator!r} does not fit these types")
+def _unfit(operator: str, left: Any, right: Any) -> EvaluationError:
+    return EvaluationError(f"{operator!r} does not fit {named(left)} and {named(right)}")
 
 
 OPERATE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {"+": add, "-": subtract, "*": multiply, "/": divide, "%": modulo}

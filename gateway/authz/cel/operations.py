@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.authz.cel.arithmetic import within_bits
 from gateway.authz.cel.errors import EvaluationError
 from gateway.authz.cel.limits import MAX_ITEMS, SCALARS, counted
-from gateway.authz.cel.values import Duration, Timestamp
+from gateway.authz.cel.values import Duration, Timestamp, named
 
 NUMBERS: Final = frozenset({int, float})
 ORDERED: Final = frozenset({bool, str, Timestamp, Duration})
@@ -23,7 +23,7 @@ def boolean(value: Any) -> bool:
     """The value, which must be a bool."""
     if value is True or value is False:
         return value
-    raise EvaluationError("not a bool")
+    raise EvaluationError(f"not a bool, but {named(value)}")
 
 
 def equal(left: Any, right: Any) -> bool:
@@ -82,7 +82,7 @@ def _ordered(left: Any, right: Any) -> tuple[Any, Any]:
         return _numbers(left, right)
     if kind is other and kind in ORDERED:
         return left, right
-    raise EvaluationError("cannot be ordered")
+    raise EvaluationError(f"{named(left)} cannot be ordered with {named(right)}")
 
 
 def less(left: Any, right: Any) -> bool:
@@ -116,13 +116,13 @@ def member(value: Any, container: Any) -> bool:
         return any(_same(value, item) for item in container)
     if isinstance(container, MAPS) and isinstance(value, str | int | float):
         return isinstance(value, str) and value in container
-    raise EvaluationError("'in' needs a list, or a map and what could be its key")
+    raise EvaluationError(f"{named(container)} cannot hold {named(value)}: 'in' needs a list, or a map and its key")
 
 
 def select(operand: Any, field: str) -> Any:
     """`operand.field` or `operand['field']` of a map."""
     if not isinstance(operand, MAPS):
-        raise EvaluationError("has no fields")
+        raise EvaluationError(f"{named(operand)} has no fields")
     try:
         return operand[field]
     except KeyError:
@@ -132,7 +132,7 @@ def select(operand: Any, field: str) -> Any:
 def _keyed(operand: Any, key: Any) -> Any:
     if isinstance(key, str):
         return select(operand, key)
-    raise EvaluationError("not a string")
+    raise EvaluationError(f"{named(key)} is no key")
 
 
 def item(operand: Any, key: Any) -> Any:
@@ -149,7 +149,7 @@ def item(operand: Any, key: Any) -> Any:
 def has(operand: Any, field: str) -> bool:
     """`has(operand.field)`: whether the map has the key."""
     if not isinstance(operand, MAPS):
-        raise EvaluationError("has no fields")
+        raise EvaluationError(f"{named(operand)} has no fields")
     return field in operand
 
 
@@ -157,7 +157,7 @@ def size(value: Any) -> int:
     """`size()`: characters of a string, items of a list, entries of a map."""
     if isinstance(value, (str, list, tuple, *MAPS)):
         return len(value)
-    raise EvaluationError("has no size")
+    raise EvaluationError(f"{named(value)} has no size")
 
 
 COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {

@@ -4,9 +4,10 @@ Nobody changes one; they are not frozen because making one is part of asking man
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NANOSECONDS: Final = 1_000_000_000
@@ -105,3 +106,22 @@ def _nanoseconds(whole: str, fraction: str, unit: str) -> int:
     if rest:
         raise ValueError("a duration is not finer than a nanosecond")
     return int(nanoseconds)
+
+
+_NAMES: Final[Mapping[type, str]] = {
+    type(None): "null",
+    bool: "a bool",
+    int: "an int",
+    float: "a double",
+    str: "a string",
+    list: "a list",
+    tuple: "a list",
+    dict: "a map",
+    Timestamp: "a timestamp",
+    Duration: "a duration",
+}
+
+
+def named(value: Any) -> str:
+    """The kind of a value, in words, for an error: never the value itself."""
+    return _NAMES.get(type(value), "a map" if isinstance(value, Mapping) else "a value of another kind")

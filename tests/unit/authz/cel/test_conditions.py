@@ -2,6 +2,7 @@
 
 import ast
 import random
+import re
 from operator import itemgetter
 from typing import Any, get_args
 
@@ -253,6 +254,26 @@ def test_generated_code_gives_what_the_exact_walk_gives_or_raises(source: str, v
     exact = evaluate(tree, (values,))
     assert type(found) is type(exact)
     assert repr(found) == repr(exact)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("a < b", "a string cannot be ordered with an int"),
+        ("a + b == c", "'+' does not fit a string and an int"),
+        ("b % c == 1", "'%' does not fit an int and null"),
+        ("-a == 1", "'-' needs a number, not a string"),
+        ("a in b", "an int cannot hold a string"),
+        ("a.x == 1", "a string has no fields"),
+        ("size(b) == 1", "an int has no size"),
+        ("d[b] == 1", "an int is no key"),
+        ("d.x == 1", "no such key"),
+    ],
+)
+def test_an_error_names_the_kinds_that_do_not_fit_and_no_value(source: str, told: str) -> None:
+    environment = Environment.of({name: Variable(DYN, 0, (), itemgetter(name)) for name in ("a", "b", "c", "d")})
+    with pytest.raises(EvaluationError, match=re.escape(told)):
+        Condition([clause(source, environment)]).exact({"a": "canary", "b": 7, "c": None, "d": {}})
 
 
 def test_a_condition_insists_on_a_bool() -> None:
