@@ -62,8 +62,14 @@ def missed(wanted: Words, found: Mapping[str, list[str]]) -> str:
 
 def challenged(decision: Decision, principal: Principal, access: AccessRequest) -> bool:
     """Whether an allowed request is answered with the challenge of a stronger login."""
+    return bool(unmet(decision, principal, access))
+
+
+def unmet(decision: Decision, principal: Principal, access: AccessRequest) -> list[str]:
+    """The claims that keep the login of an allowed request from being strong or recent enough."""
     steps = decision.obligations.step_up if decision.allowed and decision.obligations is not None else ()
-    return any(unfulfilled(step, principal.claims, access.now) for step in steps)
+    found = (unfulfilled(step, principal.claims, access.now) for step in steps)
+    return list(dict.fromkeys(claim for claim in found if claim))
 
 
 def rate(value: Rate) -> str:

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from gateway.authz.cel import tree
 from gateway.authz.cel.condition import Clause
-from gateway.authz.cel.errors import FAULTS
+from gateway.authz.cel.errors import FAULTS, EvaluationError
 from gateway.authz.cel.evaluate import evaluate
+from gateway.authz.cel.operations import boolean
 from gateway.authz.demanded import described
 from gateway.authz.elements import element
 from gateway.authz.policy import Policies, RoutePolicy
@@ -42,13 +43,14 @@ class Leaf:
 @dataclass(frozen=True, slots=True)
 class Part:
     """An expression or a part of one with its result: None when it could not be evaluated. `unknown` are the names it reads that
-    nobody knows, where that leaves the result open. `element` says what decided a macro."""
+    nobody knows, where that leaves the result open. `element` says what decided a macro, `fault` why there is no result."""
 
     source: str
     result: bool | None
     leaves: tuple[Leaf, ...]
     unknown: tuple[str, ...] = ()
     element: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,25 @@ def _part(clause: Clause, node: tree.Tree, sight: Sight) -> Part:
     result = formula if isinstance(formula, bool) else None
     leaves = {leaf.name: leaf for leaf in (_leaf(clause, part, sight) for part in _read(node))}
     source = clause.source if node is clause.tree else clause.text(node)
-    told = element(node, sight.arguments, _shown) if sight.sees(node) else ""
-    return Part(" ".join(source.split()), result, tuple(leaves.values()), unknown, told)
+    seen = sight.sees(node)
+    told = element(node, sight.arguments, _shown) if seen else ""
+    fault = _fault(node, sight) if formula is None and seen else ""
+    return Part(" ".join(source.split()), result, tuple(leaves.values()), unknown, told, fault)
+
+
+def _fault(node: tree.Tree, sight: Sight) -> str:
+    """Why an expression has no value, without anything of the values."""
+    try:
+        boolean(evaluate(node, sight.arguments))
+    except EvaluationError as error:
+        return str(error)
+    except RecursionError:
+        return "nested too deeply"
+    except LookupError:
+        return "no such key"
+    except FAULTS:
+        return "the values do not fit"
+    return ""
 
 
 def _atoms(formula: Formula) -> Iterator[Atom]:

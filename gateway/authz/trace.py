@@ -1,8 +1,9 @@
 """An explanation as text for people, and as data for programs. Nothing in it can redraw a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from gateway.authz.demanded import unmet
 from gateway.authz.explain import ClauseTrace, Explanation, Leaf, Part, RuleTrace
 from gateway.core.decision import AccessRequest
 from gateway.core.principal import Principal
@@ -12,12 +13,15 @@ MARKS: Final = {True: "✓", False: "✗", None: "?"}
 UNDECIDED: Final = "undecidable from the trail"
 
 
-def text(explanation: Explanation) -> str:
-    """For people, lines without a trailing newline."""
+def text(explanation: Explanation, notes: Sequence[str] = ()) -> str:
+    """For people, lines without a trailing newline. `notes` are told after the verdict."""
     decision = explanation.decision
     head = question(explanation.access, explanation.principal, explanation.revision)
+    unmet = _unmet(explanation)
+    first = f"CHALLENGE  {head}   step-up not met: {', '.join(unmet)}" if unmet else f"{decision.effect.upper()}  {head}"
     demands = [f"  demands {key}: {printable('; '.join(values))}" for key, values in explanation.demands.items()]
-    lines = [f"{decision.effect.upper()}  {head}", f"  {_verdict(explanation)}", *demands, *rules(explanation.rules)]
+    noted = [f"  {printable(note)}" for note in notes]
+    lines = [first, f"  {_verdict(explanation)}", *noted, *demands, *rules(explanation.rules)]
     if decision.shadow is not None:
         name, allows = decision.shadow
         lines.append(f"  shadow: {name} would {'allow' if allows else 'deny'} it")
@@ -29,6 +33,7 @@ def data(explanation: Explanation) -> dict[str, Any]:
     decision = explanation.decision
     return {
         "decision": decision.effect,
+        "step_up_not_met": _unmet(explanation),
         "rule": decision.rule,
         "place": decision.place,
         "capped": decision.capped,
@@ -66,6 +71,10 @@ def rules(traces: tuple[RuleTrace, ...]) -> Iterator[str]:
 def printable(text: str) -> str:
     """Without anything that could redraw a terminal."""
     return repr(text)[1:-1] if not text.isprintable() else text
+
+
+def _unmet(explanation: Explanation) -> list[str]:
+    return unmet(explanation.decision, explanation.principal, explanation.access)
 
 
 def _verdict(explanation: Explanation) -> str:
@@ -113,7 +122,8 @@ def _leaves(leaves: tuple[Leaf, ...], start: str) -> Iterator[str]:
 def _result(part: Part) -> str:
     if part.unknown:
         return UNDECIDED
-    result = "error" if part.result is None else str(part.result).lower()
+    error = f"error: {printable(part.fault)}" if part.fault else "error"
+    result = error if part.result is None else str(part.result).lower()
     return f"{result:<5}   {printable(part.element)}" if part.element else result
 
 
@@ -148,4 +158,6 @@ def _part(part: Part) -> dict[str, Any]:
     }
     if part.element:
         found["element"] = part.element
+    if part.fault:
+        found["error"] = part.fault
     return found | ({"unknown": list(part.unknown)} if part.unknown else {})

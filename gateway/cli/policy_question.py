@@ -16,11 +16,13 @@ from gateway.core.strict_json import InvalidJson, parse
 
 def question(method: str, path: str, *, host: str, address: str, now: str, headers: list[str], body: Path | None = None) -> Case:
     """The request in question. Raises typer.BadParameter."""
-    wanted = {"request": f"{method.upper()} {path}", "host": host, "from": address, "headers": _fields(headers)}
-    stated = ({"now": now} if now else {}) | ({} if body is None else {"body": _json(body)})
+    wanted = {"request": f"{method.upper()} {path}", "host": host, "headers": _fields(headers)}
+    stated = (
+        ({"now": now} if now else {}) | ({"from": address} if address else {}) | ({} if body is None else {"body": _json(body)})
+    )
     moment(now or cases.NOW)
     try:
-        ip_address(address)
+        ip_address(address or "::")
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from") from error
     try:

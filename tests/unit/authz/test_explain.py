@@ -65,7 +65,7 @@ def test_a_deny_names_its_rule_and_its_reason(tmp_path: Path) -> None:
 def test_a_missing_claim_is_called_missing(tmp_path: Path) -> None:
     text = lines(tmp_path, explained(tmp_path, identity={"roles": ("member",)}))
     assert "not matched, a condition has no value" in text
-    assert "subject.claims.org_id == resource.params.org_id           error\n" in text
+    assert "subject.claims.org_id == resource.params.org_id           error: no such key\n" in text
     assert "subject.claims.org_id is missing   resource.params.org_id = 'org_9'" in text
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,46 @@ def test_roles_are_told_with_where_they_come_from_and_demands_with_what_they_say
     assert out.endswith("\n  role reader   through writer\n  role writer   policies/roles.yaml:8\n")
     found = json.loads(command(*ASK, "--as", "wanda", "--format", "json")[1])
     assert (found["roles"]["reader"], found["demands"]) == ("through writer", {"max_body": ["1024"]})
+
+
+def test_what_was_supposed_is_said_in_the_head(folder: Path, command: Command) -> None:
+    furnish(folder)
+    told = "  supposed: at 2026-01-01T12:00:00Z (--now), from 192.0.2.1 (--from), no body (--body)"
+    assert told in command(*ASK, "--as", "rita")[1].splitlines()
+    stated = ("--now", "2026-05-01T10:00:00Z", "--from", "198.51.100.7")
+    assert "  supposed: no body (--body)" in command(*ASK, "--as", "rita", *stated)[1].splitlines()
+    found = json.loads(command(*ASK, "--as", "rita", "--format", "json")[1])
+    assert found["supposed"] == {"now": "2026-01-01T12:00:00Z", "from": "192.0.2.1", "body": ""}
+
+
+def test_a_token_or_its_claims_are_asked_about_now(folder: Path, command: Command, key: EcKey) -> None:
+    (folder / "claims.json").write_text('{"iss": "https://idp.example/", "sub": "rita", "org": "acme", "roles": ["reader"]}')
+    for bearer in (("--claims", "claims.json"), ("--token", a_token(key))):
+        found = json.loads(command(*ASK, *bearer, "--format", "json")[1])
+        assert found["decision"] == "allow"
+        assert abs(datetime.fromisoformat(found["supposed"]["now"]).timestamp() - time.time()) < 600
+
+
+@pytest.mark.parametrize(("option", "value"), [("--now", "yesterday"), ("--from", "home")])
+def test_a_wrong_value_names_its_option(folder: Path, command: Command, option: str, value: str) -> None:
+    furnish(folder)
+    code, _, err = command(*ASK, "--as", "rita", option, value)
+    assert (code, f"Invalid value for {option}: " in err) == (2, True)
+
+
+def test_an_allow_whose_step_up_is_not_met_is_a_challenge(folder: Path, command: Command) -> None:
+    demanding = "    permission: notes:read\n    then: {step_up: {acr: [strong], max_age: 5m}}\n"
+    furnish(folder, policy=POLICY.replace("    permission: notes:read\n", demanding))
+    first = command(*ASK, "--as", "rita")[1].splitlines()[0]
+    assert (first.startswith("CHALLENGE  GET /orgs/acme/notes   "), first.endswith("   step-up not met: acr")) == (True, True)
+    found = json.loads(command(*ASK, "--as", "rita", "--format", "json")[1])
+    assert (found["decision"], found["step_up_not_met"]) == ("allow", ["acr"])
+
+
+def test_a_break_glass_role_tells_why_all_is_audited(folder: Path, command: Command) -> None:
+    furnish(folder)
+    assert "break-glass" not in command(*ASK, "--as", "rita")[1]
+    roles = (folder / "policies" / "roles.yaml").read_text()
+    urgent = roles.replace("reader: [notes:read]", "reader: {permissions: [notes:read], break_glass: true}")
+    (folder / "policies" / "roles.yaml").write_text(urgent)
+    assert "  audited in full: role reader is break-glass" in command(*ASK, "--as", "rita")[1].splitlines()
