@@ -269,7 +269,7 @@ async def test_many_reloads_with_requests_leave_as_many_objects_as_there_were(tm
     pki = Pki(tmp_path)
     context = ssl.create_default_context(cadata=pki.ca.cert_pem.bytes().decode())
     async with house(tmp_path, listen=secure()) as gateway:
-        for _ in range(3):
+        for _ in range(2):
             await replaced(gateway, context)
         await emptied(gateway)
         gc.collect()
@@ -277,7 +277,7 @@ async def test_many_reloads_with_requests_leave_as_many_objects_as_there_were(tm
         try:
             gateway.upstream.seen.clear()
             before = len(gc.get_objects())
-            for _ in range(8):
+            for _ in range(4):
                 await replaced(gateway, context)
             await emptied(gateway)
             gateway.upstream.seen.clear()

@@ -79,6 +79,7 @@ async def test_operators_see_every_address_and_scrape_the_same(tmp_path: Path) -
     async with Moody(GARBAGE) as bad, Moody() as good:
         async with before(tmp_path, document(bad, good, circuit_breaker={})) as gateway:
             await ejected(gateway)
+            assert (await gateway.get("/public/x")).status == 200  # until then the other may not have been asked
             found = await status(gateway)
             assert [target["url"] for target in found["targets"]] == [bad.url, good.url]
             first = found["targets"][0]["addresses"][0]
