@@ -98,9 +98,19 @@ def page() -> list[str]:
 
 COST = """\
 A unit of cost is about a tenth of a microsecond. At load, every part is counted with the largest texts and lists it could
-meet; macros spend from a purse while they run, by their turns and by the sizes of what they work on. An empty purse is an error
-that nothing absorbs. The worst that one condition can take is therefore about a tenth of a second, whatever a policy says and a
-client sends; a usual one takes less than half a microsecond."""
+meet; macros spend from a purse while they run, by their turns and by the sizes of what they work on. The conditions of all
+rules that are asked about one request share one purse, and so do the fields that rules set. An empty purse is an error that
+nothing absorbs: from there on a condition with a macro has no value, so that a deny denies and an allow does not allow, while
+conditions without one go on as before. The loops of a decision therefore take some 30 ms at worst, however many rules there are
+and whatever a client sends; a usual condition takes less than half a microsecond.
+
+- Shadow rules come after the enforced ones and spend from a copy of what is left: they never cost an enforced rule its value, and
+  take as long again at most.
+- `require_response` has a purse for each value it is asked about, an answer or an item of an array, and other requests are
+  served between items.
+- A binding's condition has a purse of its own.
+- The trace of `audit: full` and of break-glass roles has a small purse; what it does not pay for is
+  `not evaluated: costs too much`, and whether that rule matched is `null`."""
 
 PROOF = """\
 `make fuzz-cel` compares random conditions with Google's engine (cel-cpp) until 200,000 were accepted by both; `make test`
@@ -157,5 +167,7 @@ def _limits() -> list[list[str]]:
         ["characters of a pattern; steps of its program", f"{patterns.MAX_PATTERN}; {patterns.MAX_PROGRAM:,}"],
         ["bytes that `matches()` reads; characters that `glob()` does", f"{patterns.MAX_MATCHED:,}; {patterns.MAX_GLOBBED:,}"],
         ["windows of `within()`", f"{calendar.MAX_WINDOWS}"],
-        ["cost of a condition, in units", f"{limits.MAX_COST:,}"],
+        ["cost of a condition by its parts, in units", f"{limits.MAX_COST:,}"],
+        ["cost of the loops of all conditions asked about one request, in units", f"{limits.MAX_SPENT:,}"],
+        ["cost of the loops of a trace, in units", f"{limits.MAX_TRACED:,}"],
     ]

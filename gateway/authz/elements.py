@@ -6,6 +6,7 @@ from typing import Any, Final
 from gateway.authz.cel import tree
 from gateway.authz.cel.errors import FAULTS
 from gateway.authz.cel.evaluate import Arguments, evaluate, turns
+from gateway.authz.cel.limits import MAX_SPENT
 
 TOLD: Final = ("all", "exists", "exists_one")
 
@@ -18,7 +19,7 @@ def element(node: tree.Tree, arguments: Arguments, shown: Shown) -> str:
     if not isinstance(node, tree.Loop) or node.macro not in TOLD:
         return ""
     try:
-        over = evaluate(node.range, arguments)
+        over = evaluate(node.range, arguments, [MAX_SPENT])
         found = list(turns(node, arguments))
     except FAULTS:
         return ""

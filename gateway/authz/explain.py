@@ -12,6 +12,7 @@ from gateway.authz.cel import tree
 from gateway.authz.cel.condition import Clause
 from gateway.authz.cel.errors import FAULTS, EvaluationError
 from gateway.authz.cel.evaluate import evaluate
+from gateway.authz.cel.limits import MAX_SPENT, Purse
 from gateway.authz.cel.operations import boolean
 from gateway.authz.demanded import described
 from gateway.authz.elements import element
@@ -87,12 +88,24 @@ class Explanation:
 
 
 class Sight:
-    """What can be seen of a question. `known` are the names that can be read; None for all of them."""
+    """What can be seen of a question. `known` are the names that can be read; None for all of them. `purse` is what looking may
+    cost, None where nobody waits for it; `told` are the beginnings of names whose values are asked for."""
 
-    def __init__(self, principal: Principal, access: AccessRequest, known: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        principal: Principal,
+        access: AccessRequest,
+        known: frozenset[str] | None = None,
+        *,
+        purse: Purse | None = None,
+        told: tuple[str, ...] = ("",),
+    ) -> None:
+        self.principal, self.access = principal, access
         self.arguments: tuple[Any, ...] = (principal, access)
         self.known = known
-        self._residuals = Residuals()
+        self.told = told
+        self.unhurried = purse is None
+        self._residuals = Residuals(purse)
 
     def formula(self, node: tree.Tree) -> Formula:
         """What an expression gives, or what that depends on."""
@@ -108,13 +121,13 @@ def explain(policies: Policies, principal: Principal, access: AccessRequest) -> 
     policy = policies.route(access.route)
     decision = policy.decide(principal, access)
     demands = described(policies, decision, principal, access)
-    return Explanation(decision, principal, access, policies.revision, looked_at(policy, principal, access), demands)
+    return Explanation(decision, principal, access, policies.revision, looked_at(policy, Sight(principal, access)), demands)
 
 
-def looked_at(policy: RoutePolicy, principal: Principal, access: AccessRequest) -> tuple[RuleTrace, ...]:
+def looked_at(policy: RoutePolicy, sight: Sight) -> tuple[RuleTrace, ...]:
     """Every rule for the request's method, in the order they are asked. Raises BadRequest query-invalid as deciding does."""
-    sight, mask = Sight(principal, access), principal.mask
-    found = policy.cell(access.request.method).rows()
+    mask = sight.principal.mask
+    found = policy.cell(sight.access.request.method).rows()
     return tuple(traced(row, sight, granted=row[0] & mask == row[0]) for row in found)
 
 
@@ -149,9 +162,10 @@ def _part(clause: Clause, node: tree.Tree, sight: Sight) -> Part:
     formula = sight.formula(node)
     unknown = tuple(sorted({name for atom in _atoms(formula) for name in atom.reads}))
     result = formula if isinstance(formula, bool) else None
-    leaves = {leaf.name: leaf for leaf in (_leaf(clause, part, sight) for part in _read(node))}
+    read = [part for part in _read(node) if _name(clause, part).startswith(sight.told)]
+    leaves = {leaf.name: leaf for leaf in (_leaf(clause, part, sight) for part in read)}
     source = clause.source if node is clause.tree else clause.text(node)
-    seen = sight.sees(node)
+    seen = sight.unhurried and sight.sees(node)
     told = element(node, sight.arguments, _shown) if seen else ""
     fault = _fault(node, sight) if formula is None and seen else ""
     return Part(" ".join(source.split()), result, tuple(leaves.values()), unknown, told, fault)
@@ -160,7 +174,7 @@ def _part(clause: Clause, node: tree.Tree, sight: Sight) -> Part:
 def _fault(node: tree.Tree, sight: Sight) -> str:
     """Why an expression has no value, without anything of the values."""
     try:
-        boolean(evaluate(node, sight.arguments))
+        boolean(evaluate(node, sight.arguments, [MAX_SPENT]))
     except EvaluationError as error:
         return str(error)
     except RecursionError:

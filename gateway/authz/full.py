@@ -3,10 +3,10 @@
 Never a header's, the query's or the body's value, and never more than MOST characters.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.authz.explain import Leaf, RuleTrace, looked_at
+from gateway.authz.cel.limits import MAX_TRACED
+from gateway.authz.explain import Part, RuleTrace, Sight, looked_at
 from gateway.authz.policy import RoutePolicy
 from gateway.core.decision import AccessRequest
 from gateway.core.errors import BadRequest
@@ -17,13 +17,14 @@ TOLD: Final = ("subject.", "resource.", "request.method", "request.client_ip", "
 """Beginnings of the names whose values are told."""
 
 Told = dict[str, Any]
-"""One rule: `rule`, `effect`, `mode`, `granted`, `matched`, `conditions` (true, false, or null for no value), `values` by name."""
+"""One rule: `rule`, `effect`, `mode`, `granted`, `matched`, `conditions` (true, false, null for no value, or why it was
+not evaluated), `values` by name."""
 
 
 def trace(policy: RoutePolicy, principal: Principal, access: AccessRequest) -> tuple[Told, ...]:
     """The rules for the request's method in the order they are asked; what is too much ends with how many are left out."""
     try:
-        traces = looked_at(policy, principal, access)
+        traces = looked_at(policy, Sight(principal, access, purse=[MAX_TRACED], told=TOLD))
     except BadRequest:  # a shadow rule reads a query that cannot be decoded: nothing may come of that
         return ()
     told: list[Told] = []
@@ -46,13 +47,10 @@ def told_of(looked: RuleTrace) -> Told:
         "mode": "shadow" if rule.shadow else "enforce",
         "granted": looked.granted,
         "matched": looked.matched,
-        "conditions": [clause.whole.result for clause in looked.clauses],
-        "values": {leaf.name: leaf.value for leaf in _leaves(looked)},
+        "conditions": [_given(clause.whole) for clause in looked.clauses],
+        "values": {leaf.name: leaf.value for clause in looked.clauses for leaf in clause.whole.leaves},
     }
 
 
-def _leaves(looked: RuleTrace) -> Iterator[Leaf]:
-    for clause in looked.clauses:
-        for leaf in clause.whole.leaves:
-            if leaf.name.startswith(TOLD):
-                yield leaf
+def _given(whole: Part) -> bool | str | None:
+    return whole.unknown[0] if whole.unknown else whole.result

@@ -80,6 +80,7 @@ class RoutePolicy:
     def decide(self, principal: Principal, access: AccessRequest) -> Decision:
         """The answer, always one: Raises only BadRequest query-invalid, where a rule reads a query that cannot be decoded."""
         cell = self._cells.get(access.request.method, self._other)
+        access.purse = None
         errors: list[str] = []
         mask = principal.mask
         rule = first(cell.denies, principal, access, mask, errors) if cell.denies else None
@@ -111,13 +112,18 @@ class RoutePolicy:
 def _shadow(
     found: tuple[tuple[Row, ...], tuple[Row, ...]], principal: Principal, access: AccessRequest, errors: list[str]
 ) -> tuple[str, bool] | None:
-    """What the shadow rules would have decided. They can refuse nothing, not even a query that cannot be decoded."""
+    """What the shadow rules would have decided. They can refuse nothing, not even a query that cannot be decoded, and spend
+    from a copy of what is left: what is demanded of an allow is evaluated later."""
     denies, allows = found
     mask = principal.mask
+    left = access.purse
+    access.purse = None if left is None else left.copy()
     try:
         rule = first(denies, principal, access, mask, errors) or first(allows, principal, access, mask, errors)
     except BadRequest:
         return None
+    finally:
+        access.purse = left
     return None if rule is None else (rule.name, rule.allows)
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
 from gateway.authz.cel import tree
-from gateway.authz.cel.errors import FAULTS
+from gateway.authz.cel.errors import FAULTS, CostError
 from gateway.authz.cel.evaluate import Arguments, evaluate
+from gateway.authz.cel.limits import MAX_SPENT, Purse
 from gateway.authz.cel.operations import boolean
 
 UNTOLD: Final = frozenset({"span", "type", "variable"})
@@ -49,14 +50,21 @@ class Together:
 Formula = bool | None | Atom | Not | Together
 """A condition's outcome, None for "no value", or what it depends on."""
 
+COSTLY: Final = Atom("costs too much", ("not evaluated: costs too much",))
+"""Stands for a part that was not evaluated to its end, where a purse is given."""
+
 World = Mapping[Atom, bool | None]
 """One way the atoms could be."""
 
 
 class Residuals:
-    """Makes formulas, and remembers what each expression reads and looks like."""
+    """Makes formulas, and remembers what each expression reads and looks like.
 
-    def __init__(self) -> None:
+    All evaluations spend from the `purse` together; without one each has its own, and what costs too much has no value.
+    """
+
+    def __init__(self, purse: Purse | None = None) -> None:
+        self._purse = purse
         self._reads: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
         self._atoms: dict[tuple[int, frozenset[str]], Atom] = {}
 
@@ -71,17 +79,25 @@ class Residuals:
     def of(self, node: tree.Tree, arguments: Arguments, known: frozenset[str]) -> Formula:
         """The formula of an expression, of whose names only `known` are to be had from the arguments."""
         if self.reads(node) <= known:
-            return _value(node, arguments)
+            return self._value(node, arguments)
         match node:
             case tree.Negation(operand=operand):
                 return negated(self.of(operand, arguments, known))
             case tree.Junction(conjunction=conjunction, items=items):
                 return together(conjunction, [self.of(item, arguments, known) for item in items])
             case tree.Choice(test=test, then=then, other=other) if self.reads(test) <= known:
-                chosen = _value(test, arguments)
-                return None if not isinstance(chosen, bool) else self.of(then if chosen else other, arguments, known)
+                chosen = self._value(test, arguments)
+                return self.of(then if chosen else other, arguments, known) if isinstance(chosen, bool) else chosen
             case _:
                 return self._atom(node, self.reads(node) - known)
+
+    def _value(self, node: tree.Tree, arguments: Arguments) -> bool | Atom | None:
+        try:
+            return boolean(evaluate(node, arguments, self._purse or [MAX_SPENT]))
+        except CostError:
+            return None if self._purse is None else COSTLY
+        except FAULTS:
+            return None
 
     def _atom(self, node: tree.Tree, missing: frozenset[str]) -> Atom:
         key = (id(node), missing)
@@ -153,10 +169,3 @@ def _shape(part: Any) -> Any:
     if isinstance(part, tuple | list):
         return tuple(_shape(item) for item in part)
     return (type(part).__name__, part)
-
-
-def _value(node: tree.Tree, arguments: Arguments) -> bool | None:
-    try:
-        return boolean(evaluate(node, arguments))
-    except FAULTS:
-        return None

@@ -22,10 +22,11 @@ class AccessRequest:
 
     `params` are decoded path parameters; `now` is Unix time. The method, the headers and the query are read from `request` by
     whoever needs them, so that a rule that reads none costs nothing; `query` keeps the decoded one for the next reader. `body` is
-    the parsed one where rules read it and it could be inspected, else UNREAD.
+    the parsed one where rules read it and it could be inspected, else UNREAD. `purse` is what the loops of all conditions together
+    may still cost, filled by the first of them.
     """
 
-    __slots__ = ("body", "now", "params", "query", "request", "route", "upstream")
+    __slots__ = ("body", "now", "params", "purse", "query", "request", "route", "upstream")
 
     def __init__(self, request: Request, route: str, upstream: str, params: Mapping[str, str], now: float) -> None:
         self.request = request
@@ -35,6 +36,7 @@ class AccessRequest:
         self.now = now
         self.query: dict[str, list[str]] | None = None
         self.body: Any = UNREAD
+        self.purse: list[int] | None = None
 
 
 class Decision:

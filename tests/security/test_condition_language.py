@@ -4,8 +4,10 @@ What must never happen: code runs, a comparison comes out true that is not, the 
 what would stall would take hours, and end in the time limit of the tests.
 """
 
+import json
 import random
 import string
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,10 +21,19 @@ from gateway.authz.cel.codegen import generate
 from gateway.authz.cel.condition import Condition, clause
 from gateway.authz.cel.definitions import define
 from gateway.authz.cel.errors import FAULTS, CelError, CostError
+from gateway.authz.cel.limits import FAULT, MAX_SPENT, MAX_TRACED
 from gateway.authz.cel.parser import parse
 from gateway.authz.cel.patterns import glob
+from gateway.authz.demands import Expression
+from gateway.authz.full import trace
+from gateway.authz.policy import RoutePolicy, enforce
+from gateway.authz.rule import Rule
+from gateway.authz.scope import answering
+from gateway.core.decision import AccessRequest, Decision
 from gateway.core.errors import BadRequest
+from gateway.core.obligations import Requirement
 from gateway.core.path import refuse_query
+from gateway.shaping.require import fulfilling
 from tests.asking import a_subject, an_access, condition
 
 
@@ -162,6 +173,104 @@ def test_the_purse_of_one_condition_is_one() -> None:
     """Many macros beside one another spend from the same purse."""
     loops = " || ".join("subject.claims.l.exists(a, subject.claims.l.exists(b, a == -b - 1))" for _ in range(40))
     assert ask(loops, l=list(range(100))) == "error"
+
+
+class Turns(list[Any]):
+    """A list of JSON that counts what macros go through."""
+
+    turns = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in super().__iter__():
+            self.turns += 1
+            yield item
+
+
+def asked_about(items: list[Any]) -> tuple[AccessRequest, Turns]:
+    """A request with these in its body."""
+    access = an_access()
+    access.body = {"x": Turns(items)}
+    return access, access.body["x"]
+
+
+def a_rule(name: str, when: str, *, allows: bool = True, shadow: bool = False) -> Rule:
+    return Rule(name, "f:1", allows=allows, methods=None, condition=condition(when), shadow=shadow, reads_body=True)
+
+
+LOOPS = [f"request.body.x.exists(i, i.b == {number} || i.c == 1)" for number in range(20)]
+"""Each alone may be asked; before all of them shared a purse, they held the event loop for a quarter of a second."""
+
+
+def test_many_rules_together_cost_no_more_than_one_may() -> None:
+    access, body = asked_about(ERRING)
+    decision = RoutePolicy([a_rule(f"p/{number}", when) for number, when in enumerate(LOOPS)]).decide(a_subject(), access)
+    assert not decision.allowed
+    assert len(decision.errors) == 20
+    assert 0 < body.turns < MAX_SPENT // (2 * FAULT) + len(LOOPS)
+
+
+def test_where_the_purse_is_spent_denies_deny() -> None:
+    access, _ = asked_about(ERRING)
+    never = [f"!request.body.x.all(i, i.b == {number} || i.a >= 0)" for number in range(20)]
+    denies = [a_rule(f"p/{number}", when, allows=False) for number, when in enumerate(never)]
+    plain = a_rule("p/plain", "true")
+    assert RoutePolicy([*denies[:1], plain]).decide(a_subject(), access).rule == "p/plain"
+    decision = RoutePolicy([*denies, plain]).decide(a_subject(), access)
+    assert not decision.allowed
+    assert decision.errors == (decision.rule,)
+
+
+def test_where_the_purse_is_spent_rules_without_a_loop_go_on() -> None:
+    access, _ = asked_about(ERRING)
+    plain = a_rule("p/plain", "subject.claims.none == 1 || subject.id == 'alice'")
+    rules = [a_rule(f"p/{number}", when) for number, when in enumerate(LOOPS)]
+    assert RoutePolicy([*rules, plain]).decide(a_subject(), access).rule == "p/plain"
+
+
+def test_shadow_rules_spend_nothing_that_enforced_ones_may() -> None:
+    access, _ = asked_about(ERRING)
+    shadow = [a_rule(f"p/{number}", when, shadow=True) for number, when in enumerate(LOOPS)]
+    enforced = a_rule("p/own", "request.body.x.exists(i, i.a == 0)")
+    decision = RoutePolicy([*shadow, enforced]).decide(a_subject(), access)
+    assert decision.rule == "p/own"
+    assert decision.errors
+    assert access.purse is not None
+    assert access.purse[0] > MAX_SPENT // 2
+
+
+def test_a_field_that_a_rule_sets_spends_from_what_its_decision_left() -> None:
+    access, body = asked_about(ERRING)
+    value = Expression("request.body.x.exists(i, i.a == 0) ? 'a' : 'b'", POLICIES)
+    assert value(a_subject(), access) == "a"
+    access.purse = [0]
+    with pytest.raises(CostError):
+        value(a_subject(), access)
+    assert body.turns == 1
+
+
+async def test_each_item_of_an_answer_has_a_purse_so_that_no_array_is_cut_short() -> None:
+    made = Condition([clause("response.body.exists(i, i == 999 || i == -1)", answering(POLICIES))], 3)
+    requirements = [Requirement(made.test, hidden=False)]
+    body = json.dumps([list(range(1000))] * 30).encode()
+    permit = enforce(a_subject(), an_access(), Decision(True, "p/r"))
+    assert await fulfilling(body, 200, requirements, permit) == body
+    assert permit.access.purse is not None
+    assert 0 <= permit.access.purse[0] < MAX_SPENT - MAX_SPENT // 30
+
+
+def test_every_decision_begins_with_a_full_purse() -> None:
+    access, _ = asked_about(ERRING)
+    found = RoutePolicy([a_rule("p/own", "request.body.x.exists(i, i.a == 0)")])
+    access.purse = [0]
+    assert found.decide(a_subject(), access).rule == "p/own"
+
+
+def test_telling_everything_of_many_rules_is_bounded_and_says_so() -> None:
+    access, body = asked_about(ERRING)
+    told = trace(RoutePolicy([a_rule(f"p/{number}", when) for number, when in enumerate(LOOPS)]), a_subject(), access)
+    assert 0 < body.turns < MAX_TRACED // (2 * FAULT) + 3 * len(LOOPS)
+    assert told[5]["conditions"] == ["not evaluated: costs too much"]
+    assert told[5]["matched"] is None
 
 
 def test_texts_that_double_are_bounded() -> None:

@@ -39,7 +39,7 @@ def generate(node: tree.Tree, arguments: int) -> Callable[..., Any]:
     generator = _Generator()
     body = generator.expression(node)
     if any(isinstance(part, tree.Loop) for part in tree.walk(node)):
-        body = _with_purse(body)
+        body = generator.with_purse(body, arguments)
     parameters = [ast.arg(arg=f"a{number}") for number in range(arguments)]
     signature = ast.arguments(posonlyargs=parameters, args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
     module = ast.Expression(body=ast.Lambda(args=signature, body=body))
@@ -64,13 +64,6 @@ def _function(code: CodeType, objects: dict[str, Any]) -> Callable[..., Any]:
     return FunctionType(code, {"__builtins__": {}, **objects}, "condition")
 
 
-def _with_purse(body: ast.expr) -> ast.expr:
-    """The expression with a new purse for its macros; a list that is not empty is true."""
-    purse = ast.List(elts=[ast.Constant(value=limits.MAX_COST)], ctx=LOAD)
-    filled = ast.NamedExpr(target=ast.Name(id=PURSE, ctx=ast.Store()), value=purse)
-    return ast.IfExp(test=filled, body=body, orelse=ast.Constant(value=None))
-
-
 def located(tree: ast.Expression) -> ast.Expression:
     """The tree with a place on every node, which `compile` demands. Unlike the standard library's it leaves no cycle behind: what
     a configuration is made of is freed by counting references (see gateway.memory)."""
@@ -88,6 +81,13 @@ class _Generator:
         self.objects: dict[str, Any] = {}
         self._names: dict[int, str] = {}
         self._inside = 0
+
+    def with_purse(self, body: ast.expr, arguments: int) -> ast.expr:
+        """The expression with the purse for its macros; a list that is not empty is true."""
+        asked = ast.Name(id=f"a{limits.ASKED}", ctx=LOAD) if arguments > limits.ASKED else ast.Constant(value=None)
+        purse = _called(self._object(limits.purse_of), asked)
+        filled = ast.NamedExpr(target=ast.Name(id=PURSE, ctx=ast.Store()), value=purse)
+        return ast.IfExp(test=filled, body=body, orelse=ast.Constant(value=None))
 
     def expression(self, node: tree.Tree) -> ast.expr:
         match node:

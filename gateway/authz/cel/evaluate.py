@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.authz.cel import arithmetic, cost, operations, tree
 from gateway.authz.cel.errors import FAULTS, CostError, EvaluationError
-from gateway.authz.cel.limits import FAULT, MAX_COST, Purse, charged, items, spend
+from gateway.authz.cel.limits import ASKED, FAULT, MAX_SPENT, Purse, charged, items, purse_of, spend
 from gateway.authz.cel.types import Kind
 
 Arguments = tuple[Any, ...]
@@ -20,20 +20,21 @@ class Frame:
 
     __slots__ = ("arguments", "bound", "purse")
 
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(self, arguments: Arguments, purse: Purse | None) -> None:
         self.arguments = arguments
         self.bound: dict[int, Any] = {}
-        self.purse: Purse = [MAX_COST]
+        self.purse = purse_of(arguments[ASKED] if len(arguments) > ASKED else None) if purse is None else purse
 
 
-def evaluate(node: tree.Tree, arguments: Arguments) -> Any:
-    """The value of a node. Raises one of FAULTS where it has none."""
-    return _value(node, Frame(arguments))
+def evaluate(node: tree.Tree, arguments: Arguments, purse: Purse | None = None) -> Any:
+    """The value of a node; its macros spend from the access request's purse, or from this one. Raises one of FAULTS where it has
+    no value."""
+    return _value(node, Frame(arguments, purse))
 
 
 def turns(node: tree.Loop, arguments: Arguments) -> Iterator[tuple[Any, bool | None]]:
-    """Each item of a macro with what its test gives, None where that has no value. Raises one of FAULTS."""
-    frame = Frame(arguments)
+    """Each item of a macro with what its test gives, None where that has no value, for people. Raises one of FAULTS."""
+    frame = Frame(arguments, [MAX_SPENT])
     for item in _turns(node, frame):
         try:
             held = operations.boolean(_value(node.test, frame))
@@ -115,7 +116,8 @@ class _Verdict:
         except CostError:
             raise
         except FAULTS as error:
-            spend(frame.purse, FAULT)
+            if frame.bound:  # else there are no more of them than the condition has parts
+                spend(frame.purse, FAULT)
             self._failed = self._failed or error
             return False
 

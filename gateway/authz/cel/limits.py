@@ -1,11 +1,11 @@
 """How large values and how long evaluations may become, whatever a policy computes and whatever a client sends.
 
 One unit of cost is about a tenth of a microsecond. What has no loop is bounded by the number of its parts; loops spend from a
-purse of MAX_COST units a condition, and what works on texts and lists inside a loop spends by their sizes.
+purse that all conditions of one access request share, and what works on texts and lists inside a loop spends by their sizes.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.authz.cel.errors import CostError, EvaluationError
 
@@ -16,7 +16,11 @@ MAX_ITEMS: Final = 1_000
 MAX_NESTING: Final = 2
 """Macros inside one another."""
 MAX_COST: Final = 100_000
-"""Units a condition may cost: at load by its parts, while evaluating by its loops. The exact walk takes four times as long."""
+"""Units a condition may cost at load, by its parts."""
+MAX_SPENT: Final = 100_000
+"""Units that the loops of all conditions of one access request may cost. The exact walk takes up to four times as long."""
+MAX_TRACED: Final = 20_000
+"""Units that a trace of one decision may cost beside it."""
 FAULT: Final = 20
 """Units that an error costs which another value absorbs: clients choose how many there are."""
 SCALE: Final = 6
@@ -33,6 +37,24 @@ SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 """What JSON has beside lists and maps. Asked first, because asking for an abstract class costs more than everything else."""
 
 Purse = list[int]
+ASKED: Final = 1
+"""Which argument of a condition has the purse, where it is asked with so many: the access request."""
+
+
+class Spender(Protocol):
+    """What conditions are asked about together: they spend from one purse."""
+
+    purse: Purse | None
+
+
+def purse_of(asked: Spender | None) -> Purse:
+    """The purse of an access request, filled when it is first needed; where none is asked about, one for this condition alone."""
+    if asked is None:
+        return [MAX_SPENT]
+    purse = asked.purse
+    if purse is None:
+        purse = asked.purse = [MAX_SPENT]
+    return purse
 
 
 def spend(purse: Purse, units: int) -> None:
