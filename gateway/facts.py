@@ -11,7 +11,8 @@ def facts(loaded: Loaded, settings: Settings) -> list[RouteFact]:
 
 
 def facts_of(route: RouteModel, file: str = "", line: int = 0, column: int = 0) -> RouteFact:
-    return RouteFact(route.name, methods_of(route), route.upstream, parameters_of(route), file, line, column)
+    described = route.validate_.openapi is not None
+    return RouteFact(route.name, methods_of(route), route.upstream, parameters_of(route), file, line, column, described)
 
 
 def parameters_of(route: RouteModel) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from gateway.core.principal import OWN_ISSUERS
 
 PARAMS = "resource.params"
 SHOWN = 3
+UNDESCRIBED = "parameters of the `openapi` description do not count; name them in `match`: /orgs/{org}/**"
 
 
 def located(
@@ -45,9 +46,8 @@ def parameters(loaded: Loaded[Policy], path: Steps, clause: Clause, covered: Seq
         missing = [fact.name for fact in covered if node.name not in fact.params]
         if len(missing) == len(covered):
             names = sorted({name for fact in covered for name in fact.params})
-            yield located(
-                loaded, path, node.span[0], f"no route of this policy has a parameter {node.name!r}", suggest(node.name, names)
-            )
+            hint = UNDESCRIBED if any(fact.described for fact in covered) else suggest(node.name, names)
+            yield located(loaded, path, node.span[0], f"no route of this policy has a parameter {node.name!r}", hint)
         elif missing and isinstance(node, tree.Field):
             message = f"the parameter {node.name!r} is missing on {_few(missing)}: there this condition has no value"
             yield named("missing-parameter", located(loaded, path, node.span[0], message, severity="warning"))

@@ -25,7 +25,10 @@ INSUFFICIENT_SCOPE: Final = ((b"www-authenticate", b'Bearer error="insufficient_
 
 @dataclass(frozen=True, slots=True)
 class RouteFact:
-    """What a policy may know of a route. `methods` is None for any; `file`, `line` and `column` say where it is configured."""
+    """What a policy may know of a route. `methods` is None for any; `file`, `line` and `column` say where it is configured.
+
+    `described`: an OpenAPI description names parameters of its paths, which policies do not see.
+    """
 
     name: str
     methods: tuple[str, ...] | None
@@ -34,6 +37,7 @@ class RouteFact:
     file: str = ""
     line: int = 0
     column: int = 0
+    described: bool = False
 
 
 class Cell:

@@ -18,6 +18,24 @@ class InvalidJson(ValueError):
     """Not a document we accept; the text is a keyword that names the rule: json, duplicate, member, number, string, depth."""
 
 
+REASONS: Final = {
+    "json": "it is not UTF-8",
+    "duplicate": "a member comes twice in one object",
+    "member": "the name of a member holds NUL",
+    "number": "a number that not every parser reads alike",
+    "string": "a string with half a surrogate pair",
+    "depth": f"more than {MAX_DEPTH} levels",
+}
+
+
+def explained(error: InvalidJson) -> str:
+    """What is wrong with a document that somebody on our side wrote: `line:column: reason` where the parser tells a place."""
+    cause = error.__cause__
+    if isinstance(cause, json.JSONDecodeError):
+        return f"{cause.lineno}:{cause.colno}: {cause.msg}"
+    return REASONS.get(str(error), str(error))
+
+
 def parse(body: bytes) -> Any:
     """The document's value. Raises InvalidJson.
 

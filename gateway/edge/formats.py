@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from gateway.config.validation import suggest
-from gateway.edge.keywords import subschemas
+from gateway.edge.keywords import subschemas, unknown_type
 from gateway.edge.pointer import pointer
 
 STANDARD: Final = frozenset(
@@ -64,9 +64,11 @@ KNOWN: Final = STANDARD | OWN.keys()
 
 
 def refuse_unknown(schema: Any, known: Iterable[str] = KNOWN) -> None:
-    """Raises ValueError with the place of a format that nothing here checks, wherever in the schema it stands."""
+    """Raises ValueError with the place of a format that nothing here checks, or of a type that is none, wherever it stands."""
     names = frozenset(known)
     for steps, here in subschemas(schema):
+        if wrong := unknown_type(here):
+            raise ValueError(f"{pointer((*steps, 'type'))}: {wrong}")
         name = here.get("format")
         if isinstance(name, str) and name not in names:
             hint = suggest(name, sorted(names)) or f"known are {', '.join(sorted(names))}"

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from gateway.config.validation import suggest
+
 ONE: Final = frozenset(
     ("not", "if", "then", "else", "items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems",
      "unevaluatedProperties", "contentSchema", "additionalItems")
 )  # fmt: skip
 LISTS: Final = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
 MAPS: Final = frozenset(("properties", "patternProperties", "$defs", "definitions", "dependentSchemas"))
+
+TYPES: Final = ("array", "boolean", "integer", "null", "number", "object", "string")
 
 Steps = tuple[str | int, ...]
 
@@ -32,6 +36,16 @@ def children(keyword: str, value: Any) -> Iterator[tuple[Steps, Any]]:
         yield from (((number,), child) for number, child in enumerate(value))
     elif keyword in ONE:
         yield (), value
+
+
+def unknown_type(schema: dict[str, Any]) -> str:
+    """What is wrong with the `type` of a schema that is none of JSON Schema's, "" where nothing is."""
+    value = schema.get("type")
+    for name in value if isinstance(value, list) else [value]:
+        if isinstance(name, str) and name not in TYPES:
+            hint = suggest(name, TYPES) or f"known: {', '.join(TYPES)}"
+            return f"unknown type '{name[:80]}' ({hint})"
+    return ""
 
 
 def target(document: Any, reference: str) -> Any:

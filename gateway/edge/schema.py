@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.core.strict_json import InvalidJson, parse
+from gateway.core.strict_json import InvalidJson, explained, parse
 from gateway.edge.formats import KNOWN, OWN, refuse_unknown
 from gateway.edge.keywords import subschemas
 from gateway.edge.pointer import Finding, pointer
@@ -57,7 +57,7 @@ def load(text: bytes) -> Any:
     try:
         document = parse(text)
     except InvalidJson as error:
-        raise ValueError(f"not a JSON document: {error}") from error
+        raise ValueError(f"not a JSON document: {explained(error)}") from error
     if not isinstance(document, (dict, bool)):
         raise ValueError("a JSON Schema is an object")
     for steps, here in subschemas(document):

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from gateway.core.errors import ConfigError, MethodNotAllowed, NoRoute, Problem
 from gateway.core.media import is_json, media_type
+from gateway.edge.keywords import Steps, subschemas, unknown_type
 from gateway.edge.media import FORM
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.dialect import FORMATS, Dialect
@@ -14,6 +15,7 @@ from gateway.edge.openapi.document import Document
 from gateway.edge.openapi.operation import Content, Operation, form_fields
 from gateway.edge.openapi.parameter import NOT_PARAMETERS, PLACES, Parameter
 from gateway.edge.openapi.templates import Templates, names
+from gateway.edge.pointer import pointer
 from gateway.edge.schema import Schema
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
@@ -124,7 +126,7 @@ class Compiler:
 
     def _operation(self, name: str, path: str, item: dict[str, Any], node: Any) -> Operation:
         node = self._document.resolved(node, "operation")
-        parameters = self._parameters(item, node)
+        parameters = self._parameters(item, node, name)
         by_name = {each.name: each for each in parameters if each.place == "path"}
         known = names(path)
         if unknown := by_name.keys() - set(known):
@@ -140,13 +142,15 @@ class Compiler:
             answers=self._described(node) if self._model.responses != "off" else None,
         )
 
-    def _parameters(self, item: dict[str, Any], node: dict[str, Any]) -> list[Parameter]:
+    def _parameters(self, item: dict[str, Any], node: dict[str, Any], name: str) -> list[Parameter]:
         """An operation's own parameters override those of its path."""
         found: dict[tuple[str, str], Parameter] = {}
-        for owner in (item, node):
+        method, _, path = name.partition(" ")
+        for owner, steps in ((item, ("paths", path)), (node, ("paths", path, method.lower()))):
             for number, each in enumerate(_list(owner, "parameters")):
                 place = f"parameters/{number}"
                 made = Parameter(self._document, self._document.resolved(each, place), place)
+                _judge_types(made, each, (*steps, "parameters", number))
                 if made.place != "header" or made.name not in NOT_PARAMETERS:
                     found[made.place, made.name] = made
         return list(found.values())
@@ -196,6 +200,16 @@ class Compiler:
             if essence == FORM:
                 fields = form_fields(self._document.root, schema)
         return Content(schemas, fields)
+
+
+def _judge_types(parameter: Parameter, node: Any, steps: Steps) -> None:
+    """Raises ValueError with the place in the document: the schema of all parameters, told of later, stands nowhere in it."""
+    reference = node.get("$ref") if isinstance(node, dict) else None
+    owner = reference if isinstance(reference, str) else f"#{pointer(steps)}"
+    inner = "content/application~1json/schema" if parameter.is_json else "schema"
+    for way, schema in subschemas(parameter.schema):
+        if wrong := unknown_type(schema):
+            raise ValueError(f"{owner}/{inner}{pointer((*way, 'type'))}: {wrong}")
 
 
 def _list(owner: Any, key: str) -> Iterator[Any]:

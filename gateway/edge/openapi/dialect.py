@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.config.validation import suggest
 from gateway.edge.formats import KNOWN
-from gateway.edge.keywords import LISTS, MAPS, ONE
+from gateway.edge.keywords import LISTS, MAPS, ONE, unknown_type
 from gateway.edge.openapi.document import Document
 from gateway.edge.reading import parts
 
@@ -80,6 +80,8 @@ class Dialect:
             if keyword in schema:
                 raise ValueError(f"{place}/{keyword}: is not supported; refer to `#/components/schemas/...`")
         made = {key: self._keyword(key, value, f"{place}/{key}", used) for key, value in schema.items() if self._counts(key)}
+        if wrong := unknown_type(made):
+            raise ValueError(f"{place}/type: {wrong}")
         self._judge_format(made, place)
         self._hide(made, schema)
         _bound(made)

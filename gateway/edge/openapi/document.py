@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.config.document import read
 from gateway.config.regular import content
-from gateway.core.strict_json import InvalidJson, parse
+from gateway.core.strict_json import InvalidJson, explained, parse
 from gateway.edge.keywords import target
 
 MOST_BYTES: Final = 32 * 1024 * 1024
@@ -76,7 +76,7 @@ def _data(text: bytes, name: str) -> dict[str, Any]:
         try:
             value = parse(text)
         except InvalidJson as error:
-            raise ValueError(f"not a JSON document: {error}") from error
+            raise ValueError(f"not a JSON document: {explained(error)}") from error
     else:
         document = read(name, text)
         if document.problems:

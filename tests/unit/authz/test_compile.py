@@ -97,6 +97,12 @@ def test_parameters_that_conditions_read_exist(tmp_path: Path, source: str, erro
         assert all(message in shown for shown, message in zip(found, expected, strict=True))
 
 
+def test_a_parameter_that_only_a_description_names_does_not_count(tmp_path: Path) -> None:
+    text = policy("- {name: a, allow: [GET], when: \"resource.params.org == 'a'\"}", routes="[orgs.all]")
+    _, problems = compiled(tmp_path, text, routes=[RouteFact("orgs.all", None, "u", (), described=True)])
+    assert "name them in `match`" in said(problems)[0]
+
+
 def test_a_route_without_a_rule_is_warned_about_where_it_is_configured(tmp_path: Path) -> None:
     _, problems = compiled(tmp_path, policy("- {name: a, allow: any}", routes="[status]"))
     assert said(problems) == []

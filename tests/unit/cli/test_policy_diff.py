@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.policyhouse import CONFIG, POLICY, furnish
+from tests.policyhouse import CONFIG, POLICY, TESTS, furnish
 from tests.unit.cli.conftest import Command
 
 STRICTER = POLICY.replace("  - name: blocked", "  - name: no-writes\n    deny: [POST]\n  - name: blocked")
@@ -75,6 +75,12 @@ def test_an_allow_that_demands_less_is_a_change_of_its_own_kind(house: Path, com
     )
     found = json.loads(command("policy", "diff", "old/policies", "--format", "json")[1])
     assert (found["changed"], found["demands_changed"], len(found["demands"])) == (0, 2, 1)
+
+
+def test_cases_that_expect_a_path_at_any_depth_are_compared(house: Path, command: Command) -> None:
+    told = TESTS.replace("    rule: notes/read-own\n", "    rule: notes/read-own\n    then: {redact: {response: [$..ssn]}}\n", 1)
+    (house / "policies" / "notes_test.yaml").write_text(told)
+    assert command("policy", "diff", "old/policies")[::2] == (0, "")
 
 
 def test_another_configuration_brings_its_own_routes(house: Path, command: Command) -> None:

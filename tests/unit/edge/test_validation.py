@@ -1,6 +1,7 @@
 """What a route takes as a body."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -229,6 +230,24 @@ def test_schema_file_that_is_no_json_is_refused_at_load() -> None:
     for text in (b"", b"{", b'{"type":"object","type":"array"}'):
         with pytest.raises(ValueError, match="not a JSON document"):
             Validation(Validate(), {"body": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b'{\n  "type": "object",\n}', "body: not a JSON document: 3:1: "),
+        (b'{"a": 1, "a": 2}', "body: not a JSON document: a member comes twice in one object"),
+        (b'"\xff"', "body: not a JSON document: it is not UTF-8"),
+        (
+            b'{"properties": {"a/b": {"type": ["null", "strng"]}}}',
+            "body: /properties/a~1b/type: unknown type 'strng' (did you mean 'string'?)",
+        ),
+    ],
+    ids=["comma", "twice", "bytes", "type"],
+)
+def test_a_mistake_in_a_schema_file_is_told_with_its_place(text: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Validation(Validate(), {"body": text})
 
 
 async def test_schema_false_takes_nothing_and_true_anything() -> None:

@@ -83,7 +83,7 @@ GET = {"get": operation()}
         (b"", "not an OpenAPI"),
         (b"[]", "not an OpenAPI"),
         (b"{", "not a JSON document"),
-        (b'{"openapi": "3.0.0", "openapi": "3.0.1", "paths": {}}', "duplicate"),
+        (b'{"openapi": "3.0.0", "openapi": "3.0.1", "paths": {}}', "a member comes twice"),
         (b"a: &x 1\nb: *x\n", "anchors are not allowed"),
         (b"\xff\xfe{\x00}\x00", "UTF-8"),
         (document(GET, version="2.0"), "3.0 and 3.1"),
@@ -240,3 +240,43 @@ def test_no_description_breaks_the_loader(item: Any, schema: Any, version: str) 
     )
     with suppress(ValueError, ConfigError):
         described(text, responses="report")
+
+
+MISSPELT = {"type": "strng"}
+TOLD = "unknown type 'strng' (did you mean 'string'?)"
+
+
+@pytest.mark.parametrize(
+    ("item", "more", "place"),
+    [
+        (
+            {"get": operation({"name": "org", "in": "path", "schema": MISSPELT})},
+            {},
+            "#/paths/~1orgs~1{org}/get/parameters/0/schema/type",
+        ),
+        (
+            {"parameters": [{"name": "q", "in": "query", "schema": {"items": MISSPELT}}], "get": operation()},
+            {},
+            "#/paths/~1orgs~1{org}/parameters/0/schema/items/type",
+        ),
+        (
+            {"get": operation({"$ref": "#/components/parameters/Q"})},
+            {"components": {"parameters": {"Q": {"name": "q", "in": "query", "schema": MISSPELT}}}},
+            "#/components/parameters/Q/schema/type",
+        ),
+        (
+            {"get": operation({"name": "q", "in": "query", "content": {"application/json": {"schema": MISSPELT}}})},
+            {},
+            "#/paths/~1orgs~1{org}/get/parameters/0/content/application~1json/schema/type",
+        ),
+        ({"post": operation(body={"properties": {"a": MISSPELT}})}, {}, "requestBody/content/application/json/properties/a/type"),
+        (
+            {"post": operation(body={"$ref": "#/components/schemas/A"})},
+            {"components": {"schemas": {"A": MISSPELT}}},
+            "#/components/schemas/A/type",
+        ),
+    ],
+    ids=["operation", "path", "reference", "content", "body", "schema"],
+)
+def test_a_misspelt_type_is_told_where_it_stands_in_the_description(item: Any, more: Any, place: str) -> None:
+    assert f"{place}: {TOLD}" in refused(document({"/orgs/{org}": item}, **more))
