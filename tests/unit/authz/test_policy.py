@@ -15,7 +15,7 @@ from gateway.authz.cel.errors import FAULTS
 from gateway.authz.grant import Granter
 from gateway.authz.model import METHODS
 from gateway.authz.permissions import Numbering
-from gateway.authz.policy import Policies, RouteFact, RoutePolicy, enforce
+from gateway.authz.policy import CROWDED, MASKS, Policies, RouteFact, RoutePolicy, enforce
 from gateway.authz.rule import Rule
 from gateway.core.decision import Decision, Permit
 from gateway.core.errors import BadRequest, Forbidden
@@ -285,9 +285,9 @@ def index(rules: list[Written], numbering: Numbering) -> RoutePolicy:
     )
 
 
-@settings(max_examples=500)
+@settings(max_examples=400)
 @given(
-    st.lists(RULES, max_size=8),
+    st.lists(RULES, max_size=3 * CROWDED),
     st.sets(st.sampled_from(PERMISSIONS)),
     st.sampled_from([*METHODS, "PROPFIND"]),
     st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from([1, True, False, "s"])),
@@ -298,13 +298,32 @@ def test_the_index_decides_as_a_reader_of_all_rules_would(
     numbering = Numbering(PERMISSIONS)
     grant = Granter({}, Bindings(), numbering, lambda: 0.0)
     principal = grant(an_identity(claims=claims, permissions=tuple(held)))
-    decision = index(rules, numbering).decide(principal, an_access(method))
+    indexed = index(rules, numbering)
+    decision = indexed.decide(principal, an_access(method))
+    again = indexed.decide(principal, an_access(method))
+    assert (again.allowed, again.rule, again.shadow) == (decision.allowed, decision.rule, decision.shadow)
     allowed, shadow = naive(rules, principal, held, method)
     assert decision.allowed is allowed
     assert (decision.shadow[1] if decision.shadow else None) is shadow
     if decision.allowed:
         assert decision.rule is not None
     assert (decision.place is None) is (decision.rule is None)
+
+
+def test_a_crowded_cell_answers_each_of_many_principals_by_its_own_permissions() -> None:
+    """What it remembers of one must never serve another, and is bounded."""
+    names = [f"area{number}:use" for number in range(2 * MASKS)]
+    numbering = Numbering(names)
+    indexed = index([Written(True, None, name, None, False) for name in names], numbering)
+    grant = Granter({}, Bindings(), numbering, lambda: 0.0)
+    for _ in range(2):
+        for number, name in enumerate(names):
+            principal = grant(an_identity(permissions=(name,)))
+            assert indexed.decide(principal, an_access()).rule == f"p/{number}"
+    assert indexed.decide(grant(an_identity(permissions=())), an_access()).allowed is False
+    remembered = indexed.cell("GET").crowded
+    assert remembered is not None
+    assert 0 < len(remembered) <= MASKS
 
 
 def test_equal_conditions_are_compiled_once(tmp_path: Path) -> None:
