@@ -84,7 +84,7 @@ class Builder:
         self._grant, self._stated = policies.grant, Stated(limiter)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
-        return Snapshot(self._loaded.generation, doors, tuple(entry.route for entry, _ in rows), policies.rules)
+        return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
     # Problems
 

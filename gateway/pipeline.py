@@ -128,6 +128,7 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     request, route = claim.request, claim.route
     if request.method == "OPTIONS" and (answer := route.cors.preflight(request)) is not None:
         return answer
+    told = taken_here(request, door) if request.method == "OPTIONS" else None
     limits = route.address_limits
     spent = limits.take(request, None)
     exchange.policies, exchange.allowances = await limits.spend(request, None) if spent is None else spent
@@ -155,14 +156,18 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     policies, allowances = await limits.spend(request, principal) if spent is None else spent
     exchange.policies += policies
     exchange.allowances += allowances
-    obligations = permit.obligations
-    if obligations is not None:
-        await honoured(obligations, permit, service, exchange)
+    if permit.obligations is not None:
+        await honoured(permit.obligations, permit, service, exchange)
     if request.body is not NO_BODY or service.validation.wants_body:
         await service.validation.validate(request)
-    if request.method == "OPTIONS" and hops.ends_here(request):
-        return hops.told(door.table.methods(request.head.host, request.segments))
+    if told is not None:
+        return told
     return await forwarded(request, service, permit, exchange, offer)
+
+
+def taken_here(request: Request, door: Door) -> Response | None:
+    """What an OPTIONS that goes no further is told where it is allowed. Asked at once: a reload takes the table apart."""
+    return hops.told(door.table.methods(request.head.host, request.segments)) if hops.ends_here(request) else None
 
 
 async def forwarded(request: Request, service: Service, permit: Permit, exchange: Exchange, offer: Offer | None) -> Response:

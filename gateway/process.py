@@ -31,7 +31,7 @@ from gateway.server.sockets import ListenError, Sockets
 from gateway.settings import Loaded, Settings
 from gateway.snapshot import Current, Snapshot
 from gateway.source import Handed, Source
-from gateway.standing import Fixed, bounds, names_of, pieces, served, started, stopped, usable, warn
+from gateway.standing import Fixed, bounds, names_of, served, started, stopped, usable, warn
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
 
@@ -178,7 +178,7 @@ class Process:
 
     async def adopt(self, prepared: Prepared) -> None:
         """Make it live. Raises ConfigError, with everything as it was, for an address that cannot be listened on."""
-        old = pieces(self.loaded, self.current.snapshot)
+        loaded, snapshot = self.loaded, self.current.snapshot
         try:
             self._apply(prepared)
         except BaseException:
@@ -187,6 +187,8 @@ class Process:
         await self._adopt(prepared.loaded, prepared.seen)
         if self.logs is not None:
             self.logs.adopt(usable(prepared.loaded).log)
+        old = [loaded, *snapshot.retire()]
+        del loaded
         await asyncio.to_thread(memory.release, old)
 
     def _apply(self, prepared: Prepared) -> None:

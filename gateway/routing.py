@@ -187,10 +187,8 @@ class Entry(Generic[T]):
     __slots__ = ("host", "methods", "pattern", "route")
 
     def __init__(self, pattern: Pattern, methods: tuple[str, ...] | None, host: str | None, route: T) -> None:
-        self.pattern = pattern
-        self.methods = methods
-        self.host = host
-        self.route = route
+        self.pattern, self.methods = pattern, methods
+        self.host, self.route = host, route
 
 
 class ConflictError(ValueError):
@@ -211,8 +209,7 @@ class Table(Generic[T]):
         self.everywhere: Tree[T] = Tree()
         leaves: list[Leaf[T]] = []
         for entry in entries:
-            leaf = self._leaf(entry, leaves)
-            _claim(leaf, entry)
+            _claim(self._leaf(entry, leaves), entry)
         for leaf in leaves:
             if leaf.any is None:
                 leaf.refused = refuse(leaf)
@@ -238,10 +235,14 @@ class Table(Generic[T]):
                 return None if found[0].any is not None else frozenset(found[0].methods)
         return frozenset()
 
+    def clear(self) -> list[Tree[T]]:
+        """Find nothing any more, and give what was looked through."""
+        trees = [self.everywhere, *self.hosts.values(), *self.suffixes.values()]
+        self.hosts, self.suffixes, self.everywhere, self._only = {}, {}, Tree(), None
+        return trees
+
     def _trees(self, host: str) -> Iterable[Tree[T]]:
-        trees = []
-        if (exact := self.hosts.get(host)) is not None:
-            trees.append(exact)
+        trees = [self.hosts[host]] if host in self.hosts else []
         suffix = host
         while self.suffixes and "." in suffix:
             suffix = suffix.partition(".")[2]

@@ -1,7 +1,7 @@
 """The compiled configuration: frozen, whole, read once a request. No logic beyond lookup."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.authn.gate import Gate
 from gateway.authz.policy import RoutePolicy
@@ -83,9 +83,18 @@ class Snapshot:
 
     generation: str
     doors: Mapping[str, Door]
-    routes: tuple[Route, ...]
-    rules: tuple[Rule, ...] = ()
+    routes: list[Route]
+    rules: list[Rule] = field(default_factory=list)
     """All that policies say: named once more, to be let go of one by one."""
+
+    def retire(self) -> list[object]:
+        """Take apart what is not live any more, and give the pieces. A request that came in with it has its route and needs no
+        other; neither the longest of them nor a connection that remembers one may keep all the rest."""
+        trees = [tree for door in self.doors.values() for tree in door.table.clear()]
+        pieces: list[object] = [*self.rules, *self.routes, *trees]
+        self.rules.clear()
+        self.routes.clear()
+        return pieces
 
 
 class Current:

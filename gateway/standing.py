@@ -11,7 +11,6 @@ from gateway.audit.record import Record
 from gateway.core.errors import ConfigError
 from gateway.edge.model import Drain
 from gateway.settings import Loaded, Settings
-from gateway.snapshot import Snapshot
 from gateway.telemetry.names import Names
 
 log = logging.getLogger(__name__)
@@ -53,11 +52,6 @@ def bounds(settings: Settings) -> Drain:
     """How long a drain takes: the longest of the listeners'."""
     drains = [listen.drain for listen in settings.served().values()]
     return Drain.model_construct(delay=max(d.delay for d in drains), timeout=max(d.timeout for d in drains))
-
-
-def pieces(loaded: Loaded, snapshot: Snapshot) -> list[object]:
-    """A configuration taken apart, from the small to what holds it."""
-    return [*snapshot.rules, *snapshot.routes, *loaded.policies, snapshot, loaded]
 
 
 def served(loaded: Loaded) -> Loaded:

@@ -217,7 +217,7 @@ async def ask(
 ) -> tuple[Response, Exchange]:
     inbound = Inbound(method=method, target=target, version="1.1", headers=headers or [], peer="192.0.2.1", listener="main")
     watching, client = Watching(), Client()
-    current = Current(Snapshot("gen", {"main": door_of(rooms)}, ()))
+    current = Current(Snapshot("gen", {"main": door_of(rooms)}, []))
     await GatewayApp(current, "main", watching, new_id=lambda _: ID).serve(inbound, client)
     return client.response, watching.exchange
 
