@@ -3,7 +3,7 @@
     python -m bench.policy [--rounds 5] [--write docs/explanation/policy-speed.md]
 
 `make bench-policy` installs the others and the compiled gateway first. Rounds are interleaved: each engine asks once before any asks again.
-Of every question the median of its rounds counts; the mean and the percentiles are over the questions.
+The mean is that of questions asked in a row; beside it each is asked by itself, and the median of its rounds counts.
 """
 
 import argparse
@@ -25,6 +25,14 @@ from bench.policy.page import page
 REPOSITORY = Path(__file__).parents[2]
 RUN = "import sys, runpy; sys.path.append(sys.argv[1]); runpy.run_module(sys.argv[2], run_name='__main__')"
 RIVALS = ("bench.policy.cel", "bench.policy.cedar", "bench.policy.casbin")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Nanoseconds: of one question when they are asked in a row (the median of the rounds), and of each when asked by itself."""
+
+    mean: float
+    single: list[float]
 
 
 @dataclass
@@ -70,21 +78,22 @@ def engines(*, rivals: bool = True) -> list[Engine]:
     return found + ([Engine(others, module) for module in RIVALS] if rivals and others.exists() else [])
 
 
-def measure(job: dict[str, Any], found: list[Engine], rounds: int) -> dict[str, list[float]]:
-    """By engine, the nanoseconds of each question. Raises SystemExit where two answers differ."""
+def measure(job: dict[str, Any], found: list[Engine], rounds: int) -> dict[str, Measured]:
+    """By engine, what its questions took. Raises SystemExit where two answers differ."""
     with ExitStack() as stack:
         for engine in found:
             engine.start(job, stack)
         for _ in range(rounds):
             for engine in found:
                 engine.ask()
-    measured: dict[str, list[float]] = {}
+    measured: dict[str, Measured] = {}
     answers: dict[str, list[bool]] = {}
     for engine in found:
         for name in engine.rounds[0]:
             label = f"{name} ({engine.mark})" if engine.mark else name
             several = [one[name]["times"] for one in engine.rounds]
-            measured[label] = [statistics.median(times) for times in zip(*several, strict=False)]
+            single = [statistics.median(times) for times in zip(*several, strict=False)]
+            measured[label] = Measured(statistics.median(one[name]["mean"] for one in engine.rounds), single)
             answers[label] = engine.rounds[0][name]["answers"]
     compare(answers)
     return measured
@@ -98,20 +107,21 @@ def compare(answers: dict[str, list[bool]]) -> None:
             raise SystemExit(f"{other} answers {wrong} of {len(answers[other])} questions unlike {first}")
 
 
-def figures(measured: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """A row an engine; the ratio is over the questions that both were asked."""
+def figures(measured: dict[str, Measured]) -> list[dict[str, Any]]:
+    """A row an engine, in microseconds; the ratio is over the questions that both were asked, one by one."""
     first = next(iter(measured.values()))
     rows = []
-    for name, times in measured.items():
-        mean = statistics.fmean(times)
+    for name, found in measured.items():
+        times = found.single
         rows.append(
             {
                 "engine": name,
                 "questions": len(times),
-                "mean": mean / 1000,
+                "mean": found.mean / 1000,
+                "single": statistics.fmean(times) / 1000,
                 "p50": percentile(times, 0.5) / 1000,
                 "p99": percentile(times, 0.99) / 1000,
-                "ratio": mean / max(1.0, statistics.fmean(first[: len(times)])),
+                "ratio": statistics.fmean(times) / max(1.0, statistics.fmean(first.single[: len(times)])),
             }
         )
     return rows

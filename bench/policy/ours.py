@@ -26,10 +26,20 @@ def make(job: dict[str, Any]) -> Made:
     if "condition" in job:
         fast = Condition([clause(CONDITION, POLICIES)]).fast
         asked = [(principal(question), access(question)) for question in job["questions"]]
-        return {"ours": (lambda pair: fast(pair[0], pair[1]), asked)}
+        return {"ours": (lambda pair: fast(pair[0], pair[1]), asked), "by hand": (lambda pair: by_hand(pair[0], pair[1]), asked)}
     policies = compiled(job["rules"])
     found = [(policies.route(one["route"]), principal(one, policies), access(one)) for one in job["questions"]]
     return {"ours": (decide, found)}
+
+
+def by_hand(principal: Principal, access: AccessRequest) -> bool:
+    """CONDITION as a programmer would write it: what Python itself costs."""
+    return (
+        principal.claims["org_id"] == access.params["org_id"]
+        and access.request.method in ("GET", "HEAD")
+        and "messages:read" in principal.permissions
+        and access.request.path.startswith("/v1/orgs/")
+    )
 
 
 def decide(asked: Asked) -> bool:
