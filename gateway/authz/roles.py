@@ -10,6 +10,7 @@ from gateway.config.validation import suggest
 from gateway.core.errors import Problem
 
 MAX_DEPTH: Final = 8
+TOO_DEEP: Final = f"roles extend one another more than {MAX_DEPTH} deep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,13 @@ def _resolve(name: str, written: Mapping[str, Role], resolved: dict[str, Resolve
         raise ValueError(f"the role extends itself: {' -> '.join((*above[above.index(name) :], name))}")
     if name in resolved:
         return resolved[name]
+    if len(above) >= MAX_DEPTH:
+        raise ValueError(TOO_DEEP)
     role = written[name]
     below = [_resolve(parent, written, resolved, (*above, name)) for parent in role.extends if parent in written]
     depth = 1 + max((parent.depth for parent in below), default=0)
     if depth > MAX_DEPTH:
-        raise ValueError(f"roles extend one another more than {MAX_DEPTH} deep")
+        raise ValueError(TOO_DEEP)
     names = frozenset({name}).union(*(parent.names for parent in below))
     permissions = frozenset(role.permissions).union(*(parent.permissions for parent in below))
     resolved[name] = Resolved(names, permissions, depth, role.break_glass or any(parent.break_glass for parent in below))
