@@ -223,8 +223,8 @@ def test_a_chain_of_thousands_of_roles_is_refused_like_one_of_nine(tmp_path: Pat
     """Followed to its end it would need more of the interpreter's stack than there is."""
     chain = "".join(f"  r{number}: {{extends: [r{number + 1}]}}\n" for number in range(2000))
     _, problems = compiled(tmp_path, roles("roles:\n" + chain + "  r2000: ['a:b']\n"))
-    assert {text.partition(": ")[2] for text in said(problems)} == {"roles extend one another more than 8 deep"}
-    assert len(problems) == 2001 - 8
+    refused = [problem.message for problem in problems if problem.severity == "error"]
+    assert refused == ["roles extend one another more than 8 deep"] * (2001 - 8)
 
 
 def test_roles_of_several_files_are_one_set(tmp_path: Path) -> None:
