@@ -15,6 +15,7 @@ from gateway.authz.cel.types import STRING, fits
 from gateway.authz.document import Loaded
 from gateway.authz.lint import located
 from gateway.authz.model import Policy
+from gateway.authz.residual import mark
 from gateway.authz.scope import answering
 from gateway.authz.then import Redact, StepUp, Then
 from gateway.config.document import Steps
@@ -78,7 +79,7 @@ class Demands:
             self._problems.append(located(loaded, at, error.offset, error.message, error.hint))
             return ()
         self.trees.append(condition.tree)
-        return (Requirement(condition.test, written.hidden, " ".join(written.when.split())),)
+        return (Requirement(condition.test, written.hidden, " ".join(written.when.split()), mark(condition.tree)),)
 
     @staticmethod
     def _is_text(loaded: Loaded[Policy], path: Steps) -> bool:

@@ -1,12 +1,11 @@
 """What one decision demands less or more than another, key by key: a change that leaves the effect as it is."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gateway.authz.demanded import login, rate, required
 from gateway.authz.demands import Expression
-from gateway.authz.residual import shape
+from gateway.authz.residual import mark
 from gateway.config.values import Rate
 from gateway.core.json_path import written
 from gateway.core.obligations import Obligations, SetHeader, Style
@@ -44,7 +43,7 @@ def _each(found: Obligations, limits: Mapping[str, Rate]) -> Iterator[tuple[str,
     for paths in found.fields:
         yield f"response {', '.join(sorted(map(written, paths)))}", 0, ""
     for requirement in found.require:
-        yield f"require_response {required(requirement.source, hidden=requirement.hidden)}", 0, ""
+        yield f"require_response {required(requirement.source, hidden=requirement.hidden)}", 0, f"({requirement.mark})"
     for name in found.rate_limits:
         yield f"rate_limit of {name}", limits[name].count / limits[name].seconds, rate(limits[name])
     for step in found.step_up:
@@ -60,7 +59,7 @@ def _each(found: Obligations, limits: Mapping[str, Rate]) -> Iterator[tuple[str,
 def _value(field: SetHeader) -> str:
     """A field's text, or what tells its expression from others."""
     if isinstance(field.value, Expression):
-        return f"an expression ({hashlib.sha256(shape(field.value.tree).encode()).hexdigest()[:8]})"
+        return f"an expression ({mark(field.value.tree)})"
     return field.text or ""
 
 

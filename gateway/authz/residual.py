@@ -6,6 +6,7 @@ about the other. Any kind of node that reads something unknown is an atom, but f
 these decide by what is known where CEL lets them.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
@@ -160,6 +161,11 @@ def atoms(formula: Formula) -> Iterator[Atom]:
 def shape(node: tree.Tree) -> str:
     """What makes two expressions the same, wherever they are written."""
     return repr(_shape(node))
+
+
+def mark(node: tree.Tree) -> str:
+    """A short name of what an expression means."""
+    return hashlib.sha256(shape(node).encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def _shape(part: Any) -> Any:

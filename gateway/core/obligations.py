@@ -48,12 +48,13 @@ class Requirement:
 
     `holds(principal, access, answer)` is asked with an Answer; whatever it raises counts as no. Of an answer that is an
     array each item is asked about, and those that fail are left out. `hidden`: refuse with 404 instead of 403. `source`: as it was
-    written, on one line.
+    written, on one line; `mark` tells it from others that are written alike and mean something else.
     """
 
     holds: Callable[[Any, Any, Answer], bool]
     hidden: bool = False
     source: str = ""
+    mark: str = ""
 
 
 class Shaped:
