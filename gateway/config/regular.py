@@ -39,6 +39,17 @@ def content(path: str | Path, most: int = MOST) -> bytes:
         return stream.read(most + 1)
 
 
+def whole(path: str | Path, most: int = MOST) -> bytes:
+    """The bytes of a file of `most` at the most. Raises ValueError, naming the file."""
+    try:
+        found = content(path, most)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or 'input error'}") from error
+    if len(found) > most:
+        raise ValueError(f"{path} is larger than {most // 1024**2} MiB")
+    return found
+
+
 @contextmanager
 def same(path: str | Path) -> Iterator[str]:
     """A path by which a library that opens files by itself gets this very file. Raises OSError."""

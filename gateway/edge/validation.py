@@ -4,11 +4,10 @@ What cannot be inspected is refused: a body too large to read here, an encoded o
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from gateway.config.regular import MOST, content
+from gateway.config.regular import whole
 from gateway.core.errors import BadRequest
 from gateway.core.media import is_json, media_type
 from gateway.core.message import Request
@@ -121,18 +120,7 @@ class Validation:
 def read(config: Validate) -> dict[str, bytes]:
     """The schemas that a route names, as texts by part. Raises ValueError."""
     files = {"body": config.body, "query": config.query, "headers": config.headers}
-    return {part: schema_of(file) for part, file in files.items() if file is not None}
-
-
-def schema_of(file: Path) -> bytes:
-    """The JSON Schema in a file. Raises ValueError."""
-    try:
-        found = content(file)
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror or 'input error'}") from error
-    if len(found) > MOST:
-        raise ValueError(f"{file} is larger than {MOST // 1024**2} MiB")
-    return found
+    return {part: whole(file) for part, file in files.items() if file is not None}
 
 
 def loaded(part: str, text: bytes) -> Any:

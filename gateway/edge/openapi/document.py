@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.config.document import read
-from gateway.config.regular import content
+from gateway.config.regular import whole
 from gateway.core.strict_json import InvalidJson, explained, parse
 from gateway.edge.keywords import target
 
@@ -24,13 +24,7 @@ DIALECTS: Final = frozenset(
 
 def load(file: Path) -> bytes:
     """The bytes of a description. Raises ValueError."""
-    try:
-        found = content(file, MOST_BYTES)
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror or 'input error'}") from error
-    if len(found) > MOST_BYTES:
-        raise ValueError(f"{file} is larger than {MOST_BYTES // 1024**2} MiB")
-    return found
+    return whole(file, MOST_BYTES)
 
 
 class Document:

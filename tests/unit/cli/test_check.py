@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway import cli
+from tests.unit.cli.conftest import Command
 
 SOUND = """\
 version: 1
@@ -39,37 +39,24 @@ cases:
   - request: POST /api/x
     expect: {anybody: EFFECT}
 """
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
-    (tmp_path / "config.yaml").write_text(SOUND)
-    (tmp_path / "policies").mkdir()
-    (tmp_path / "policies" / "api.yaml").write_text(POLICY)
-    (tmp_path / "policies" / "api_test.yaml").write_text(CASES.replace("EFFECT", "deny"))
-    return tmp_path
+def house(folder: Path) -> Path:
+    (folder / "config.yaml").write_text(SOUND)
+    (folder / "policies").mkdir()
+    (folder / "policies" / "api.yaml").write_text(POLICY)
+    (folder / "policies" / "api_test.yaml").write_text(CASES.replace("EFFECT", "deny"))
+    return folder
 
 
 @pytest.fixture
-def run(house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The console script in this process: exit code, standard output, standard error."""
-
-    def play(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gateway", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, out, err
-
-    return play
+def run(house: Path, command: Command) -> Command:
+    """The console script in a folder with a sound configuration."""
+    return command
 
 
-def test_what_only_several_workers_would_refuse_is_told_where_they_are_named(run: Run, house: Path) -> None:
+def test_what_only_several_workers_would_refuse_is_told_where_they_are_named(run: Command, house: Path) -> None:
     assert run("check", "--workers", "1")[0] == 0
     code, out, _ = run("check", "--workers", "2")
     assert (code, out.count("\n")) == (78, 2)
@@ -79,11 +66,11 @@ def test_what_only_several_workers_would_refuse_is_told_where_they_are_named(run
     assert run("check", "--workers", "2")[0] == 0
 
 
-def test_a_sound_configuration_is_exit_0(run: Run) -> None:
+def test_a_sound_configuration_is_exit_0(run: Command) -> None:
     assert run("check") == (0, "no problems\n", "")
 
 
-def test_a_warning_is_told_and_fails_only_when_asked_to(run: Run, house: Path) -> None:
+def test_a_warning_is_told_and_fails_only_when_asked_to(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND + "cors: {app: {origins: [https://a.example]}}\n")
     told = "config.yaml:7:8: warning: cors.app: CORS policy 'app' is used by nothing\n0 errors, 1 warning\n"
     assert run("check") == (0, told, "")
@@ -94,7 +81,7 @@ ORIGINS = "cors: {app: {origins: [ORIGIN]}}\n"
 ROUTE = "anonymous: true, cors: app, websocket: {origins: [ORIGIN]}}"
 
 
-def test_the_origin_of_an_app_or_an_extension_is_one(run: Run, house: Path) -> None:
+def test_the_origin_of_an_app_or_an_extension_is_one(run: Command, house: Path) -> None:
     """Such pages name it in Origin; what is found sound here can also be built."""
     sound = SOUND.replace("anonymous: true}", ROUTE).replace("/api/**}", "/api/**, methods: [GET, POST]}") + ORIGINS
     for origin in ("capacitor://localhost", "ionic://localhost", "chrome-extension://abcdefghij", "https://a.example."):
@@ -105,7 +92,7 @@ def test_the_origin_of_an_app_or_an_extension_is_one(run: Run, house: Path) -> N
 @pytest.mark.parametrize(
     "origin", ["https://a.example:0", "https://a.example:0443", "capacitor:app", "capacitor://*.a.example", "https://*.com."]
 )
-def test_what_is_no_origin_is_told_once_with_its_place(run: Run, house: Path, origin: str) -> None:
+def test_what_is_no_origin_is_told_once_with_its_place(run: Command, house: Path, origin: str) -> None:
     (house / "config.yaml").write_text(SOUND.replace("true}", "true, cors: app}") + ORIGINS.replace("ORIGIN", f'"{origin}"'))
     code, out, _ = run("check")
     assert code == 78
@@ -114,14 +101,14 @@ def test_what_is_no_origin_is_told_once_with_its_place(run: Run, house: Path, or
     assert out.count("origins[0]") == 1
 
 
-def test_a_mistake_is_exit_78(run: Run, house: Path) -> None:
+def test_a_mistake_is_exit_78(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND.replace("upstream: api", "upstream: apo"))
     code, out, _ = run("check")
     assert code == 78
     assert "config.yaml:6:51: routes[0].upstream: unknown upstream 'apo' (did you mean 'api'?)\n" in out
 
 
-def test_a_mistake_in_a_policy_is_exit_78_and_told_beside_those_of_the_configuration(run: Run, house: Path) -> None:
+def test_a_mistake_in_a_policy_is_exit_78_and_told_beside_those_of_the_configuration(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND.replace("upstream: api", "upstream: apo"))
     (house / "policies" / "api.yaml").write_text(
         POLICY.replace("routes: [api]", "routes: [aip]").replace("allow: [GET]", "when: x =")
@@ -132,14 +119,14 @@ def test_a_mistake_in_a_policy_is_exit_78_and_told_beside_those_of_the_configura
     assert "policies/api.yaml:6:" in out
 
 
-def test_a_conflict_that_only_a_build_finds_is_exit_78(run: Run, house: Path) -> None:
+def test_a_conflict_that_only_a_build_finds_is_exit_78(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND + "  - {name: twin, match: {path: /api/**}, upstream: api, anonymous: true}\n")
     code, out, _ = run("check")
     assert code == 78
     assert "config.yaml:7:" in out
 
 
-def test_what_stops_a_build_is_told_once(run: Run, house: Path) -> None:
+def test_what_stops_a_build_is_told_once(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND.replace("https://", "http://") + "rate_limits: {default: [nix]}\n")
     code, out, _ = run("check")
     assert code == 78
@@ -147,7 +134,7 @@ def test_what_stops_a_build_is_told_once(run: Run, house: Path) -> None:
     assert out.count("nix") == 1
 
 
-def test_conflicts_are_told_beside_other_mistakes(run: Run, house: Path) -> None:
+def test_conflicts_are_told_beside_other_mistakes(run: Command, house: Path) -> None:
     twin = "  - {name: twin, match: {path: /api/**}, upstream: api, anonymous: true}\n"
     (house / "config.yaml").write_text(SOUND.replace("upstream: api", "upstream: api, cors: nix") + twin)
     code, out, _ = run("check")
@@ -156,7 +143,7 @@ def test_conflicts_are_told_beside_other_mistakes(run: Run, house: Path) -> None
     assert "config.yaml:7:" in out
 
 
-def test_a_failed_policy_case_alone_is_exit_1(run: Run, house: Path) -> None:
+def test_a_failed_policy_case_alone_is_exit_1(run: Command, house: Path) -> None:
     (house / "policies" / "api_test.yaml").write_text(CASES.replace("EFFECT", "allow"))
     code, out, _ = run("check")
     assert code == 1
@@ -164,13 +151,13 @@ def test_a_failed_policy_case_alone_is_exit_1(run: Run, house: Path) -> None:
     assert "1 error, 0 warnings" in out
 
 
-def test_a_mistake_outweighs_a_failed_case(run: Run, house: Path) -> None:
+def test_a_mistake_outweighs_a_failed_case(run: Command, house: Path) -> None:
     (house / "policies" / "api_test.yaml").write_text(CASES.replace("EFFECT", "allow"))
     (house / "config.yaml").write_text(SOUND.replace("version: 1", "version: 2"))
     assert run("check")[0] == 78
 
 
-def test_as_json_every_problem_is_an_object(run: Run, house: Path) -> None:
+def test_as_json_every_problem_is_an_object(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND.replace("upstream: api", "upstream: apo"))
     code, out, _ = run("check", "--format", "json")
     found = json.loads(out)
@@ -187,11 +174,11 @@ def test_as_json_every_problem_is_an_object(run: Run, house: Path) -> None:
     } in found["problems"]
 
 
-def test_as_json_a_sound_configuration_is_ok(run: Run) -> None:
+def test_as_json_a_sound_configuration_is_ok(run: Command) -> None:
     assert json.loads(run("check", "--format", "json")[1]) == {"ok": True, "problems": []}
 
 
-def test_as_sarif_every_problem_is_a_result_at_its_place(run: Run, house: Path) -> None:
+def test_as_sarif_every_problem_is_a_result_at_its_place(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND.replace("upstream: api", "upstream: apo"))
     document: dict[str, Any] = json.loads(run("check", "--format", "sarif")[1])
     assert document["version"] == "2.1.0"
@@ -210,14 +197,14 @@ def test_as_sarif_every_problem_is_a_result_at_its_place(run: Run, house: Path) 
     ]
 
 
-def test_several_files_and_variables_are_taken(run: Run, house: Path) -> None:
+def test_several_files_and_variables_are_taken(run: Command, house: Path) -> None:
     (house / "over.yaml").write_text("upstreams: {api: {url: 'https://${HOST}'}}\n")
     (house / "env").write_text("HOST=other.example.com\n")
     assert run("check", "--config", "config.yaml", "--config", "over.yaml", "--env-file", "env") == (0, "no problems\n", "")
     assert run("check", "-c", "config.yaml", "-c", "over.yaml")[0] == 78
 
 
-def test_the_variable_names_the_file(run: Run, house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_names_the_file(run: Command, house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (house / "config.yaml").rename(house / "other.yaml")
     assert run("check")[0] == 78
     monkeypatch.setenv("GATEWAY_CONFIG", str(house / "other.yaml"))
@@ -229,19 +216,19 @@ def test_the_variable_names_the_file(run: Run, house: Path, monkeypatch: pytest.
     [("check", "--nope"), ("check", "--format", "xml"), ("nope",), ("check", "extra"), ("config", "nope")],
     ids="-".join,
 )
-def test_a_mistake_in_the_command_is_exit_2(run: Run, arguments: tuple[str, ...]) -> None:
+def test_a_mistake_in_the_command_is_exit_2(run: Command, arguments: tuple[str, ...]) -> None:
     code, _, err = run(*arguments)
     assert code == 2
     assert err
 
 
-def test_help_lists_every_command(run: Run) -> None:
+def test_help_lists_every_command(run: Command) -> None:
     code, out, _ = run("--help")
     assert code == 0
     assert all(f"  {name} " in out for name in cli.COMMANDS)
 
 
-def test_a_secret_in_the_wrong_place_is_not_repeated(run: Run, house: Path) -> None:
+def test_a_secret_in_the_wrong_place_is_not_repeated(run: Command, house: Path) -> None:
     (house / "config.yaml").write_text(SOUND + "credentials: {c: {inject: bearer, secret: hunter2}}\nadmin: {token: hunter2}\n")
     for format in ("text", "json", "sarif"):
         code, out, err = run("check", "--format", format)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from gateway import __version__, cli
+from gateway import __version__
 from gateway.cli.resolved import DEFAULT, write_yaml
 from gateway.cli.schema import config_schema, policy_schema
 from gateway.config.document import read
 from gateway.config.validation import validate
 from gateway.settings import Settings
+from tests.unit.cli.conftest import Command
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """\
@@ -32,33 +32,20 @@ upstreams:
 routes:
   - {name: api, match: {path: "/api/{id}"}, upstream: api, anonymous: true, params: {id: "[0-9]+"}}
 """
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The console script in this process, in a folder with a configuration."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+def run(folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The console script in a folder with a configuration."""
     monkeypatch.setenv("TOKEN", "hunter2-hunter2-hunter2")
     monkeypatch.setenv("HOST", "api.example.com")
-    (tmp_path / "config.yaml").write_text(CONFIG)
-    (tmp_path / "secret").write_text("hunter3")
-    (tmp_path / "policies").mkdir()
-
-    def play(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gateway", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, out, err
-
-    return play
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "secret").write_text("hunter3")
+    (folder / "policies").mkdir()
+    return command
 
 
-def test_every_value_is_printed_with_its_origin(run: Run, tmp_path: Path) -> None:
+def test_every_value_is_printed_with_its_origin(run: Command, tmp_path: Path) -> None:
     code, out, _ = run("config", "print")
     assert code == 0
     lines = out.splitlines()
@@ -72,14 +59,14 @@ def test_every_value_is_printed_with_its_origin(run: Run, tmp_path: Path) -> Non
     assert all(line.endswith(":") or line.strip() == "-" or re.search(r"  # (default|config\.yaml:\d+.*)$", line) for line in lines)
 
 
-def test_secrets_are_masked_in_both_forms(run: Run) -> None:
+def test_secrets_are_masked_in_both_forms(run: Command) -> None:
     for format in ("yaml", "json"):
         _, out, err = run("config", "print", "--format", format)
         assert "hunter" not in out + err
         assert "***" in out
 
 
-def test_what_is_printed_as_yaml_is_yaml_with_the_same_values_as_json(run: Run) -> None:
+def test_what_is_printed_as_yaml_is_yaml_with_the_same_values_as_json(run: Command) -> None:
     _, as_yaml, _ = run("config", "print")
     _, as_json, _ = run("config", "print", "--format", "json")
     document = read("printed", as_yaml)
@@ -87,7 +74,7 @@ def test_what_is_printed_as_yaml_is_yaml_with_the_same_values_as_json(run: Run) 
     assert document.value == json.loads(as_json)["configuration"]
 
 
-def test_what_is_printed_loads_again_but_for_its_secrets(run: Run) -> None:
+def test_what_is_printed_loads_again_but_for_its_secrets(run: Command) -> None:
     _, out, _ = run("config", "print", "--format", "json")
     configuration = json.loads(out)["configuration"]
     configuration["admin"]["token"] = {"env": "TOKEN"}
@@ -97,14 +84,14 @@ def test_what_is_printed_loads_again_but_for_its_secrets(run: Run) -> None:
     assert model is not None
 
 
-def test_origins_are_named_by_path_in_json(run: Run) -> None:
+def test_origins_are_named_by_path_in_json(run: Command) -> None:
     origins = json.loads(run("config", "print", "--format", "json")[1])["origins"]
     assert origins["routes[0].name"] == "config.yaml:12"
     assert origins["routes[0].cors"] == DEFAULT
     assert origins["admin.token"] == "config.yaml:2, env:TOKEN"
 
 
-def test_a_bad_configuration_is_not_printed(run: Run, tmp_path: Path) -> None:
+def test_a_bad_configuration_is_not_printed(run: Command, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG.replace("version: 1", "version: 2"))
     code, out, err = run("config", "print")
     assert (code, out) == (78, "")
@@ -144,7 +131,7 @@ def test_any_text_is_printed_so_that_it_is_read_back(value: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "schema"), [("config", config_schema), ("policy", policy_schema)], ids=["config", "policy"])
-def test_the_schema_is_printed(run: Run, kind: str, schema: Callable[[], dict[str, Any]]) -> None:
+def test_the_schema_is_printed(run: Command, kind: str, schema: Callable[[], dict[str, Any]]) -> None:
     code, out, _ = run("config", "schema", "--kind", kind)
     assert code == 0
     assert json.loads(out) == schema()
@@ -198,7 +185,7 @@ def test_the_defaults_of_the_schema_are_valid_by_it() -> None:
     assert len(defaults(document)) > 50
 
 
-def test_versions_are_printed(run: Run) -> None:
+def test_versions_are_printed(run: Command) -> None:
     code, out, _ = run("version")
     assert code == 0
     assert out.splitlines()[0] == f"gateway {__version__}"
