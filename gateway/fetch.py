@@ -1,16 +1,17 @@
-"""The control plane's HTTP client: key sets and discovery documents. The only file that knows httpx.
+"""The control plane's HTTP client: key sets, discovery documents, token endpoints. The only file that knows httpx.
 
 Each request is its own connection, to an address that was vetted a moment before: the name is resolved once, and what was
 judged is what is dialled, while TLS keeps checking the name. Nothing is followed, decompressed or read beyond its cap.
 """
 
 import asyncio
+import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
-from gateway.config.regular import same_if_any
+from gateway.config.regular import same, same_if_any
 from gateway.core.addresses import is_metadata, is_public
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Fetched
@@ -23,8 +24,21 @@ CONNECT_SECONDS: Final = 5.0
 ADDRESSES: Final = 4
 """How many of a name's addresses are tried, one after the other."""
 PORTS: Final = {"https": 443, "http": 80}
+FIELD_NAME: Final = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
+FIELD_VALUE: Final = re.compile(r"[!-~]([ !-~]*[!-~])?", re.ASCII)
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
+Trust = tuple[str | None, tuple[str, str] | None]
+"""Whose certificates a client believes, and which one it shows: the files of both."""
+
+
+class Question(NamedTuple):
+    """What is asked of a server: a method with its own header fields and body, and the most bytes of the answer."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    limit: int
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -40,7 +54,7 @@ class HttpFetch:
     def __init__(self, *, user_agent: str, resolve: Resolve = resolve) -> None:
         self._user_agent = user_agent
         self._resolve = resolve
-        self._clients: dict[str | None, tuple[int, httpx.AsyncClient]] = {}
+        self._clients: dict[Trust, tuple[tuple[int, ...], httpx.AsyncClient]] = {}
         self._slots = asyncio.Semaphore(CONNECTIONS)
 
     async def get(
@@ -52,18 +66,48 @@ class HttpFetch:
         allow_plaintext: bool = False,
         allow_private: bool = False,
         ca: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Fetched:
         """GET `url`, at most `limit` bytes in `timeout` seconds in all. A redirect is an answer like any other.
 
-        Raises DependencyDown for everything that is not a complete answer; its detail names host and cause only.
+        `headers` may hold secrets: what no header field may carry is refused unnamed. Raises DependencyDown for everything that
+        is not a complete answer; its detail names host and cause only.
         """
+        question = Question("GET", _fields(url, headers or {}), None, limit)
+        return await self._answered(url, question, (ca, None), timeout, allow_plaintext, allow_private)
+
+    async def post(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        content_type: str,
+        headers: Mapping[str, str] | None = None,
+        limit: int,
+        timeout: float,
+        allow_plaintext: bool = False,
+        allow_private: bool = False,
+        ca: str | None = None,
+        identity: tuple[str, str] | None = None,
+    ) -> Fetched:
+        """POST `body` under the same guard.
+
+        `identity` are the files of a certificate chain and its key, shown to a server that asks for one (RFC 8705 2).
+        Raises DependencyDown as `get` does. Only where no connection came about is another address tried: nothing is sent twice.
+        """
+        question = Question("POST", _fields(url, {**(headers or {}), "content-type": content_type}), body, limit)
+        return await self._answered(url, question, (ca, identity), timeout, allow_plaintext, allow_private)
+
+    async def _answered(
+        self, url: str, question: Question, trust: Trust, timeout: float, allow_plaintext: bool, allow_private: bool
+    ) -> Fetched:
         import httpx
 
         try:
             target = _target(httpx.URL(url), allow_plaintext)
             async with asyncio.timeout(timeout), self._slots:
                 addresses = await self._vetted(target, allow_private)
-                return await self._first(await self._client(ca), target, addresses, limit)
+                return await self._first(await self._client(trust), target, addresses, question)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise DependencyDown(f"{_host(url)}: {type(error).__name__}") from error
         except TimeoutError as error:
@@ -86,50 +130,62 @@ class HttpFetch:
             raise DependencyDown(f"{host}: no address that may be dialled{hint}")
         return dialled
 
-    async def _first(self, client: "httpx.AsyncClient", target: "httpx.URL", addresses: list[str], limit: int) -> Fetched:
+    async def _first(self, client: "httpx.AsyncClient", target: "httpx.URL", addresses: list[str], question: Question) -> Fetched:
         """The answer of the first address that takes the connection."""
         import httpx
 
         for address in addresses[:-1]:
             try:
-                return await self._ask(client, target, address, limit)
+                return await self._ask(client, target, address, question)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
-        return await self._ask(client, target, addresses[-1], limit)
+        return await self._ask(client, target, addresses[-1], question)
 
-    async def _ask(self, client: "httpx.AsyncClient", target: "httpx.URL", address: str, limit: int) -> Fetched:
+    async def _ask(self, client: "httpx.AsyncClient", target: "httpx.URL", address: str, question: Question) -> Fetched:
         """One exchange with one address. The certificate must be the name's, not the address's."""
-        headers = {"host": target.netloc.decode("ascii"), "user-agent": self._user_agent, "accept": "application/json"}
-        headers |= {"accept-encoding": "identity", "connection": "close"}
+        headers = {"user-agent": self._user_agent, "accept": "application/json", **question.headers}
+        headers |= {"host": target.netloc.decode("ascii"), "accept-encoding": "identity", "connection": "close"}
         name = target.raw_host.decode("ascii")
+        url = target.copy_with(host=address.partition("%")[0])
         request = client.build_request(
-            "GET", target.copy_with(host=address.partition("%")[0]), headers=headers, extensions={"sni_hostname": name}
+            question.method, url, headers=headers, content=question.body, extensions={"sni_hostname": name}
         )
         request.extensions["timeout"] = {"connect": CONNECT_SECONDS, "read": None, "write": None, "pool": None}
         answer = await client.send(request, stream=True)
         try:
-            return Fetched(answer.status_code, dict(answer.headers), await _read(answer, name, limit))
+            return Fetched(answer.status_code, dict(answer.headers), await _read(answer, name, question.limit))
         finally:
             await answer.aclose()
 
-    async def _client(self, ca: str | None) -> "httpx.AsyncClient":
-        """The client that trusts `ca`, or the system's authorities; a replaced file makes a new one."""
-        version = await asyncio.to_thread(_version, ca)
-        known = self._clients.get(ca)
+    async def _client(self, trust: Trust) -> "httpx.AsyncClient":
+        """The client that trusts and shows just this; a replaced file makes a new one."""
+        version = await asyncio.to_thread(_version, trust)
+        known = self._clients.get(trust)
         if known is not None and known[0] == version:
             return known[1]
-        context = await asyncio.to_thread(_trusting, ca)
-        client = self._clients[ca] = (version, _build(context))
+        context = await asyncio.to_thread(_context, trust)
+        client = self._clients[trust] = (version, _build(context))
         return client[1]
 
 
-def _trusting(ca: str | None) -> ssl.SSLContext:
+def _context(trust: Trust) -> ssl.SSLContext:
+    ca, identity = trust
     with same_if_any(ca) as authorities:
-        return ssl.create_default_context(cafile=authorities)
+        context = ssl.create_default_context(cafile=authorities)
+    if identity is not None:
+        with same(identity[0]) as certificate, same(identity[1]) as key:
+            context.load_cert_chain(certificate, key, password=_no_password)
+    return context
 
 
-def _version(ca: str | None) -> int:
-    return Path(ca).stat().st_mtime_ns if ca is not None else 0
+def _no_password() -> str:
+    """An encrypted key is an error, not a question asked on the terminal."""
+    return ""
+
+
+def _version(trust: Trust) -> tuple[int, ...]:
+    ca, identity = trust
+    return tuple(Path(path).stat().st_mtime_ns for path in (ca, *(identity or ())) if path is not None)
 
 
 def _build(context: ssl.SSLContext) -> "httpx.AsyncClient":
@@ -146,6 +202,13 @@ def _target(url: "httpx.URL", allow_plaintext: bool) -> "httpx.URL":
     if not url.host or url.userinfo:
         raise DependencyDown(f"{url.host}: a URL with a host and without userinfo is needed")
     return url.copy_with(fragment=None)
+
+
+def _fields(url: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """Header fields fit to be sent. The library's own complaint would quote the value."""
+    if not all(FIELD_NAME.fullmatch(name) and FIELD_VALUE.fullmatch(value) for name, value in headers.items()):
+        raise DependencyDown(f"{_host(url)}: a header field of the request holds characters that none may carry")
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _host(url: str) -> str:

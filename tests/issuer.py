@@ -8,7 +8,8 @@ import hmac
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import trustme
 from cryptography.hazmat.primitives import hashes
@@ -80,6 +81,20 @@ class FixedSecret:
 Answer = Fetched | DependencyDown | Callable[[], Awaitable[Fetched]]
 
 
+class Posted(NamedTuple):
+    """What was sent to a URL."""
+
+    url: str
+    body: bytes
+    content_type: str
+    headers: dict[str, str]
+    identity: tuple[str, str] | None
+
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True, strict_parsing=True))
+
+
 class ScriptedFetch:
     """A Fetch that answers from a table and remembers what it was asked."""
 
@@ -87,6 +102,7 @@ class ScriptedFetch:
         self.answers: dict[str, Answer] = dict(answers or {})
         self.asked: list[str] = []
         self.options: list[dict[str, Any]] = []
+        self.posted: list[Posted] = []
 
     async def get(
         self,
@@ -97,6 +113,7 @@ class ScriptedFetch:
         allow_plaintext: bool = False,
         allow_private: bool = False,
         ca: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Fetched:
         self.asked.append(url)
         self.options.append({"limit": limit, "timeout": timeout, "plaintext": allow_plaintext, "private": allow_private, "ca": ca})
@@ -104,6 +121,25 @@ class ScriptedFetch:
         if isinstance(answer, DependencyDown):
             raise answer
         return answer if isinstance(answer, Fetched) else await answer()
+
+    async def post(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        content_type: str,
+        headers: Mapping[str, str] | None = None,
+        limit: int,
+        timeout: float,
+        allow_plaintext: bool = False,
+        allow_private: bool = False,
+        ca: str | None = None,
+        identity: tuple[str, str] | None = None,
+    ) -> Fetched:
+        self.posted.append(Posted(url, body, content_type, dict(headers or {}), identity))
+        return await self.get(
+            url, limit=limit, timeout=timeout, allow_plaintext=allow_plaintext, allow_private=allow_private, ca=ca
+        )
 
 
 class Held:

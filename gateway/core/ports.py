@@ -60,8 +60,33 @@ class Fetch(Protocol):
         allow_plaintext: bool = False,
         allow_private: bool = False,
         ca: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Fetched:
-        """GET `url`, at most `limit` bytes in `timeout` seconds. Raises DependencyDown."""
+        """GET `url`, at most `limit` bytes in `timeout` seconds, with further header fields, which may hold secrets.
+
+        Raises DependencyDown.
+        """
+        ...
+
+    async def post(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        content_type: str,
+        headers: Mapping[str, str] | None = None,
+        limit: int,
+        timeout: float,
+        allow_plaintext: bool = False,
+        allow_private: bool = False,
+        ca: str | None = None,
+        identity: tuple[str, str] | None = None,
+    ) -> Fetched:
+        """POST `body` to `url` in the same way.
+
+        `identity` are the paths of a certificate chain and of its key in PEM, shown to a server that asks. Raises DependencyDown;
+        whether the server then did what it was asked to is not known, unless it could not be reached at all.
+        """
         ...
 
 
