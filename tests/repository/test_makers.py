@@ -41,6 +41,8 @@ REVEALS: dict[str, int] = {
     "gateway/authn/strength.py": 2,
     "gateway/cli/keys.py": 1,
     "gateway/credentials/placed.py": 1,
+    "gateway/credentials/vault/keys.py": 3,
+    "gateway/credentials/vault/ring.py": 3,
     "gateway/settings/secrets.py": 1,
     "gateway/store/redis.py": 1,
 }
