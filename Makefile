@@ -167,7 +167,7 @@ define apt
 endef
 
 $(DONE)/apt-test:
-	$(call apt,redis-server haproxy)
+	$(call apt,redis-server haproxy $(if $(wildcard /usr/lib/postgresql/*/bin/postgres),,postgresql))
 
 # Python.h comes with a Python that was built here; Debian keeps its own Python's in a package apart.
 HEADERS = $(shell $(PYTHON) -c 'import pathlib, sys, sysconfig; print("" if pathlib.Path(sysconfig.get_path("include"), "Python.h").exists() \

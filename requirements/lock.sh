@@ -8,9 +8,9 @@ compile() {
     "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-config "$@"
 }
 
-compile pyproject.toml --extra matches --output-file requirements/runtime.txt --upgrade
+compile pyproject.toml --extra matches --extra postgres --output-file requirements/runtime.txt --upgrade
 compile requirements/build.in --constraint requirements/runtime.txt --output-file requirements/build.txt --upgrade
-compile pyproject.toml --extra matches --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt --output-file requirements/dev.txt --upgrade
+compile pyproject.toml --extra matches --extra postgres --group dev --constraint requirements/runtime.txt --constraint requirements/build.txt --output-file requirements/dev.txt --upgrade
 # What `make compiled` and the image's builder need beside the runtime: the same mypy that judges the types.
 compile requirements/compile.in --constraint requirements/runtime.txt --constraint requirements/dev.txt --output-file requirements/compile.txt --upgrade
 # sslyze holds cryptography below what the gateway needs, so it lives in an environment of its own.

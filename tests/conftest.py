@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +40,16 @@ def redis_server() -> Iterator[RedisServer]:
     yield server
     server.kill()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL that the tests of one process share; each asks it for a database of its own."""
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -1,0 +1,166 @@
+"""Opens the database and asks it. Bounded everywhere: connections, waiting for one, connecting, each statement.
+
+What goes wrong becomes DependencyDown, named by kind alone: drivers quote values in their messages.
+"""
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Executable, event
+from sqlalchemy.engine import CursorResult, Row
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.config.regular import same_if_any
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import SecretSource
+from gateway.store.sql.address import parse
+from gateway.store.sql.model import Postgres, Sqlite
+
+SQLITE_CONNECTIONS: Final = 2
+BUSY_SECONDS: Final = 5.0
+# FULL: a refresh token that a provider has rotated must survive the machine, not only the process. What is deleted is overwritten.
+PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "secure_delete=ON",
+    "trusted_schema=OFF",
+    f"busy_timeout={BUSY_SECONDS * 1000:.0f}",
+)
+
+
+class Database:
+    """One open database. Connections are made when they are needed; it belongs to the event loop that asks first."""
+
+    def __init__(self, model: Sqlite | Postgres, password: SecretSource | None = None) -> None:
+        """`password` is read at each connection. Raises ValueError for unusable TLS files, and for a file others may read."""
+        self.model = model
+        self._engine = _sqlite(model) if isinstance(model, Sqlite) else _postgres(model, password)
+
+    @property
+    def kind(self) -> str:
+        return "sqlite" if isinstance(self.model, Sqlite) else "postgresql"
+
+    async def rows(self, statement: Executable, values: dict[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """What a question gives; what it wrote is committed. Raises DependencyDown."""
+        async with self.transaction() as connection:
+            return (await connection.execute(statement, values)).fetchall()
+
+    async def write(self, statement: Executable) -> int:
+        """How many rows were written, durably. Raises DependencyDown; whether something was written is then not known."""
+        async with self.transaction() as connection:
+            result: CursorResult[Any] = await connection.execute(statement)
+            return result.rowcount
+
+    async def run(self, work: Callable[[Any], Any]) -> Any:
+        """`work` with a blocking connection, in a transaction of its own. Raises DependencyDown and whatever `work` raises."""
+        async with self.transaction() as connection:
+            return await connection.run_sync(work)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A connection, committed at the end. Raises DependencyDown."""
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise DependencyDown(f"database: {_kind(error)}") from error
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _kind(error: BaseException) -> str:
+    """What may be told of a failure: its kind, and the server's five-letter code, never its message."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return type(error).__name__
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
+    kind = type(error.orig.__cause__ or error.orig).__name__
+    return f"{kind} {code}" if code else kind
+
+
+def private(path: Path) -> None:
+    """Make the file for its owner alone, or see that it is so. Raises ValueError."""
+    try:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened: {error.strerror or 'input error'}") from error
+    try:
+        exposed = os.fstat(number).st_mode & 0o077
+    finally:
+        os.close(number)
+    if exposed:
+        raise ValueError(f"{path} may be read or written by other accounts: chmod 600 {path}")
+
+
+def _sqlite(model: Sqlite) -> AsyncEngine:
+    private(model.file)
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{model.file}",
+        pool_size=SQLITE_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        hide_parameters=True,
+    )
+    event.listen(engine.sync_engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _postgres(model: Postgres, password: SecretSource | None) -> AsyncEngine:
+    address = parse(model.url)
+    tls = None if address.local or model.allow_plaintext else _tls(model)
+    limits = {"statement_timeout": model.statement_timeout, "idle_in_transaction_session_timeout": model.statement_timeout * 2}
+
+    async def connect() -> Any:
+        import asyncpg
+
+        return await asyncpg.connect(
+            host=address.host,
+            port=address.port,
+            database=address.database,
+            user=model.username,
+            password=password.current().reveal().decode() if password is not None else None,
+            ssl=tls if tls is not None else False,
+            timeout=model.connect_timeout,
+            command_timeout=model.statement_timeout * 2,
+            server_settings={"application_name": "latchgate"} | {name: f"{limit * 1000:.0f}" for name, limit in limits.items()},
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=model.connections,
+        max_overflow=0,
+        pool_timeout=model.connect_timeout,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        hide_parameters=True,
+    )
+
+
+def _tls(model: Postgres) -> ssl.SSLContext:
+    """Verifies chain and name (`verify-full`). Raises ValueError for unusable files."""
+    chosen = model.tls
+    try:
+        with (
+            same_if_any(chosen.ca) as authorities,
+            same_if_any(chosen.client_certificate) as chain,
+            same_if_any(chosen.client_key) as key,
+        ):
+            context = ssl.create_default_context(cafile=authorities)
+            if chain is not None:
+                context.load_cert_chain(chain, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ValueError(f"unusable TLS files for the database: {error.strerror or type(error).__name__}") from error
+    return context

@@ -1,0 +1,107 @@
+"""Secrets and grants as rows: what is written is read, and of two writers one learns that it was second. On both databases."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.store.sql.engine import Database
+from gateway.store.sql.grants import PAGE, GrantRow, GrantRows
+from gateway.store.sql.rows import Conflict
+from gateway.store.sql.secrets import SecretRow, SecretRows
+
+SECRET = SecretRow(
+    "github-bot", "sealed:1", "k1", provider="github", scopes="repo", created_at=1.5, updated_at=1.5, expires_at=99.25
+)
+GRANT = GrantRow("github", "corp", "alice", "sealed:1", "k1", scopes="repo read:org", created_at=1.5, updated_at=1.5)
+
+
+async def test_secret_is_read_as_it_was_written_with_its_first_version(database: Database) -> None:
+    rows = SecretRows(database)
+    assert await rows.get("github-bot") is None
+    written = await rows.put(SECRET)
+    assert written == replace(SECRET, version=1)
+    assert await rows.get("github-bot") == written
+
+
+async def test_secret_that_exists_is_not_written_as_if_it_were_new(database: Database) -> None:
+    rows = SecretRows(database)
+    await rows.put(SECRET)
+    with pytest.raises(Conflict):
+        await rows.put(replace(SECRET, sealed="sealed:other"))
+    assert (await rows.get("github-bot")) == replace(SECRET, version=1)
+
+
+async def test_of_many_writers_of_one_version_exactly_one_succeeds(database: Database) -> None:
+    rows = SecretRows(database)
+    first = await rows.put(SECRET)
+
+    async def write(number: int) -> bool:
+        try:
+            await rows.put(replace(first, sealed=f"sealed:{number}"))
+        except Conflict:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(write(number) for number in range(8)))) == 1
+    found = await rows.get("github-bot")
+    assert found is not None
+    assert found.version == 2
+
+
+async def test_a_value_is_deleted_only_by_who_knows_its_version(database: Database) -> None:
+    rows = SecretRows(database)
+    first = await rows.put(SECRET)
+    second = await rows.put(replace(first, sealed="sealed:2"))
+    with pytest.raises(Conflict):
+        await rows.delete("github-bot", first.version)
+    await rows.delete("github-bot", second.version)
+    assert await rows.get("github-bot") is None
+
+
+async def test_secrets_come_in_the_order_of_their_names_page_by_page(database: Database) -> None:
+    rows = SecretRows(database)
+    for name in ("c", "a", "b"):
+        await rows.put(replace(SECRET, name=name))
+    assert [row.name for row in await rows.page()] == ["a", "b", "c"]
+    assert [row.name for row in await rows.page("a")] == ["b", "c"]
+    assert PAGE >= 100
+
+
+@pytest.mark.parametrize("name", ["", "n" * 201], ids=["none", "too-long"])
+async def test_a_name_has_bounds(database: Database, name: str) -> None:
+    with pytest.raises(ValueError, match="1 to 200"):
+        await SecretRows(database).put(replace(SECRET, name=name))
+
+
+async def test_grants_of_one_subject_of_two_issuers_are_two(database: Database) -> None:
+    rows = GrantRows(database)
+    mine = await rows.put(GRANT)
+    other = await rows.put(replace(GRANT, issuer="partner", sealed="sealed:other"))
+    assert await rows.get(("github", "corp", "alice")) == mine
+    assert await rows.get(("github", "partner", "alice")) == other
+    assert await rows.get(("gitlab", "corp", "alice")) is None
+    assert list(await rows.page()) == [mine, other]
+    assert list(await rows.page(mine.key)) == [other]
+
+
+async def test_of_two_refreshers_of_a_grant_the_second_learns_it(database: Database) -> None:
+    rows = GrantRows(database)
+    first = await rows.put(GRANT)
+    second = await rows.put(replace(first, sealed="sealed:2"))
+    for stale in (first, GRANT):
+        with pytest.raises(Conflict):
+            await rows.put(replace(stale, sealed="sealed:stale"))
+    with pytest.raises(Conflict):
+        await rows.delete(first.key, first.version)
+    assert await rows.get(first.key) == second
+    await rows.delete(second.key, second.version)
+    assert await rows.get(first.key) is None
+
+
+async def test_what_looks_like_sql_is_a_name(database: Database) -> None:
+    rows = SecretRows(database)
+    name = "x'; DROP TABLE secrets; --"
+    await rows.put(replace(SECRET, name=name))
+    assert (await rows.get(name)) is not None
+    assert await rows.get("x' OR '1'='1") is None
