@@ -229,11 +229,16 @@ class Expressions:
             f"{text}.replace({of('string', depth)}, {of('string', depth)})",
             f"{text}.replace({of('string', depth)}, {of('string', depth)}, {pick('-1', '0', '1', '2')})",
             f"{text}.charAt({of('int', depth)})",
-            f"string({of(pick('int', 'bool', 'string'), depth, exactly=True)})",
+            f"string({self.surely(depth)})",
             f"({of('bool', depth)} ? {text} : {of('string', depth)})",
             f"{of('strings', depth)}[{pick('0', '1', '5')}]",
             f"{of('strings', depth)}.join({of('string', depth)})",
         )
+
+    def surely(self, depth: int) -> str:
+        """Of a type that `string` takes, whatever it is made of: of a double ours has no text, theirs has."""
+        of = self.of
+        return self.pick(f"int({of('int', depth)})", f"!({of('bool', depth)})", f"({of('string', depth)} + '')")
 
     def dyn_of(self, depth: int) -> str:
         of, pick = self.of, self.pick
