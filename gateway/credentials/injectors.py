@@ -11,6 +11,7 @@ from gateway.credentials import model
 from gateway.credentials.cookie import CookieInjector
 from gateway.credentials.header import Basic, HeaderInjector, bearer
 from gateway.credentials.query import QueryInjector
+from gateway.credentials.sigv4_build import build as sigv4
 
 
 class NoCredential:
@@ -36,5 +37,7 @@ def build(name: str, credential: model.Credential, secrets: Callable[[SecretRef]
             return QueryInjector(name, credential.name, secrets(credential.secret))
         case model.Cookie():
             return CookieInjector(name, credential.name, secrets(credential.secret))
+        case model.SigV4():
+            return sigv4(name, credential, secrets)
         case _ as never:
             assert_never(never)

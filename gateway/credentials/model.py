@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.values import Model, SecretRef, Token
+from gateway.config.values import Model, SecretRef, Size, Token
 
 
 class Bearer(Model):
@@ -46,4 +46,23 @@ class Cookie(Model):
     secret: SecretRef
 
 
-Credential = Annotated[Bearer | Basic | Header | Query | Cookie, Field(discriminator="inject")]
+class SigV4(Model):
+    """AWS Signature Version 4 over each request.
+
+    Either `access_key_id` with `secret_access_key`, and `session_token` where they are temporary; or `keys`, a JSON document as
+    `credential_process` and `aws sts assume-role` print it. Bodies up to `buffer` are read whole and signed by their hash; longer
+    ones go to Amazon S3 in signed chunks, or with `unsigned_payload` as they are.
+    """
+
+    inject: Literal["sigv4"]
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    service: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    access_key_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,128}$")] | None = None
+    secret_access_key: SecretRef | None = None
+    session_token: SecretRef | None = None
+    keys: SecretRef | None = None
+    buffer: Annotated[Size, Field(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
+    unsigned_payload: bool = False
+
+
+Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4, Field(discriminator="inject")]

@@ -99,6 +99,19 @@ class TestAccepted:
             principal = await house.ask(field)
             assert (principal.issuer, principal.id, principal.scheme) == ("api_keys", "ci", "api_key")
 
+    async def test_an_api_key_as_the_access_key_of_an_aws_signature(self, house: House) -> None:
+        signed = f"AWS4-HMAC-SHA256 Credential={house.key}/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=00"
+        assert (await house.ask((b"authorization", signed.encode()))).scheme == "api_key"
+
+    @pytest.mark.parametrize("id", ["AKIDEXAMPLE", "", "lgk_unknown_0"])
+    async def test_another_access_key_of_an_aws_signature_is_refused(self, id: str, house: House) -> None:
+        signed = f"AWS4-HMAC-SHA256 Credential={id}/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=00"
+        assert isinstance(await house.refused((b"authorization", signed.encode())), Unauthenticated)
+
+    async def test_a_token_is_none_within_an_aws_signature(self, house: House) -> None:
+        signed = f"AWS4-HMAC-SHA256 Credential={house.token}/20261122/eu-west-1/s3/aws4_request"
+        assert isinstance(await house.refused((b"authorization", signed.encode())), Unauthenticated)
+
     async def test_a_cookie(self, house: House) -> None:
         principal = await house.ask(cookie(f"theme=dark; sid={house.cookie_token}; lang=de"))
         assert (principal.issuer, principal.scheme) == ("browser", "jwt")

@@ -527,3 +527,27 @@ def test_accepted_expressions_match_long_hostile_input_in_bounded_time() -> None
 def test_the_folder_of_policies_must_hold_some(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("x")
     assert told({"policies": str(tmp_path)}) == ["warning: policies: the folder holds no policies: every request is denied"]
+
+
+SIGV4 = {"inject": "sigv4", "region": "eu-west-1", "service": "s3", "access_key_id": "a", "secret_access_key": {"env": "A"}}
+
+
+def signing(upstream: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    return {"credentials": {"aws": SIGV4 | keys}, "upstreams": {"github": {"credential": "aws", **upstream}}}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "finding"),
+    [
+        (signing({}), None),
+        (signing({"preserve_host": True}), "keeps the client's"),
+        (signing({"url": None, "targets": ["https://a.example", "https://b.example"]}), "has several targets"),
+        (signing({"url": "http://a.example"}, unsigned_payload=True), "unsigned bodies go over TLS only"),
+        (signing({"credential": None, "preserve_host": True}) | route(credential="aws"), "keeps the client's"),
+    ],
+    ids=["sound", "host", "targets", "plaintext", "by route"],
+)
+def test_a_signature_is_for_one_host_and_for_the_body_that_is_sent(overlay: Any, finding: str | None) -> None:
+    found = [line for line in told(overlay) if "sign" in line]
+    assert len(found) == (finding is not None)
+    assert all(str(finding) in line for line in found)
