@@ -11,7 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DONE := .make
 # More test processes than processors: many tests wait, for a deadline or for a process that starts.
-JOBS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
+JOBS ?= $(shell echo $$(( $$(nproc) * 2 )))
+# Whole files to a process, in the order of tests/conftest.py: the long ones first.
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 FUZZ ?= 300
 SOAK ?= 1800
 WORKERS ?= 1
@@ -25,6 +27,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # Read by the tests: where the tools live that cannot share our environment, and vectors others published, beside the checkout.
 export SSLYZE := $(CURDIR)/$(DONE)/sslyze/bin/sslyze
 export VECTORS := $(abspath ../shared/vectors)
+
+# Many an image for containers forbids it, and then each of the hundreds of processes that tests start compiles all it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help:  ## list the targets
@@ -48,11 +53,11 @@ test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/ssly
 
 .PHONY: test-python
 test-python: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done  ## all tests, everything interpreted
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest $(SPREAD)
 
 .PHONY: fuzz
 fuzz: $(DONE)/dev  ## bytes of clients and upstreams against a strict reader, for FUZZ=seconds each
-	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -n 2 --timeout 0
+	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -n 2 --timeout 0 -o faulthandler_timeout=0
 
 .PHONY: compiled
 compiled: $(DONE)/compiled.done  ## the request path compiled to C, from the same sources: a wheel in dist/, a tree in .make/compiled
@@ -61,7 +66,7 @@ compiled: $(DONE)/compiled.done  ## the request path compiled to C, from the sam
 test-compiled: $(DONE)/apt-test $(DONE)/dev $(DONE)/compiled.done  ## what goes over sockets, once more with the compiled request path
 	rm -rf $(DONE)/compiled/tests
 	tar -c --exclude=node_modules --exclude=__pycache__ tests policies deploy docs CHANGELOG.md config.example.yaml | tar -x -C $(DONE)/compiled
-	cd $(DONE)/compiled && REQUEST_PATH=compiled PYTHONPATH=$$PWD $(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/compiled tests/wire tests/security tests/fuzz
+	cd $(DONE)/compiled && REQUEST_PATH=compiled PYTHONPATH=$$PWD $(CURDIR)/$(BIN)/python -m pytest $(SPREAD) tests/compiled tests/wire tests/security tests/fuzz
 
 .PHONY: lint
 lint: $(DONE)/dev  ## ruff: rules and format

@@ -1,6 +1,8 @@
 """Fixtures as nouns."""
 
 import asyncio
+import faulthandler
+import gc
 import os
 import shutil
 import tempfile
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from _pytest.faulthandler import fault_handler_stderr_fd_key as errors
 from hypothesis import HealthCheck, settings
 
 from tests.postgres_server import PostgresServer
@@ -16,6 +19,25 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
 VECTORS = Path(os.environ.get("VECTORS") or ROOT.parent / "shared" / "vectors")
+
+LONGEST = (
+    "wire/workers/test_workers.py",
+    "wire/test_endings.py",
+    "security/test_canary.py",
+    "cli/test_commands.py",
+    "security/test_websockets.py",
+    "wire/server/test_last_answer.py",
+    "wire/test_reload.py",
+    "external/test_clients.py",
+    "unit/config/test_document.py",
+    "unit/server/test_protocol.py",
+    "wire/server/test_lifecycle.py",
+    "wire/test_body_rules.py",
+    "wire/server/test_http2.py",
+    "unit/settings/test_rules.py",
+    "wire/test_admin.py",
+)
+"""The files that take longest, the longest first. Begun last, one alone would keep everybody waiting."""
 
 # How long an example takes says something about the machine, nothing about the code.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,3 +77,26 @@ def postgres_server() -> Iterator[PostgresServer]:
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The tests run on the loop that serves: uvloop's transports and timers are not the standard library's."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first (`--no-loadscope-reorder` keeps it so), each in its own order. No test may depend on it."""
+    turns = {ROOT / "tests" / name: turn for turn, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand collected tests are a million objects, which every garbage collection would look at again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Watch over the end of a test that failed, too: at a failure pytest stops its watches, lest they disturb a debugger.
+
+    A loop whose servers were left open may never close, and in C, where no signal ends it.
+    """
+    patience = float(node.config.getini("faulthandler_timeout"))
+    if isinstance(node, pytest.Item) and patience and not node.config.getoption("usepdb"):
+        faulthandler.dump_traceback_later(patience, file=node.config.stash[errors], exit=True)
