@@ -123,6 +123,7 @@ def masked(described: dict[str, Any]) -> dict[str, Any]:
     for upstream in described["upstreams"].values():
         fixed = upstream["headers"]["set"]
         upstream["headers"]["set"] = {name: MASK if TELLING.search(name) else value for name, value in fixed.items()}
+    described["sealed"] = dict.fromkeys(described["sealed"], MASK)
     return described
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gateway import memory
 from gateway.app import GatewayApp, RequestIds
@@ -31,14 +31,11 @@ from gateway.server.sockets import ListenError, Sockets
 from gateway.settings import Loaded, Settings
 from gateway.snapshot import Current, Snapshot
 from gateway.source import Handed, Source
-from gateway.standing import Fixed, bounds, names_of, served, started, stopped, usable, warn
+from gateway.standing import Fixed, alarm, bounds, keep_fresh, names_of, served, started, stopped, usable, warn
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
-
-SECRETS_EVERY: Final = 2.0
-"""Seconds between looks at secret files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +141,7 @@ class Process:
             raise ConfigError([loaded.problem(("listen",), str(error))]) from error
         await self._adopt(loaded, fingerprint(loaded.files))
         self.telemetry.metrics.gauge("gateway.config.last_success", 1)
-        self._tasks.append(asyncio.create_task(self._refresh_secrets()))
+        self._tasks.append(asyncio.create_task(keep_fresh(lambda: self.loaded, self.telemetry.metrics)))
         log.info("serving", extra={"listeners": self.server.addresses, "generation": snapshot.generation})
         if self._place is None:
             started(self.trail, snapshot.generation, self.server.addresses)
@@ -158,6 +155,7 @@ class Process:
 
     async def _renew(self) -> str:
         loaded = await asyncio.to_thread(self._source.load_apart)
+        alarm(loaded, self.trail, self.telemetry.metrics)
         previous = self.current.snapshot.generation
         await self.adopt(await self.prepare(loaded))
         generation = self.current.snapshot.generation
@@ -217,11 +215,6 @@ class Process:
 
     def _refused(self, error: ConfigError) -> None:
         self.trail.event("config.refused", problems=[str(problem) for problem in error.problems])
-
-    async def _refresh_secrets(self) -> None:
-        while True:
-            await asyncio.sleep(SECRETS_EVERY)
-            await asyncio.to_thread(self.loaded.secrets.refresh)
 
     # Use
 

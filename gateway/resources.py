@@ -13,7 +13,7 @@ from gateway import __version__
 from gateway.authn.gate import Authentication
 from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
-from gateway.config.values import EnvSecret, FileSecret, Rate, SecretRef
+from gateway.config.values import Rate, Reference
 from gateway.core.ports import Clock, Fetch, Metrics, Shaping
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.description import compiled
@@ -205,9 +205,9 @@ def secret_sources(model: object, secrets: Secrets) -> tuple[int, ...]:
     return tuple(id(secrets(reference)) for reference in references(model))
 
 
-def references(value: object) -> Iterator[SecretRef]:
+def references(value: object) -> Iterator[Reference]:
     """Every secret reference within a model."""
-    if isinstance(value, EnvSecret | FileSecret):
+    if isinstance(value, Reference):
         yield value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:

@@ -1,14 +1,17 @@
 """What a gateway makes of its settings and tells of itself, whether it is one process or several."""
 
+import asyncio
 import logging
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from gateway import __version__
 from gateway.audit.record import Record
 from gateway.core.errors import ConfigError
+from gateway.core.ports import Metrics
 from gateway.edge.model import Drain
 from gateway.settings import Loaded, Settings
 from gateway.telemetry.names import Names
@@ -17,6 +20,8 @@ log = logging.getLogger(__name__)
 
 FIXED: Final = ("audit", "telemetry")
 """Sections whose threads and files live as long as the process."""
+SECRETS_EVERY: Final = 2.0
+"""Seconds between looks at secret files."""
 
 
 class Fixed:
@@ -64,6 +69,22 @@ def usable(loaded: Loaded) -> Settings:
     if loaded.settings is None or loaded.errors:
         raise ConfigError(loaded.problems)
     return loaded.settings
+
+
+def alarm(loaded: Loaded, trail: Record, metrics: Metrics) -> None:
+    """Tell of each sealed value that was altered, moved, or put under a key that is not there; the configuration is refused."""
+    for name, fault in loaded.vault.refused.items():
+        metrics.count("gateway.vault.refused", fault=fault)
+        trail.event("secret.refused", name=name, fault=fault)
+
+
+async def keep_fresh(live: Callable[[], Loaded], metrics: Metrics) -> None:
+    """Look at secrets' files again and again, and at the age of what is sealed. Runs until cancelled."""
+    while True:
+        loaded = live()
+        await asyncio.to_thread(loaded.secrets.refresh)
+        metrics.gauge("gateway.vault.overdue", len(loaded.vault.overdue(time.time())))
+        await asyncio.sleep(SECRETS_EVERY)
 
 
 def names_of(settings: Settings) -> Names:

@@ -15,7 +15,7 @@ from gateway.config import shape
 from gateway.config.document import Steps, dotted
 from gateway.config.scalar import Scalar
 from gateway.config.scalar import resolve as scalar
-from gateway.config.values import EnvSecret, FileSecret, is_duration, is_size, write_duration, write_size
+from gateway.config.values import REFERENCES, is_duration, is_size, write_duration, write_size
 from gateway.settings import Loaded, Settings
 from gateway.settings.rules.upstreams import TELLING
 
@@ -57,7 +57,7 @@ class _Walk:
 
     def given(self, annotation: Any, value: Any, path: Steps) -> Node:
         if isinstance(value, dict):
-            if {EnvSecret, FileSecret} & set(shape.members(annotation)):
+            if set(REFERENCES.values()) & set(shape.members(annotation)):
                 return Value(MASK, f"{self.origin(path)}, {_reference(value)}")
             if fitting := shape.models(annotation, value):
                 return self.model(fitting[0], value, path)
@@ -65,7 +65,7 @@ class _Walk:
             return {key: self.item(annotation, value, key, path) for key in value}
         if isinstance(value, list) and value:
             return [self.item(annotation, value, number, path) for number in range(len(value))]
-        return Value(MASK if _telling(path) else value, self.origin(path))
+        return Value(MASK if _telling(path) or path[0] == "sealed" else value, self.origin(path))
 
     def item(self, annotation: Any, value: Any, step: str | int, path: Steps) -> Node:
         kinds = list(shape.children(annotation, value, step))

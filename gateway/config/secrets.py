@@ -4,12 +4,12 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from gateway.config.regular import opened
-from gateway.config.values import EnvSecret, FileSecret
+from gateway.config.values import EnvSecret, FileSecret, Reference, SealedSecret
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Metrics, SecretSource
 from gateway.core.secret import Secret
@@ -72,7 +72,8 @@ class Secrets:
 
     def __init__(self, variables: Mapping[str, str], metrics: Metrics | None = None) -> None:
         self._variables = variables
-        self._sources: dict[EnvSecret | FileSecret, EnvSource | FileSource] = {}
+        self._sources: dict[Reference, SecretSource] = {}
+        self._sealed: Callable[[str], SecretSource] = _no_vault
         self._failing: set[str] = set()
         self.metrics = metrics
 
@@ -84,24 +85,38 @@ class Secrets:
     def __repr__(self) -> str:
         return f"Secrets({len(self._sources)})"
 
-    def __call__(self, reference: EnvSecret | FileSecret) -> SecretSource:
+    def __call__(self, reference: Reference) -> SecretSource:
         """The source of a reference, its value read. Raises ValueError when there is none."""
         known = self._sources.get(reference)
         if known is None:
-            known = self._env(reference.env) if isinstance(reference, EnvSecret) else self._file(str(reference.file))
-            self._sources[reference] = known
+            known = self._sources[reference] = self._source(reference)
         return known
+
+    def unseal(self, sealed: Callable[[str], SecretSource]) -> None:
+        """From now on references to sealed values are known: `sealed` gives the source of a name or raises ValueError."""
+        self._sealed = sealed
+
+    def _source(self, reference: Reference) -> SecretSource:
+        match reference:
+            case EnvSecret():
+                return self._env(reference.env)
+            case FileSecret():
+                return self._file(str(reference.file))
+            case SealedSecret():
+                return self._sealed(reference.sealed)
+            case _ as never:
+                assert_never(never)
 
     def adopt(self, previous: "Secrets") -> None:
         """Go on with the sources of the configuration before, where their values are the same: what holds one keeps it fresh."""
         for reference, source in previous._sources.items():
             mine = self._sources.get(reference)
-            if mine is not None and (isinstance(source, FileSource) or source.current() == mine.current()):
+            if mine is not None and (isinstance(source, FileSource) or _alike(source, mine)):
                 self._sources[reference] = source
         self.metrics = previous.metrics
         self.refresh()
 
-    def exposed(self, reference: EnvSecret | FileSecret) -> bool:
+    def exposed(self, reference: Reference) -> bool:
         """Whether a referenced file is readable by everybody."""
         source = self._sources.get(reference)
         return isinstance(source, FileSource) and source.is_exposed()
@@ -139,6 +154,18 @@ class Secrets:
         source = FileSource(path)
         source.refresh()
         return source
+
+
+def _no_vault(name: str) -> SecretSource:
+    raise ValueError(f"nothing is sealed here: '{name}' is not known")
+
+
+def _alike(one: SecretSource, other: SecretSource) -> bool:
+    """Whether both have the same value. A revoked one has none."""
+    try:
+        return one.current() == other.current()
+    except DependencyDown:
+        return False
 
 
 def _read(path: str, seen: tuple[int, ...]) -> tuple[tuple[int, ...], bytes | None]:

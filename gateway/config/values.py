@@ -5,8 +5,10 @@ Written as people write them (CONTRACT 2: `10s`, `64KiB`, `100/minute`), held as
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -148,21 +150,36 @@ class FileSecret(Model):
     file: FilePath
 
 
-def _secret_kind(value: Any) -> str | None:
-    """Which kind of reference; None refuses what is not exactly one."""
-    if isinstance(value, (EnvSecret, FileSecret)):
-        return type(value).__name__
-    if not isinstance(value, dict) or ("env" in value) == ("file" in value):
-        return None
-    return "EnvSecret" if "env" in value else "FileSecret"
+class SealedSecret(Model):
+    """A secret that the configuration holds sealed: the name of an entry of `sealed:`."""
+
+    sealed: Name
+
+
+Reference = EnvSecret | FileSecret | SealedSecret
+REFERENCES: Final[Mapping[str, type[Reference]]] = MappingProxyType({"env": EnvSecret, "file": FileSecret, "sealed": SealedSecret})
+"""The key that tells a kind of reference -> its model."""
+
+
+def secret_kind(value: Mapping[str, Any]) -> type[Reference] | None:
+    """Which kind of reference a mapping is; None refuses what is not exactly one."""
+    found = [kind for key, kind in REFERENCES.items() if key in value]
+    return found[0] if len(found) == 1 else None
+
+
+def _tag(value: Any) -> str | None:
+    kind = type(value) if isinstance(value, Reference) else secret_kind(value) if isinstance(value, dict) else None
+    return kind.__name__ if kind is not None else None
 
 
 SecretRef = Annotated[
-    Annotated[EnvSecret, Tag("EnvSecret")] | Annotated[FileSecret, Tag("FileSecret")],
+    Annotated[EnvSecret, Tag("EnvSecret")]
+    | Annotated[FileSecret, Tag("FileSecret")]
+    | Annotated[SealedSecret, Tag("SealedSecret")],
     Discriminator(
-        _secret_kind,
+        _tag,
         custom_error_type="secret_reference",
-        custom_error_message="a secret is a reference: {env: NAME} or {file: PATH}",
+        custom_error_message="a secret is a reference: {env: NAME}, {file: PATH} or {sealed: NAME}",
     ),
 ]
 """A secret is never a bare string but a typed reference (CONTRACT 2)."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -24,6 +25,7 @@ from gateway.core.errors import Problem
 from gateway.settings import rules
 from gateway.settings.model import Settings
 from gateway.settings.secrets import follow
+from gateway.settings.vault import Opened
 
 VARIABLE: Final = "GATEWAY_CONFIG"
 PLACES: Final = (Path("config.yaml"), Path("/etc/gateway/config.yaml"))
@@ -48,6 +50,7 @@ class Loaded:
     source: Layers
     policies: list[Document]
     secrets: Secrets
+    vault: Opened
     files: list[Path]
     generation: str
     compiled: Compiled | None = None
@@ -94,13 +97,15 @@ def load(
     source = Layers([anchor(document, Settings) for document in substituted])
     settings, wrong = validate(Settings, source)
     secrets = Secrets(known)
-    problems += [*source.problems, *wrong]
-    problems += [*rules.check(source), *follow(source, secrets)]
+    vault = Opened(source, secrets, time.time)
+    secrets.unseal(vault)
+    problems += [*source.problems, *wrong, *vault.problems]
+    problems += [*rules.check(source), *follow(source, secrets, vault.entries)]
     files = policy_files(source) if policies_at is None else list(policies_at)
     policies = read(files)
     problems += [problem for document in policies for problem in document.problems]
     looked_at = [*paths, *env_files, *_policy_paths(source), *files, *_schema_files(source)]
-    return Loaded(settings, _in_order(problems), source, policies, secrets, looked_at, _generation(substituted, policies))
+    return Loaded(settings, _in_order(problems), source, policies, secrets, vault, looked_at, _generation(substituted, policies))
 
 
 def _advise(document: Document, *, searched: bool) -> None:

@@ -8,6 +8,7 @@ from gateway.audit.model import Audit
 from gateway.authn.model import Authentication
 from gateway.config.values import FilePath, Method, Model, Name, SecretRef
 from gateway.credentials.model import Credential
+from gateway.credentials.vault.model import Sealed, Vault
 from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
 from gateway.shaping.model import Redaction
@@ -84,6 +85,8 @@ class Settings(Model):
     rate_limits: RateLimits = RateLimits()
     cors: dict[Name, Cors] = {}
     security_headers: SecurityHeaders = {}
+    vault: Vault | None = None
+    sealed: Sealed = {}
     credentials: dict[Name, Credential] = {}
     upstreams: dict[Name, Upstream] = {}
     routes: list[RouteModel] = []

@@ -1,6 +1,6 @@
 """Every secret reference of a configuration, followed at load: a missing or weak secret is found at start, not by a request."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -11,8 +11,9 @@ from gateway.config import shape
 from gateway.config.document import Steps
 from gateway.config.layers import Layers
 from gateway.config.secrets import Secrets
-from gateway.config.values import EnvSecret, FileSecret
-from gateway.core.errors import Problem
+from gateway.config.values import REFERENCES, Reference, SealedSecret, secret_kind
+from gateway.core.errors import DependencyDown, Problem
+from gateway.credentials.vault.sealed import Entry
 from gateway.settings.model import Settings
 
 TOKEN_BYTES: Final = 16
@@ -21,26 +22,47 @@ PLACEHOLDERS: Final = frozenset(
 )
 
 
-def follow(source: Layers, secrets: Secrets) -> Iterator[Problem]:
-    """Read every secret once; what is missing, weak or readable by everybody."""
+def follow(source: Layers, secrets: Secrets, sealed: Mapping[str, Entry]) -> Iterator[Problem]:
+    """Read every secret once; what is missing, weak or readable by everybody, and what is sealed and used by nothing."""
+    used = set()
     for path, reference in references(source):
+        if isinstance(reference, SealedSecret):
+            used.add(reference.sealed)
+            if reference.sealed in sealed and sealed[reference.sealed].source is None:
+                continue  # told at the entry
         try:
             value = secrets(reference).current().reveal()
         except ValueError as error:
             yield source.problem(path, str(error))
+            continue
+        except DependencyDown:
+            yield _revoked(source, path)
             continue
         if wrong := _weak(source, path, value):
             yield source.problem(path, f"the secret {wrong}", "generate one, e.g. `openssl rand -base64 32`")
         if secrets.exposed(reference):
             yield source.problem(path, "the file is readable by everybody", "chmod 640", severity="warning")
 
+    for name in sealed:
+        if name not in used:
+            yield source.problem(("sealed", name), f"sealed value '{name[:80]}' is used by nothing", key=True, severity="warning")
 
-def references(source: Layers) -> Iterator[tuple[Steps, EnvSecret | FileSecret]]:
+
+def _revoked(source: Layers, path: Steps) -> Problem:
+    """A revoked credential stops the requests that need it, everything else that was revoked stops the gateway."""
+    if path[0] == "credentials":
+        hint = "requests that need it are answered 503; seal another: `gateway secrets seal`"
+        return source.problem(path, "the secret was revoked", hint, severity="warning")
+    return source.problem(path, "the secret was revoked", "seal another: `gateway secrets seal`")
+
+
+def references(source: Layers) -> Iterator[tuple[Steps, Reference]]:
     """Every well-formed secret reference of the data, with its place."""
-    for path, value in shape.mappings(Settings, source.value, {EnvSecret, FileSecret}):
-        kind = EnvSecret if "env" in value else FileSecret
+    for path, value in shape.mappings(Settings, source.value, set(REFERENCES.values())):
+        kind = secret_kind(value)
         with suppress(ValidationError):
-            yield path, kind.model_validate(value)
+            if kind is not None:
+                yield path, kind.model_validate(value)
 
 
 def _weak(source: Layers, path: Steps, value: bytes) -> str:

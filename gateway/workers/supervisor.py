@@ -20,7 +20,7 @@ from gateway.server.lifecycle import Server, Signals, unless
 from gateway.server.sockets import ListenError
 from gateway.settings import Loaded, Settings
 from gateway.source import Source
-from gateway.standing import Fixed, bounds, started, stopped, usable, warn
+from gateway.standing import Fixed, alarm, bounds, keep_fresh, started, stopped, usable, warn
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
 from gateway.workers.equipment import Equipment
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 ROOM_EVERY: Final = 0.05
 """Seconds between looks whether the audit trail is full."""
-SECRETS_EVERY: Final = 2.0
 LAST: Final = 5.0
 """Seconds for the end of what workers tell, when they are gone."""
 HOPELESS: Final = "no worker can be started"
@@ -116,7 +115,7 @@ class Supervisor:
         await self.fleet.start()
         self._adopt(loaded, fingerprint(loaded.files))
         metrics.gauge("gateway.config.last_success", 1)
-        self._tasks += [asyncio.create_task(self._tell_room()), asyncio.create_task(self._refresh_secrets())]
+        self._tasks += [asyncio.create_task(self._tell_room()), asyncio.create_task(keep_fresh(lambda: self.loaded, metrics))]
         addresses = {**equipment.addresses, **self.server.addresses}
         log.info("serving", extra={"listeners": addresses, "generation": loaded.generation, "workers": self._count})
         started(self.trail, loaded.generation, addresses)
@@ -138,11 +137,6 @@ class Supervisor:
             self.fleet.be_full(self.trail.status()["full"])
             await asyncio.sleep(ROOM_EVERY)
 
-    async def _refresh_secrets(self) -> None:
-        while True:
-            await asyncio.sleep(SECRETS_EVERY)
-            await asyncio.to_thread(self.loaded.secrets.refresh)
-
     @property
     def ready(self) -> bool:
         """Somebody serves, and is to go on."""
@@ -162,6 +156,7 @@ class Supervisor:
     async def _attempt(self) -> str:
         """One reload, of everybody or of nobody. Raises ConfigError."""
         loaded, parcel = await asyncio.to_thread(lambda: self._source.load_to_hand_over(apart=True))
+        alarm(loaded, self.trail, self.telemetry.metrics)
         settings = self._checked(loaded)
         seen = await asyncio.to_thread(fingerprint, loaded.files)
         before = self.fleet.equipment

@@ -84,7 +84,7 @@ routes:
 TOLD = """\
 config.yaml:2:1: listn: unknown key 'listn' (did you mean 'listen'?)
 config.yaml:9:20: authentication.jwt.corp.algorithms[0]: expected
-config.yaml:12:33: credentials.bot.secret: a secret is a reference: {env: NAME} or {file: PATH}
+config.yaml:12:33: credentials.bot.secret: a secret is a reference: {env: NAME}, {file: PATH} or {sealed: NAME}
 config.yaml:15:46: rate_limits.rules.slow.limit: a rate is written like 100/minute
 config.yaml:17:14: upstreams.api.url: http:// carries credentials readable by all (use https://
 config.yaml:17:50: upstreams.api.credential: unknown credential 'bott' (did you mean 'bot'?)

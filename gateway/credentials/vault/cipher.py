@@ -1,16 +1,12 @@
 """AES-256-GCM (NIST SP 800-38D) with random nonces of 96 bits and tags of 128: nothing else is encrypted or decrypted here."""
 
 import os
-from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.credentials.vault.fault import Fault, NotOpened
-
-KEY: Final = 32
-NONCE: Final = 12
-TAG: Final = 16
+from gateway.credentials.vault.sizes import KEY, NONCE, TAG
 
 
 def new_key() -> bytes:

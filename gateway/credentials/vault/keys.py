@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from gateway.core.secret import Secret
 from gateway.credentials.vault import cipher
 from gateway.credentials.vault.fault import Fault, NotOpened
+from gateway.credentials.vault.sizes import KEY, NONCE
 
 HEXADECIMAL: Final = re.compile(rb"[0-9A-Fa-f]{64}")
 BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{43}|[A-Za-z0-9_-]{43})=?")
@@ -45,14 +46,14 @@ class LocalKey:
         return nonce + wrapped
 
     def unwrap(self, wrapped: bytes, bound: bytes) -> bytes:
-        return _data_key(cipher.decrypt(self._key.reveal(), wrapped[: cipher.NONCE], wrapped[cipher.NONCE :], bound))
+        return _data_key(cipher.decrypt(self._key.reveal(), wrapped[:NONCE], wrapped[NONCE:], bound))
 
 
 def parse(secret: Secret) -> bytes:
     """The 32 bytes that base64, base64url or hexadecimal digits stand for. Raises ValueError for everything else."""
     text = secret.reveal().strip()
     raw = bytes.fromhex(text.decode("ascii")) if HEXADECIMAL.fullmatch(text) else _base64(text)
-    if len(raw) != cipher.KEY or len(set(raw)) < DISTINCT:
+    if len(raw) != KEY or len(set(raw)) < DISTINCT:
         raise ValueError(REFUSED)
     return raw
 
@@ -64,6 +65,6 @@ def _base64(text: bytes) -> bytes:
 
 
 def _data_key(raw: bytes) -> bytes:
-    if len(raw) != cipher.KEY:
+    if len(raw) != KEY:
         raise NotOpened(Fault.ALTERED, "what was wrapped is no data key")
     return raw

@@ -10,6 +10,7 @@ from gateway.credentials.vault import cipher, text
 from gateway.credentials.vault.fault import Fault, NotOpened
 from gateway.credentials.vault.keys import KeyEncryption
 from gateway.credentials.vault.place import bound
+from gateway.credentials.vault.sizes import MAX_SECRET
 
 MAX_SEALS: Final = 2**20
 """Values one data key seals. NIST SP 800-38D 8.3 allows 2 ** 32 with random nonces."""
@@ -133,6 +134,6 @@ def _wrapping(key_id: str) -> bytes:
 
 def _plain(secret: Secret) -> bytes:
     plain = secret.reveal()
-    if not 0 < len(plain) <= text.MAX_SECRET:
-        raise ValueError(f"a secret has at least 1 byte and at most {text.MAX_SECRET // 1024} KiB")
+    if not 0 < len(plain) <= MAX_SECRET:
+        raise ValueError(f"a secret has at least 1 byte and at most {MAX_SECRET // 1024} KiB")
     return plain

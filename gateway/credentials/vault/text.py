@@ -13,19 +13,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.credentials.vault.cipher import NONCE, TAG
 from gateway.credentials.vault.fault import Fault, NotOpened
 from gateway.credentials.vault.place import bound
+from gateway.credentials.vault.sizes import MAX_SECRET, MAX_TEXT, MAX_WRAPPED, NONCE, TAG
 
 VALUE: Final = "lgs1"
 KEY: Final = "lgk1"
 ROW: Final = "lgd1"
-
-MAX_SECRET: Final = 64 * 1024
-"""Bytes of a value: what a secret's file may hold, too."""
-MAX_WRAPPED: Final = 1024
-"""Bytes of a wrapped data key. Sixty suffice here; services that wrap answer with a few hundred."""
-MAX_TEXT: Final = 100 * 1024
 
 ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 DATA_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)

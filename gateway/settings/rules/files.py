@@ -15,8 +15,8 @@ KEYS_FILE: Steps = ("authentication", "api_keys", "file")
 
 def check(draft: Draft) -> Iterator[Problem]:
     for path in shape.paths(Settings, draft.source.value):
-        # Secrets are read, not only looked for; who loads does that.
-        if not shape.is_one_of(Settings, draft.source.value, path[:-1], {FileSecret}):
+        # Secrets and the keys of the vault are read, not only looked for; who loads does that.
+        if path[:2] != ("vault", "keys") and not shape.is_one_of(Settings, draft.source.value, path[:-1], {FileSecret}):
             yield from _file(draft, path, Path(draft.value(*path)))
 
 

@@ -1,7 +1,9 @@
 """config.example.yaml: sound, complete, and every key explained."""
 
+import base64
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +21,16 @@ from gateway.cli.policy_lint import findings
 from gateway.config import shape
 from gateway.config.document import read
 from gateway.config.values import parse_duration, parse_size
+from gateway.core.secret import Secret
+from gateway.credentials.vault.keys import LocalKey
+from gateway.credentials.vault.place import entry
+from gateway.credentials.vault.ring import Ring
 from gateway.rehearsal import check
 from gateway.settings import Loaded, Settings, load
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config.example.yaml"
+SEALED = re.compile(r"^(  [a-z-]+: )lgs1:.*$", re.MULTILINE)
 KEY = re.compile(r"^\s*(?:- )?([A-Za-z_-]+):(\s|$)")
 RANDOM = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
 KEY_SET = (
@@ -35,9 +42,9 @@ VARIABLES = {
     "BATCH_TOKEN_SECRET": RANDOM.swapcase(),
     "REDACTION_KEY": RANDOM[::-2] + RANDOM[::2],
     "GITHUB_TOKEN": "gh-value",
-    "LEGACY_KEY": "legacy-value",
     "MAPS_KEY": "maps-value",
     "CRM_SID": "crm-value",
+    "GATEWAY_VAULT_KEY": base64.b64encode(bytes(range(100, 132))).decode(),
     "REDIS_PASSWORD": "redis-value",
     "FRONTEND_URL": "https://app.example.com",
 }
@@ -47,7 +54,7 @@ VARIABLES = {
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the example and every file it names."""
     folder = tmp_path_factory.mktemp("example")
-    shutil.copy(EXAMPLE, folder / "config.yaml")
+    (folder / "config.yaml").write_text(SEALED.sub(_sealed, EXAMPLE.read_text()))
     shutil.copytree(ROOT / "policies", folder / "policies")
     for name in ("certs", "keys", "secrets", "schemas"):
         (folder / name).mkdir()
@@ -62,12 +69,20 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "certs" / "clients.crl").write_bytes(_empty_crl(ca))
     (folder / "keys" / "offline.json").write_text(KEY_SET)
     (folder / "secrets" / "jira").write_text("jira-value\n")
-    (folder / "secrets" / "jira").chmod(0o600)
+    (folder / "secrets" / "vault-2026-08").write_text(base64.b64encode(bytes(range(32))).decode())
+    for secret in (folder / "secrets").iterdir():
+        secret.chmod(0o600)
     for name in ("issue", "issue-query", "issue-headers"):
         (folder / "schemas" / f"{name}.json").write_text('{"type": "object"}')
     (folder / "schemas" / "tracker.yaml").write_text('openapi: 3.1.0\npaths: {/: {get: {responses: {"200": {description: ok}}}}}\n')
     (folder / "api-keys.yaml").write_text("[]\n")
     return folder
+
+
+def _sealed(found: re.Match[str]) -> str:
+    """What somebody would have sealed now, under the key of the test."""
+    key = LocalKey("2026-11", Secret(VARIABLES["GATEWAY_VAULT_KEY"].encode()))
+    return found[1] + Ring([key], time.time).seal(entry(found[1].strip(" :")), Secret(b"legacy-value"))
 
 
 def _empty_crl(ca: trustme.CA) -> bytes:

@@ -78,7 +78,10 @@ WRONG = {
     "path": ("name: a\nfile: 3", "f:2:7: file: expected a path"),
     "name": ("name: 'a b'", "f:1:7: name: a name has letters, digits, '.', '_' and '-'"),
     "name as a key": ("name: a\nparts: {'a b': {kind: leaf}}", 'f:2:9: parts["a b"]: a name has letters'),
-    "bare secret": ("name: a\nsecret: hunter2", "f:2:9: secret: a secret is a reference: {env: NAME} or {file: PATH}"),
+    "bare secret": (
+        "name: a\nsecret: hunter2",
+        "f:2:9: secret: a secret is a reference: {env: NAME}, {file: PATH} or {sealed: NAME}",
+    ),
     "secret with two sources": ("name: a\nsecret: {env: A, file: b}", "f:2:9: secret: a secret is a reference"),
     "secret with an unknown source": ("name: a\nsecret: {evn: A}", "f:2:9: secret: a secret is a reference"),
     "secret with more": ("name: a\nsecret: {env: A, x: 1}", "f:2:18: secret.x: unknown key 'x' (known: env)"),

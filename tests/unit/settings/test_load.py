@@ -97,7 +97,7 @@ def test_ten_mistakes_and_more_are_told_at_once_with_their_places_and_hints(hous
         "config.yaml:11:20: authentication.jwt.corp.algorithms[0]: expected 'RS256', 'RS384'",
         "config.yaml:12:5: authentication.jwt.mobile: 'audience' is required",
         "config.yaml:16:11: policies: no such file or folder",
-        "config.yaml:18:33: credentials.bot.secret: a secret is a reference: {env: NAME} or {file: PATH}",
+        "config.yaml:18:33: credentials.bot.secret: a secret is a reference: {env: NAME}, {file: PATH} or {sealed: NAME}",
         "config.yaml:21:40: rate_limits.rules.slow.limit: a rate is written like 100/minute",
         "config.yaml:23:14: upstreams.api.url: the variable UPSTREAM is not set (set it, or give a default",
         "config.yaml:23:48: upstreams.api.credential: unknown credential 'bott' (did you mean 'bot'?)",

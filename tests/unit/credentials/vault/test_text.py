@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.credentials.vault import text
 from gateway.credentials.vault.fault import Fault, NotOpened
+from gateway.credentials.vault.sizes import MAX_TEXT
 
 IDS = st.from_regex(text.ID, fullmatch=True)
 DATA_KEY_IDS = st.from_regex(text.DATA_KEY_ID, fullmatch=True)
@@ -103,5 +104,5 @@ def test_bits_that_base64_leaves_unused_are_zero() -> None:
 
 def test_the_largest_secret_fits() -> None:
     written = str(text.Value("k" * 63, 10**12 - 1, b"w" * 1024, b"n" * 12, b"c" * (65_536 + 16)))
-    assert len(written) <= text.MAX_TEXT
+    assert len(written) <= MAX_TEXT
     assert str(text.value(written)) == written
