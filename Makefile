@@ -26,6 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
 # Read by the tests: where the tools live that cannot share our environment, and vectors others published, beside the checkout.
 export SSLYZE := $(CURDIR)/$(DONE)/sslyze/bin/sslyze
+export AWS_TOOLS := $(CURDIR)/$(DONE)/aws/bin/python
 export VECTORS := $(abspath ../shared/vectors)
 
 # Many an image for containers forbids it, and then each of the hundreds of processes that tests start compiles all it imports.
@@ -44,7 +45,7 @@ demo: $(DONE)/runtime  ## five requests, five answers, on loopback
 	@echo 'To send them yourself: $(BIN)/gateway demo'
 
 .PHONY: test
-test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done  ## everything that must hold: lint, types, arch, all tests, and test-compiled
+test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done  ## everything that must hold: lint, types, arch, all tests, and test-compiled
 	setsid nice $(MAKE) --no-print-directory compiled >$(DONE)/compiled.log 2>&1 & compiling=$$!; \
 	trap 'kill -- -$$compiling 2>/dev/null || true' EXIT; \
 	$(MAKE) --no-print-directory lint types arch test-python; \
@@ -52,7 +53,7 @@ test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/ssly
 	$(MAKE) --no-print-directory test-compiled
 
 .PHONY: test-python
-test-python: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done  ## all tests, everything interpreted
+test-python: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done  ## all tests, everything interpreted
 	$(BIN)/python -m pytest $(SPREAD)
 
 .PHONY: fuzz
@@ -150,6 +151,11 @@ $(DONE)/compiled.done: $(DONE)/apt-compile $(DONE)/dev $(shell find gateway -nam
 $(DONE)/sslyze.done: requirements/sslyze.txt
 	rm -rf $(DONE)/sslyze && $(PYTHON) -m venv $(DONE)/sslyze
 	$(DONE)/sslyze/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements/sslyze.txt
+	@touch $@
+
+$(DONE)/aws.done: requirements/aws.txt
+	rm -rf $(DONE)/aws && $(PYTHON) -m venv $(DONE)/aws
+	$(DONE)/aws/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements/aws.txt
 	@touch $@
 
 $(DONE)/node: tests/external/node/package.json tests/external/node/package-lock.json

@@ -15,6 +15,8 @@ compile pyproject.toml --extra matches --extra postgres --group dev --constraint
 compile requirements/compile.in --constraint requirements/runtime.txt --constraint requirements/dev.txt --output-file requirements/compile.txt --upgrade
 # sslyze holds cryptography below what the gateway needs, so it lives in an environment of its own.
 compile requirements/sslyze.in --output-file requirements/sslyze.txt --upgrade
+# Amazon's client and a stand-in for its services bring much along, of which the gateway knows nothing.
+compile requirements/aws.in --output-file requirements/aws.txt --upgrade
 # The rivals of `make bench`: programs of their own, never imported.
 for rival in requirements/rivals/*.in; do
     compile "$rival" --output-file "${rival%.in}.txt" --upgrade

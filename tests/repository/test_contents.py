@@ -89,7 +89,7 @@ def test_scripts_are_executable_and_nothing_else_is() -> None:
 RIVALS = [f"rivals/{file.stem}" for file in sorted((ROOT / "requirements" / "rivals").glob("*.txt"))]
 
 
-@pytest.mark.parametrize("name", ["build", "dev", "runtime", "sslyze", *RIVALS])
+@pytest.mark.parametrize("name", ["aws", "build", "dev", "runtime", "sslyze", *RIVALS])
 def test_lock_files_pin_every_requirement_by_version_and_hash(name: str) -> None:
     content = text(Path(f"requirements/{name}.txt")).replace("\\\n", " ")
     entries = [line for line in content.splitlines() if line.strip()]

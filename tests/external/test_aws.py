@@ -1,0 +1,146 @@
+"""boto3, through the gateway, to services of Amazon's that moto imitates and that check every signature.
+
+Both are others' programs in an environment of their own (requirements/aws.in). The client holds an API key of the gateway and
+nothing of Amazon's.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.external.mock import run
+from tests.fakes import stored_key
+from tests.house import House, house
+from tests.pki import Pki
+
+HERE = Path(__file__).parent / "aws"
+PYTHON = Path(os.environ.get("AWS_TOOLS") or Path(__file__).parents[2] / ".make" / "aws" / "bin" / "python")
+PEPPER = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
+POLICY = """
+apiVersion: gateway/v1
+kind: Policy
+name: aws
+routes: ["*"]
+rules:
+  - {name: some, allow: any, when: "resource.route != 'sqs'"}
+"""
+ROLES = """
+apiVersion: gateway/v1
+kind: Roles
+roles: {client: ["aws:use"]}
+"""
+SERVICES = ("s3", "dynamodb", "sts", "sqs")
+
+
+@dataclass
+class Amazon:
+    """A running server and the one set of keys that it knows."""
+
+    port: int
+    id: str
+    secret: str
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """The interpreter that has boto3 and moto."""
+    if not PYTHON.exists():
+        reason = "boto3 and moto are missing: `make test` installs them"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return PYTHON
+
+
+@pytest.fixture(scope="module")
+def amazon(python: Path) -> Iterator[Amazon]:
+    # The first three requests are free: they make the user whose keys all others must be signed with.
+    setup = {"AWS_ACCESS_KEY_ID": "setup", "AWS_SECRET_ACCESS_KEY": "setup", "AWS_DEFAULT_REGION": "us-east-1"}
+    environ = {**os.environ, **setup, "INITIAL_NO_AUTH_ACTION_COUNT": "3"}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([python, HERE / "server.py"], env=environ, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    with process:
+        assert process.stdout is not None
+        try:
+            yield Amazon(**json.loads(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+def document(server: Amazon, pki: Pki, *, secret: str) -> dict[str, Any]:
+    """Plain HTTP and TLS in front of every service; bodies above 1 MiB go to S3 in signed chunks."""
+    keys = {"inject": "sigv4", "region": "us-east-1", "access_key_id": server.id, "secret_access_key": {"env": "AWS_SECRET"}}
+    target = {"url": f"http://127.0.0.1:{server.port}", "allow_plaintext": True, "allow_private": True}
+    tls = {"certificate": str(pki.certificate), "key": {"file": str(pki.key)}}
+    return {
+        "listen": None,
+        "listeners": {"plain": {"address": "127.0.0.1:0"}, "tls": {"address": "127.0.0.1:0", "tls": tls}},
+        "authentication": {"api_keys": {"file": "keys.yaml", "pepper": {"env": "PEPPER"}}},
+        "credentials": {service: keys | {"service": service} for service in SERVICES},
+        "upstreams": {service: target | {"credential": service} for service in SERVICES},
+        "routes": [
+            {
+                "name": service,
+                "match": {"path": f"/{service}/**"},
+                "rewrite": {"strip_prefix": f"/{service}"},
+                "upstream": service,
+                "authenticate": ["api_keys"],
+            }
+            for service in SERVICES
+        ],
+        "environ": {"AWS_SECRET": secret, "PEPPER": PEPPER},
+    }
+
+
+async def play(gateway: House, python: Path, scheme: str, key: str, ca: Path) -> dict[str, Any]:
+    """What the client says that it got."""
+    _, port = gateway.address({"http": "plain", "https": "tls"}[scheme])
+    said = {"GATEWAY_URL": f"{scheme}://127.0.0.1:{port}", "GATEWAY_KEY": key, "GATEWAY_CA": str(ca), "BUCKET": f"bucket-{scheme}"}
+    told: dict[str, Any] = json.loads(await run(str(python), str(HERE / "client.py"), AWS_EC2_METADATA_DISABLED="true", **said))
+    return told
+
+
+async def test_boto3_uses_amazons_services_with_a_key_of_the_gateway(python: Path, amazon: Amazon, tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.key.chmod(0o600)
+    ca = tmp_path / "ca.crt"
+    pki.ca.cert_pem.write_to_path(str(ca))
+    key, _ = stored_key(tmp_path / "keys.yaml", PEPPER.encode(), prefix="lgk", name="boto", now=time.time())
+    async with house(tmp_path, policy=POLICY, roles=ROLES, **document(amazon, pki, secret=amazon.secret)) as gateway:
+        for told in await asyncio.gather(*(play(gateway, python, scheme, key, ca) for scheme in ("http", "https"))):
+            assert told == {
+                "s3": {
+                    "get": ["ell", {"colour": "two  blanks"}, "text/plain"],
+                    "large": True,
+                    "stream": True,
+                    "parts": True,
+                    "list": ["a b/ü+$&=.txt", "large", "parts", "stream"],
+                    "prefix": 1,
+                    "left": 2,
+                    "missing": "NoSuchKey",
+                },
+                "dynamodb": 100_000,
+                "sts": "arn:aws:iam::123456789012:user/gateway",
+                "denied": 403,
+            }
+        assert amazon.secret not in str(await gateway.events())
+
+
+async def test_the_stand_in_refuses_a_signature_of_another_key(amazon: Amazon, tmp_path: Path) -> None:
+    """Without this the test above would show nothing."""
+    pki = Pki(tmp_path)
+    pki.key.chmod(0o600)
+    key, _ = stored_key(tmp_path / "keys.yaml", PEPPER.encode(), prefix="lgk", name="boto", now=time.time())
+    async with house(tmp_path, policy=POLICY, roles=ROLES, **document(amazon, pki, secret="another" * 4)) as gateway:
+        for target in ("/s3/bucket/key", "/sts/?Action=GetCallerIdentity&Version=2011-06-15"):
+            reply = await gateway.get(target, token=key, listener="plain")
+            assert reply.status == 403
+            assert b"SignatureDoesNotMatch" in reply.body
