@@ -40,6 +40,7 @@ REVEALS: dict[str, int] = {
     "gateway/audit/masks.py": 1,
     "gateway/authn/strength.py": 2,
     "gateway/cli/keys.py": 1,
+    "gateway/credentials/grants/grant.py": 2,
     "gateway/credentials/placed.py": 1,
     "gateway/credentials/vault/keys.py": 3,
     "gateway/credentials/vault/ring.py": 3,

@@ -1,0 +1,252 @@
+"""A grant's tokens replaced exactly once, however many requests ask and on however many replicas.
+
+In this process whoever asks joins the refresh under way, and nobody's leaving ends it. Between processes a lease decides who asks
+the provider; who gets it reads the grant again first, and writes the new pair, naming the version it replaces, before anybody
+uses it. A provider may take the use of an old refresh token for theft and end the whole grant (RFC 9700 4.14.2): there is no way
+to refresh but this one.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, final
+
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import Clock, Metrics
+from gateway.core.secret import Secret
+from gateway.credentials.grants.grant import Grant, Key
+from gateway.store.sql.leases import Lease
+from gateway.store.sql.rows import Conflict
+
+log = logging.getLogger(__name__)
+
+LEASE: Final = 30.0
+"""Seconds; longer than the provider is given to answer, so that who holds it is done or dead."""
+POLL: Final = 0.1
+WAIT: Final = 5.0
+"""Seconds for which a request waits for a refresh, here or elsewhere."""
+SAVE_FOR: Final = 20.0
+"""Seconds for which a new pair is offered to a database that does not answer. Without it the grant would be lost."""
+GRACE: Final = 600.0
+"""Seconds after a refresh in which the refresh token before it is worth one try."""
+PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 300.0
+REMEMBERED: Final = 10_000
+
+REFRESHES: Final = "gateway.grant.refreshes"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a provider gave for a refresh token. `refresh` None is the same as before; so is `scopes` None."""
+
+    access: Secret
+    refresh: Secret | None
+    expires_in: float | None
+    scopes: tuple[str, ...] | None = None
+
+
+class Refused(Exception):
+    """The provider knows the refresh token no more (`invalid_grant`, RFC 6749 5.2). Asking again changes nothing."""
+
+
+class Store(Protocol):
+    """Where grants are kept."""
+
+    async def get(self, key: Key) -> Grant | None: ...
+    async def put(self, grant: Grant) -> Grant: ...
+
+
+class Turns(Protocol):
+    """Who of all processes may ask the provider."""
+
+    async def take(self, name: str, seconds: float) -> Lease | None: ...
+    async def release(self, lease: Lease) -> None: ...
+
+
+class Ask(Protocol):
+    """A provider's token endpoint."""
+
+    client: str
+    """The client we are there."""
+
+    async def __call__(self, refresh: Secret) -> Pair:
+        """Raises Refused, and DependencyDown where nothing is known of the token afterwards."""
+        ...
+
+
+@final
+class Refresher:
+    """Refreshes the grants of one provider."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        store: Store,
+        turns: Turns,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+        wait: float = WAIT,
+    ) -> None:
+        self._ask = ask
+        self._store = store
+        self._turns = turns
+        self._clock = clock
+        self._metrics = metrics
+        self._sleep = sleep
+        self._jitter = jitter
+        self._wait = wait
+        self._flights: dict[Key, asyncio.Task[Grant | None]] = {}
+        self._pauses: dict[Key, tuple[float, float]] = {}
+        self._error = ""
+
+    def status(self) -> dict[str, object]:
+        """For the operators' page."""
+        return {"refreshing": len(self._flights), "paused": len(self._pauses), "last_error": self._error or None}
+
+    def may(self, key: Key) -> bool:
+        """Whether it is time to try: not while one is under way, nor soon after one that failed."""
+        return key not in self._flights and self._clock.monotonic() >= self._pauses.get(key, (0.0, 0.0))[0]
+
+    def start(self, grant: Grant) -> asyncio.Task[Grant | None]:
+        """The refresh of this version, begun or joined; it gives the grant as it is then, None where it is gone. It never raises
+        Refused, since a refused grant is stored as broken; it raises DependencyDown."""
+        key = grant.key
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.create_task(self._fly(grant), name=f"refresh at {grant.provider}")
+            flight.add_done_callback(lambda done: self._landed(key, done))
+        return flight
+
+    async def refreshed(self, grant: Grant) -> Grant | None:
+        """The same, waited for. Who is cancelled meanwhile leaves it running for the others. Raises DependencyDown."""
+        if not self.may(grant.key) and grant.key not in self._flights:
+            raise DependencyDown(f"grant at {grant.provider}: the last refresh failed, the next one is not due")
+        flight = self.start(grant)
+        try:
+            async with asyncio.timeout(self._wait):
+                return await asyncio.shield(flight)
+        except TimeoutError as error:
+            raise DependencyDown(f"grant at {grant.provider}: not refreshed within {self._wait:g} s") from error
+
+    async def close(self, seconds: float = SAVE_FOR) -> None:
+        """Let what is under way end: it may hold the only copy of a new pair. What takes longer is given up."""
+        if self._flights:
+            _, late = await asyncio.wait(list(self._flights.values()), timeout=seconds)
+            for flight in late:
+                flight.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _landed(self, key: Key, flight: "asyncio.Task[Grant | None]") -> None:
+        del self._flights[key]
+        failed = flight.cancelled() or flight.exception() is not None
+        if not failed:
+            self._pauses.pop(key, None)
+            self._error = ""
+            return
+        self._error = "given up" if flight.cancelled() else str(flight.exception())
+        if len(self._pauses) >= REMEMBERED:
+            del self._pauses[next(iter(self._pauses))]
+        pause = min(self._pauses.get(key, (0.0, PAUSE / 2))[1] * 2, LONGEST_PAUSE)
+        self._pauses[key] = self._clock.monotonic() + pause * (0.9 + self._jitter() / 5), pause
+
+    async def _fly(self, grant: Grant) -> Grant | None:
+        deadline = self._clock.monotonic() + LEASE + WAIT
+        while True:
+            latest = await self._store.get(grant.key)
+            if latest is None or latest.version != grant.version or not latest.is_live:
+                return latest
+            lease = await self._turns.take(name(grant.key), LEASE)
+            if lease is not None:
+                return await self._in_turn(grant, lease)
+            if self._clock.monotonic() >= deadline:
+                raise DependencyDown(f"grant at {grant.provider}: another process is refreshing it and does not end")
+            await self._sleep(POLL)
+
+    async def _in_turn(self, grant: Grant, lease: Lease) -> Grant | None:
+        try:
+            latest = await self._store.get(grant.key)
+            if latest is None or latest.version != grant.version or not latest.is_live:
+                return latest
+            return await self._replace(latest, interrupted=lease.orphaned)
+        finally:
+            with suppress(DependencyDown):  # it ends by itself
+                await self._turns.release(lease)
+
+    async def _replace(self, grant: Grant, *, interrupted: bool) -> Grant | None:
+        if grant.refresh is None:
+            return await self._break(grant, "expired")
+        if grant.client != self._ask.client:
+            return await self._break(grant, "other-client")
+        try:
+            pair = await self._asked(grant, grant.refresh)
+        except Refused:
+            return await self._break(grant, "interrupted" if interrupted else "refused")
+        except DependencyDown:
+            self._count(grant, "failure")
+            raise
+        return await self._save(after(grant, pair, self._clock.now()))
+
+    async def _asked(self, grant: Grant, refresh: Secret) -> Pair:
+        try:
+            return await self._ask(refresh)
+        except Refused:
+            if grant.previous is None or self._clock.now() - grant.refreshed_at > GRACE:
+                raise
+            return await self._ask(grant.previous)
+
+    async def _save(self, grant: Grant) -> Grant | None:
+        """Store a new pair; who waits for it gets it only then. A database that is away for a moment does not cost the grant."""
+        deadline = self._clock.monotonic() + SAVE_FOR
+        while True:
+            try:
+                stored = await self._store.put(grant)
+            except Conflict:
+                # Ours, stored by a try whose answer was lost; or a new one that its principal has connected meanwhile.
+                return await self._store.get(grant.key)
+            except DependencyDown:
+                if self._clock.monotonic() >= deadline:
+                    self._count(grant, "lost")
+                    log.critical("a refreshed grant could not be stored and is lost", extra={"provider": grant.provider})
+                    raise
+                await self._sleep(POLL)
+            else:
+                self._count(grant, "success")
+                return stored
+
+    async def _break(self, grant: Grant, problem: str) -> Grant | None:
+        """Store that it is broken, unless it was replaced meanwhile."""
+        self._count(grant, "broken")
+        log.warning("a grant is broken until its principal connects again", extra={"provider": grant.provider, "problem": problem})
+        try:
+            return await self._store.put(grant.broken(problem))
+        except Conflict:
+            return await self._store.get(grant.key)
+
+    def _count(self, grant: Grant, outcome: str) -> None:
+        self._metrics.count(REFRESHES, 1, provider=grant.provider, outcome=outcome)
+
+
+def after(grant: Grant, pair: Pair, now: float) -> Grant:
+    """The grant with its new tokens."""
+    rotated = pair.refresh is not None and pair.refresh != grant.refresh
+    return replace(
+        grant,
+        access=pair.access,
+        refresh=pair.refresh or grant.refresh,
+        previous=grant.refresh if rotated else None,
+        scopes=grant.scopes if pair.scopes is None else pair.scopes,
+        refreshed_at=now,
+        expires_at=None if pair.expires_in is None else now + pair.expires_in,
+    )
+
+
+def name(key: Key) -> str:
+    """What a grant's lease is called."""
+    return "grant:" + ".".join(f"{len(part)}:{part}" for part in key)
