@@ -53,6 +53,10 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "Requests from this address are not served. Not answered yet: `deny_from` ends the connection without an answer.",
         "Talk to the operator.",
     ),
+    Reason.UPSTREAM_CREDENTIAL_MISSING: (
+        "The request is allowed, and there is no credential of the upstream for this principal, or for what it asks there.",
+        "Operators: the audit event's `detail` names the credential and why; see the how-to of its provider.",
+    ),
     Reason.RESPONSE_WITHHELD: (
         "A rule says what may be seen of the upstream's answers, and this one is not that, or cannot be inspected.",
         "Operators: [what clients see of answers](../how-to/redaction.md); the audit event tells what stood in the way.",

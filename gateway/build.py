@@ -32,7 +32,7 @@ from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
 from gateway.resources import ONE, Resources, secret_sources
 from gateway.routing import Entry, Parameters, Pattern, parse
-from gateway.settings import Loaded, RouteModel, Settings
+from gateway.settings import Loaded, RouteModel, Settings, credentials_of
 from gateway.snapshot import Route, Service, Snapshot, Sockets
 from gateway.upstream.fields import UNSETTABLE_BY_RULES, RequestFields
 from gateway.upstream.owned import HANDSHAKE, OWNED, Names
@@ -71,6 +71,7 @@ class Builder:
         authentication = self._authentication()
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._upstreams = {name: self._upstream(name) for name in settings.upstreams}
+        self._workshop = self._resources.workshop(self._loaded.secrets)
         self._credentials = {name: self._injector(name) for name in settings.credentials}
         self.redaction_key = self._at(("redaction", "key"), self._redaction_key)
         self.policies = policies = self._policies(authentication)
@@ -177,7 +178,7 @@ class Builder:
 
     def _injector(self, name: str) -> Injector | None:
         made: Injector | None = self._at(
-            ("credentials", name), lambda: injectors.build(name, self._settings.credentials[name], self._loaded.secrets)
+            ("credentials", name), lambda: injectors.build(name, self._settings.credentials[name], self._workshop)
         )
         return made
 
@@ -206,10 +207,10 @@ class Builder:
     def _names_hold(self, model: RouteModel) -> bool:
         """Whether all this route refers to exists; what does not was told by the rules of the settings."""
         upstream = self._settings.upstreams.get(model.upstream)
-        credential = model.credential or (upstream.credential if upstream is not None else None)
+        credentials = credentials_of(model, self._settings.upstreams)
         return (
             upstream is not None
-            and (credential is None or credential in self._credentials)
+            and self._credentials.keys() >= set(credentials)
             and (model.cors is None or model.cors in self._cors)
             and set(model.rate_limits) <= self._settings.rate_limits.rules.keys()
         )
@@ -217,8 +218,7 @@ class Builder:
     def _service(self, at: Steps, model: RouteModel, pattern: Pattern) -> Service | None:
         upstream_model = self._settings.upstreams[model.upstream]
         upstream = self._upstreams[model.upstream]
-        credential = model.credential or upstream_model.credential
-        injector = self._credentials[credential] if credential is not None else injectors.NoCredential()
+        injector = self._planned(credentials_of(model, self._settings.upstreams))
         parameters = self._at((*at, "params"), lambda: Parameters(pattern, model.params, model.allow_encoded_slash))
         gate: Gate | None = self._at(at, lambda: self._gate(model))
         validation = self._at((*at, "validate"), lambda: self._validation(model))
@@ -227,7 +227,7 @@ class Builder:
         fields = self._at(("upstreams", model.upstream, "headers"), lambda: self._fields(model, injector))
         if fields is None:
             return None
-        drop = upstream_model.cookies == "drop" or (upstream_model.cookies is None and credential is not None)
+        drop = upstream_model.cookies == "drop" or (upstream_model.cookies is None and injector.name is not None)
         cookies = self._authn.credential_cookies()
         transport = upstream.transport(model.timeouts, drop_cookies=drop, reserved_cookies=cookies)
         return Service(
@@ -242,10 +242,16 @@ class Builder:
             stated=self._stated,
             inspected=INSPECTED if model.validate_.body_limit is None else model.validate_.body_limit,
             metrics=self._resources.metrics,
-            transport=validation.watched(upstream.metered(transport, credential=credential or "", route=model.name)),
+            transport=validation.watched(upstream.metered(transport, credential=injector.name or "", route=model.name)),
+            renew=getattr(injector, "renew", None),
             sockets=self._sockets(at, model),
             shaping=self._shaping,
         )
+
+    def _planned(self, names: tuple[str, ...]) -> Injector | None:
+        """The injector of a route; None where one of its credentials could not be built."""
+        members = [self._credentials[name] for name in names]
+        return injectors.planned([member for member in members if member is not None]) if None not in members else None
 
     def _sockets(self, at: Steps, model: RouteModel) -> Sockets | None:
         chosen = WebSocket() if model.websocket is True else model.websocket

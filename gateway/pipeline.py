@@ -15,7 +15,7 @@ from gateway.core.errors import GatewayError, InternalError, Withheld
 from gateway.core.exchange import Exchange
 from gateway.core.message import NO_BODY, Inbound, Outbound, Request, Response
 from gateway.core.obligations import Obligations, Shaped
-from gateway.core.ports import Shaping
+from gateway.core.ports import Renewing, Shaping, Transport
 from gateway.core.principal import ANONYMOUS
 from gateway.core.shape import split
 from gateway.edge import hops
@@ -180,11 +180,14 @@ async def forwarded(request: Request, service: Service, permit: Permit, exchange
     if obligations is not None and obligations.shapes_answer:
         shaping = prepared(outbound, obligations, service, offer)
     exchange.upstream_target = outbound.target  # before a credential may become part of it
+    used = service.injector.name
     if (coming := service.injector.inject(outbound, permit)) is not None:
-        await coming
-    exchange.credential = service.injector.name
+        used = await coming or used
+    exchange.credential = used
     sent = exchange.upstream_started = monotonic()
     response = await (service.transport.send(outbound) if offer is None else upgraded(service, outbound, offer, exchange))
+    if response.status == 401 and service.renew is not None and offer is None:
+        response = await once_more(response, outbound, permit, service.transport, service.renew)
     exchange.source = "upstream"
     exchange.upstream_seconds = monotonic() - sent
     exchange.upstream_status = response.status
@@ -194,6 +197,23 @@ async def forwarded(request: Request, service: Service, permit: Permit, exchange
         return response
     told = exchange.shaped = Shaped()
     return await shaping.shape(response, obligations, permit, told)
+
+
+async def once_more(response: Response, outbound: Outbound, permit: Permit, transport: Transport, renew: Renewing) -> Response:
+    """The answer to the same request with another credential, where an upstream refused one that may have ended before its time.
+
+    Once, and only what is at hand whole: a 401 says that nothing was done (RFC 9110 15.5.2), so any method may be asked again.
+    """
+    body = outbound.body
+    if body.length != 0 and body.whole is None:
+        return response
+    if not await renew(outbound, permit):
+        return response
+    if response.abandon is not None:
+        response.abandon()
+    again = await transport.send(outbound)
+    again.retries += 1
+    return again
 
 
 def prepared(outbound: Outbound, obligations: Obligations, service: Service, offer: Offer | None) -> Shaping:

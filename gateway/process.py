@@ -119,7 +119,9 @@ class Process:
             else Relay(settings.audit, place.audit, clock=clock, metrics=metrics, mask_key=place.mask_key)
         )
         self._fetch = HttpFetch(user_agent=USER_AGENT)
-        self.resources = Resources(clock=clock, metrics=metrics, fetch=self._fetch, ensure_room=self.trail.ensure_room)
+        self.resources = Resources(
+            clock=clock, metrics=metrics, fetch=self._fetch, ensure_room=self.trail.ensure_room, tell=self.trail.event
+        )
         metrics.watch(lambda: upstream_levels(self.resources))
         self._evidence = Evidence(self.telemetry, self.trail, first=place is not None)
         self._ids = RequestIds()

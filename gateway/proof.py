@@ -12,7 +12,7 @@ from gateway.authz.lint import named
 from gateway.authz.policy import Policies
 from gateway.core.errors import Problem
 from gateway.routing import Leaf, Node, Table
-from gateway.settings import Loaded
+from gateway.settings import Loaded, credentials_of
 from gateway.snapshot import Door, Route, Snapshot
 
 RULE = "unguarded-credential"
@@ -34,7 +34,7 @@ def written(loaded: Loaded) -> dict[str, str | None]:
     settings = loaded.settings
     if settings is None:
         return {}
-    return {route.name: route.credential or settings.upstreams[route.upstream].credential for route in settings.routes}
+    return {route.name: ",".join(credentials_of(route, settings.upstreams)) or None for route in settings.routes}
 
 
 def carried(route: Route) -> str | None:

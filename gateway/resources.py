@@ -15,6 +15,9 @@ from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
 from gateway.config.values import Rate, Reference
 from gateway.core.ports import Clock, Fetch, Metrics, Shaping
+from gateway.credentials.oauth_model import Minted
+from gateway.credentials.tokens import Tell, Tokens
+from gateway.credentials.workshop import Workshop
 from gateway.edge.model import OpenApi
 from gateway.edge.openapi.description import compiled
 from gateway.edge.openapi.document import load
@@ -50,6 +53,10 @@ class Closable(Protocol):
     """Something with connections or tasks of its own."""
 
     def close(self) -> Awaitable[None]: ...
+
+
+def untold(name: str, /, **fields: Any) -> None:
+    """An audit trail for nobody."""
 
 
 T = TypeVar("T", bound=Closable)
@@ -96,11 +103,15 @@ USER_AGENT: Final = f"latchgate/{__version__}"
 class Resources:
     """Everything long-lived that a snapshot refers to."""
 
-    def __init__(self, *, clock: Clock, metrics: Metrics, fetch: Fetch, ensure_room: Callable[[], None]) -> None:
+    def __init__(
+        self, *, clock: Clock, metrics: Metrics, fetch: Fetch, ensure_room: Callable[[], None], tell: Tell = untold
+    ) -> None:
         self.clock = clock
         self.metrics = metrics
         self.fetch = fetch
         self.ensure_room = ensure_room
+        self.tokens: Kept[Tokens] = Kept()
+        self._tell = tell
         self.upstreams: Kept[Upstream] = Kept()
         self.authentication: Kept[Authentication] = Kept()
         self.descriptions: Kept[Described] = Kept()
@@ -129,6 +140,17 @@ class Resources:
         key = model, sha256(text).digest()
         return self.descriptions.take(route, key, lambda: Described(compiled(text, model), model, note=note))
 
+    def workshop(self, secrets: Secrets) -> Workshop:
+        """What upstream credentials are made with. Tokens that were minted stay while what they are minted from is the same."""
+
+        def tokens(name: str, credential: Minted, provider: str) -> Tokens:
+            def make() -> Tokens:
+                return Tokens(name, self.clock, self.metrics, self._tell, provider=provider)
+
+            return self.tokens.take(name, (credential, secret_sources(credential, secrets)), make)
+
+        return Workshop(self.fetch, self.clock, secrets, tokens)
+
     def _store(self, model: RedisStore, secrets: Secrets) -> SharedCounters:
         from gateway.store.redis import RedisCounters, tls_context
 
@@ -151,7 +173,7 @@ class Resources:
         return Made(key, self.metrics)
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
-        return (self.upstreams, self.authentication, self.descriptions, self._stores)
+        return (self.upstreams, self.authentication, self.descriptions, self.tokens, self._stores)
 
     async def commit(self) -> None:
         """After the swap: what is new starts, what nobody names any more ends."""
@@ -179,6 +201,7 @@ class Resources:
     def status(self) -> dict[str, Any]:
         """For the operators' port."""
         return {
+            "tokens": {name: tokens.status() for name, tokens in self.tokens},
             "websockets": self.places.status(),
             "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
             "stores": {"limits": next((store.status() for _, store in self._stores), {"kind": "memory"})},

@@ -7,7 +7,7 @@ from gateway.authn.gate import Gate
 from gateway.authz.policy import RoutePolicy
 from gateway.authz.rule import Rule
 from gateway.core.message import Request, Response
-from gateway.core.ports import Injector, Limits, Metrics, Shaping, Transport
+from gateway.core.ports import Injector, Limits, Metrics, Renewing, Shaping, Transport
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
@@ -60,6 +60,8 @@ class Service:
     inspected: int
     """Bytes up to which a body is read for conditions."""
     metrics: Metrics
+    renew: Renewing | None = None
+    """None where the credential cannot end before its time."""
     sockets: Sockets | None = None
     shaping: Shaping | None = None
     """None where no rule says what may be seen of answers."""

@@ -11,7 +11,11 @@ from urllib.parse import parse_qsl
 
 import trustme
 
+from gateway.core.ports import Fetch, SecretSource
+from gateway.credentials.tokens import Tokens
+from gateway.credentials.workshop import Workshop
 from tests.house import Seen, read_request
+from tests.issuer import Counted, FrozenClock, ScriptedFetch
 
 
 @dataclass
@@ -103,3 +107,29 @@ def reply(members: dict[str, Any] | bytes, status: int = 200, *lines: str) -> by
     body = members if isinstance(members, bytes) else json.dumps(members).encode()
     head = [f"HTTP/1.1 {status} Because", "Content-Type: application/json", f"Content-Length: {len(body)}", *lines]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+class Told:
+    """An audit trail that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, name: str, /, **fields: Any) -> None:
+        self.events.append((name, fields))
+
+
+def workshop(
+    secrets: Callable[[Any], SecretSource],
+    *,
+    fetch: Fetch | None = None,
+    clock: FrozenClock | None = None,
+    told: Told | None = None,
+) -> Workshop:
+    """What credentials are made with, in memory."""
+    time, trail = clock or FrozenClock(), told or Told()
+
+    def tokens(name: str, credential: Any, provider: str) -> Tokens:
+        return Tokens(name, time, Counted(), trail, provider=provider, jitter=lambda: 0.0)
+
+    return Workshop(fetch or ScriptedFetch(), time, secrets, tokens)

@@ -184,6 +184,9 @@ SecretRef = Annotated[
 ]
 """A secret is never a bare string but a typed reference (CONTRACT 2)."""
 
+Names = Name | Annotated[list[Name], Field(min_length=1, max_length=8)]
+"""One name, or several in an order."""
+
 Token = Annotated[str, Field(pattern=FIELD_NAME)]
 """A token of RFC 9110 5.6.2: header and cookie names."""
 

@@ -8,6 +8,7 @@ GatewayError                 a request's end; `detail` has one reader, the audit
 │   ├── MethodNotAllowed     405
 │   ├── Unauthenticated      401
 │   ├── Forbidden            403
+│   ├── Ungranted            403 no upstream credential for this principal, or for what it asks
 │   ├── Withheld             403 404 an upstream's answer that may not be seen, or not be looked into
 │   └── LimitExceeded        429
 ├── Failure                  ours, or something we depend on
@@ -120,6 +121,12 @@ class Forbidden(Rejection):
     """Known, and not allowed."""
 
     default = Reason.POLICY_DENIED
+
+
+class Ungranted(Rejection):
+    """Allowed, and there is no upstream credential for this principal, or for what it asks of the upstream."""
+
+    default = Reason.UPSTREAM_CREDENTIAL_MISSING
 
 
 class Withheld(Rejection):

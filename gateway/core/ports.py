@@ -103,11 +103,20 @@ class Injector(Protocol):
     sets: frozenset[bytes]
     """Header fields it sets, lower case: removed from every request before, in any spelling."""
 
-    def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[None] | None:
-        """What to wait for until the credential is there, None when it is there already.
+    def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None] | None:
+        """What to wait for until the credential is there, None when it is there already; it gives the name of the one it became.
 
-        Raises DependencyDown when the credential cannot be had: never an unauthenticated forward.
+        Raises DependencyDown when the credential cannot be had, and Ungranted when there is none for this principal or for what
+        it asks: never an unauthenticated forward.
         """
+        ...
+
+
+class Renewing(Protocol):
+    """An injector's other half, where its credential may end before its time."""
+
+    def __call__(self, outbound: Outbound, permit: Permit) -> Awaitable[bool]:
+        """Whether what an upstream refused to `outbound` was replaced: then it is worth sending once more."""
         ...
 
 

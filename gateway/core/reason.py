@@ -25,6 +25,7 @@ class Reason(StrEnum):
     INSUFFICIENT_SCOPE = "insufficient-scope"
     ORIGIN_DENIED = "origin-denied"
     ADDRESS_BLOCKED = "address-blocked"
+    UPSTREAM_CREDENTIAL_MISSING = "upstream-credential-missing"
     RESPONSE_WITHHELD = "response-withheld"
     TLS_REQUIRED = "tls-required"
     NO_ROUTE = "no-route"
@@ -69,6 +70,7 @@ STATUS: Final[dict[Reason, int]] = {
     Reason.INSUFFICIENT_SCOPE: 403,
     Reason.ORIGIN_DENIED: 403,
     Reason.ADDRESS_BLOCKED: 403,
+    Reason.UPSTREAM_CREDENTIAL_MISSING: 403,
     Reason.RESPONSE_WITHHELD: 403,
     Reason.TLS_REQUIRED: 403,
     Reason.NO_ROUTE: 404,

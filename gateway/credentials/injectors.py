@@ -1,17 +1,17 @@
 """Which injector a configured credential gets: the table of this room."""
 
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Sequence
 
-from gateway.config.values import SecretRef
 from gateway.core.decision import Permit
 from gateway.core.message import Outbound
-from gateway.core.ports import Injector, SecretSource
+from gateway.core.ports import Injector
 from gateway.credentials import model
 from gateway.credentials.cookie import CookieInjector
 from gateway.credentials.header import Basic, HeaderInjector, bearer
+from gateway.credentials.plan import Plan
 from gateway.credentials.query import QueryInjector
 from gateway.credentials.sigv4_build import build as sigv4
+from gateway.credentials.workshop import Workshop, minted
 
 
 class NoCredential:
@@ -24,8 +24,16 @@ class NoCredential:
         return
 
 
-def build(name: str, credential: model.Credential, secrets: Callable[[SecretRef], SecretSource]) -> Injector:
-    """The injector of one configured credential. Raises ConfigError when its secret cannot be had now."""
+def planned(members: Sequence[Injector]) -> Injector:
+    """One injector for what a route names: none, one, or several in their order."""
+    if not members:
+        return NoCredential()
+    return members[0] if len(members) == 1 else Plan(members)
+
+
+def build(name: str, credential: model.Credential, workshop: Workshop) -> Injector:
+    """The injector of one configured credential. Raises ValueError when its secret cannot be had now."""
+    secrets = workshop.secrets
     match credential:
         case model.Bearer():
             return HeaderInjector(name, "authorization", secrets(credential.secret), bearer)
@@ -39,5 +47,5 @@ def build(name: str, credential: model.Credential, secrets: Callable[[SecretRef]
             return CookieInjector(name, credential.name, secrets(credential.secret))
         case model.SigV4():
             return sigv4(name, credential, secrets)
-        case _ as never:
-            assert_never(never)
+        case _:
+            return minted(name, credential, workshop)

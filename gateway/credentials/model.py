@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.config.values import Model, SecretRef, Size, Token
+from gateway.credentials.oauth_model import Minted
 
 
 class Bearer(Model):
@@ -65,4 +66,4 @@ class SigV4(Model):
     unsigned_payload: bool = False
 
 
-Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4, Field(discriminator="inject")]
+Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4 | Minted, Field(discriminator="inject")]

@@ -5,6 +5,18 @@ between sections and combinations that would be unsafe. Knows config and the roo
 """
 
 from gateway.settings.load import Loaded, find, load
-from gateway.settings.model import ONLY_LISTENER, Admin, Match, Portal, Rewrite, RouteModel, Settings
+from gateway.settings.model import ONLY_LISTENER, Admin, Match, Portal, Rewrite, RouteModel, Settings, credentials_of
 
-__all__ = ["ONLY_LISTENER", "Admin", "Loaded", "Match", "Portal", "Rewrite", "RouteModel", "Settings", "find", "load"]
+__all__ = [
+    "ONLY_LISTENER",
+    "Admin",
+    "Loaded",
+    "Match",
+    "Portal",
+    "Rewrite",
+    "RouteModel",
+    "Settings",
+    "credentials_of",
+    "find",
+    "load",
+]

@@ -1,12 +1,13 @@
 """The whole configuration document: the rooms' models composed (CONTRACT 2)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from gateway.audit.model import Audit
 from gateway.authn.model import Authentication
-from gateway.config.values import FilePath, Method, Model, Name, SecretRef
+from gateway.config.values import FilePath, Method, Model, Name, Names, SecretRef
 from gateway.credentials.model import Credential
 from gateway.credentials.vault.model import Sealed, Vault
 from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
@@ -53,7 +54,7 @@ class RouteModel(Model):
     name: Name
     match: Match
     upstream: Name
-    credential: Name | None = None
+    credential: Names | None = None
     rewrite: Rewrite = Rewrite()
     authenticate: Annotated[list[str], Field(min_length=1)] | None = None
     anonymous: bool = False
@@ -64,6 +65,13 @@ class RouteModel(Model):
     validate_: Annotated[Validate, Field(alias="validate")] = Validate()
     timeouts: RouteTimeouts = RouteTimeouts()
     websocket: WebSocket | bool = False
+
+
+def credentials_of(route: RouteModel, upstreams: Mapping[str, Upstream]) -> tuple[str, ...]:
+    """The credentials of a route in their order: its own, else its upstream's."""
+    upstream = upstreams.get(route.upstream)
+    named = route.credential or (upstream.credential if upstream is not None else None) or ()
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 class Portal(Model):

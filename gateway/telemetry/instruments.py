@@ -136,6 +136,16 @@ COUNTED: Final = (
     Instrument("gateway.ratelimit.store_failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
     Instrument("gateway.authz.break_glass", "counter", "{request}", "Requests of holders of a break-glass role.", ("route",)),
     Instrument("gateway.jwks.fetches", "counter", "{fetch}", "Key set fetches.", ("issuer", "outcome")),
+    Instrument(
+        "gateway.tokens.minted",
+        "counter",
+        "{token}",
+        "Tokens minted for an upstream credential, refused to a principal, and failures.",
+        ("credential", "outcome"),
+    ),
+    Instrument(
+        "gateway.tokens.renewals", "counter", "{token}", "Tokens minted anew because an upstream answered 401.", ("credential",)
+    ),
     Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Reloads of the api-keys file.", ("outcome",)),
     Instrument(
         "gateway.vault.refused",

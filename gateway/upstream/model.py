@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from gateway.config.values import Duration, FilePath, FileSecret, Model, Name, Token
+from gateway.config.values import Duration, FilePath, FileSecret, Model, Names, Token
 
 PATH: Final = r"^/[!-\"$-~]*$"
 HOST: Final = r"^[A-Za-z0-9._\[\]:-]+$"
@@ -101,7 +101,7 @@ class Upstream(Model):
 
     url: str | None = None
     targets: Annotated[list[str], Field(min_length=1)] | None = None
-    credential: Name | None = None
+    credential: Names | None = None
     timeouts: Timeouts = Timeouts()
     connections: Annotated[int, Field(ge=1, le=10000)] = 100
     http2: bool = False

@@ -12,13 +12,13 @@ def check(draft: Draft) -> Iterator[Problem]:
     credentials, limits = draft.names("credentials"), draft.names("rate_limits", "rules")
     for place, _ in draft.routes():
         yield from _named(draft, (*place, "upstream"), "upstream", draft.names("upstreams"))
-        yield from _named(draft, (*place, "credential"), "credential", credentials)
+        yield from _one_or_more(draft, (*place, "credential"), "credential", credentials)
         yield from _named(draft, (*place, "cors"), "CORS policy", draft.names("cors"))
         yield from _listed(draft, (*place, "rate_limits"), "rate limit", limits)
         yield from _listed(draft, (*place, "authenticate"), "scheme", schemes(draft))
         yield from _listeners(draft, (*place, "match", "listeners"))
     for name in draft.names("upstreams"):
-        yield from _named(draft, ("upstreams", name, "credential"), "credential", credentials)
+        yield from _one_or_more(draft, ("upstreams", name, "credential"), "credential", credentials)
     yield from _listed(draft, ("rate_limits", "default"), "rate limit", limits)
 
 
@@ -32,6 +32,10 @@ def _named(draft: Draft, path: Steps, kind: str, known: Sequence[str]) -> Iterat
     name = draft.value(*path)
     if isinstance(name, str) and name not in known:
         yield draft.error(path, f"unknown {kind} '{name[:80]}'", suggest(name, known) or f"no {kind} is configured")
+
+
+def _one_or_more(draft: Draft, path: Steps, kind: str, known: Sequence[str]) -> Iterator[Problem]:
+    yield from (_listed if isinstance(draft.value(*path), list) else _named)(draft, path, kind, known)
 
 
 def _listed(draft: Draft, path: Steps, kind: str, known: Sequence[str]) -> Iterator[Problem]:

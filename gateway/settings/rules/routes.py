@@ -55,7 +55,7 @@ def _access(draft: Draft, path: Steps, route: Route) -> Iterator[Problem]:
 def _injects(draft: Draft, route: Route) -> bool:
     upstream = route.get("upstream")
     inherited = draft.value("upstreams", upstream, "credential") if isinstance(upstream, str) else None
-    return isinstance(route.get("credential") or inherited, str)
+    return bool(route.get("credential") or inherited)
 
 
 def _parameters(draft: Draft, path: Steps) -> Iterator[Problem]:

@@ -14,11 +14,12 @@ def check(draft: Draft) -> Iterator[Problem]:
         return
     if not draft.items("policies"):
         yield draft.warning(("policies",), "no policies: every request is denied", "name a folder or files", key=True)
-    inherited = [draft.value("upstreams", name, "credential") for name in draft.names("upstreams")]
+    inherited = [name for each in draft.names("upstreams") for name in draft.items("upstreams", each, "credential")]
+    own = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "credential")]
     limits = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "rate_limits")]
     accepted = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "authenticate")]
     yield from _leftovers(draft, ("upstreams",), "upstream", [route.get("upstream") for route in routes])
-    yield from _leftovers(draft, ("credentials",), "credential", [*inherited, *(route.get("credential") for route in routes)])
+    yield from _leftovers(draft, ("credentials",), "credential", [*inherited, *own])
     yield from _leftovers(draft, ("cors",), "CORS policy", [route.get("cors") for route in routes])
     yield from _leftovers(draft, ("rate_limits", "rules"), "rate limit", [*limits, *draft.items("rate_limits", "default")])
     yield from _schemes(draft, accepted)

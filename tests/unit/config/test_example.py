@@ -1,6 +1,7 @@
 """config.example.yaml: sound, complete, and every key explained."""
 
 import base64
+import json
 import re
 import shutil
 import time
@@ -13,6 +14,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import BaseModel
 
@@ -32,6 +34,7 @@ ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config.example.yaml"
 SEALED = re.compile(r"^(  [a-z-]+: )lgs1:.*$", re.MULTILINE)
 KEY = re.compile(r"^\s*(?:- )?([A-Za-z_-]+):(\s|$)")
+PEM = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 RANDOM = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
 KEY_SET = (
     '{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "a", "alg": "EdDSA", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
@@ -45,6 +48,13 @@ VARIABLES = {
     "MAPS_KEY": "maps-value",
     "CRM_SID": "crm-value",
     "GATEWAY_VAULT_KEY": base64.b64encode(bytes(range(100, 132))).decode(),
+    "AWS_SECRET_ACCESS_KEY": "aws-value",
+    "AWS_SESSION_TOKEN": "aws-session-value",
+    "WIKI_CLIENT_SECRET": "wiki-value",
+    "WIKI_REFRESH_TOKEN": "wiki-refresh-value",
+    "BILLING_CLIENT_SECRET": "billing-value",
+    "EXCHANGE_CLIENT_SECRET": "exchange-value",
+    "GRAPH_SECRET": "graph-value",
     "REDIS_PASSWORD": "redis-value",
     "FRONTEND_URL": "https://app.example.com",
 }
@@ -68,10 +78,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "certs" / f"{name}.key").chmod(0o600)
     (folder / "certs" / "clients.crl").write_bytes(_empty_crl(ca))
     (folder / "keys" / "offline.json").write_text(KEY_SET)
-    (folder / "secrets" / "jira").write_text("jira-value\n")
-    (folder / "secrets" / "vault-2026-08").write_text(base64.b64encode(bytes(range(32))).decode())
-    for secret in (folder / "secrets").iterdir():
-        secret.chmod(0o600)
+    key = rsa.generate_private_key(65537, 2048).private_bytes(*PEM).decode()
+    account = {"type": "service_account", "client_email": "gw@example.com", "private_key_id": "k", "private_key": key}
+    written = {
+        "secrets/jira": "jira-value\n",
+        "secrets/vault-2026-08": base64.b64encode(bytes(range(32))).decode(),
+        "secrets/identity-token": "e30.e30.x\n",
+        "secrets/aws.json": json.dumps({"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "aws-value"}),
+        "keys/client.pem": key,
+        "keys/google.json": json.dumps(account),
+    }
+    for name, text in written.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
     for name in ("issue", "issue-query", "issue-headers"):
         (folder / "schemas" / f"{name}.json").write_text('{"type": "object"}')
     (folder / "schemas" / "tracker.yaml").write_text('openapi: 3.1.0\npaths: {/: {get: {responses: {"200": {description: ok}}}}}\n')
@@ -130,7 +149,7 @@ def test_every_alternative_is_sound_as_an_overlay(house: Path, overlay: str) -> 
 
 
 def test_there_are_alternatives() -> None:
-    assert len(overlays()) == 2
+    assert len(overlays()) == 4
 
 
 def model_fields(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from gateway.core.ports import Injector
 from gateway.core.secret import Secret
 from gateway.credentials.injectors import NoCredential, build
 from gateway.credentials.model import Credential
+from tests.minting import workshop
 from tests.scripted import fields_of
 
 PERMIT = cast("Permit", None)
@@ -33,7 +34,7 @@ class Source:
 def injector(source: Source, **keys: Any) -> Injector:
     field = "password" if keys["inject"] == "basic" else "secret"
     credential = TypeAdapter[Any](Credential).validate_python({**keys, field: {"env": "TEST"}})
-    return build("cred", credential, lambda ref: source)
+    return build("cred", credential, workshop(secrets=lambda ref: source))
 
 
 def outbound(target: bytes = b"/a", headers: list[tuple[bytes, bytes]] | None = None) -> Outbound:

@@ -11,6 +11,7 @@ from gateway.core.secret import Secret
 from gateway.credentials.injectors import build
 from gateway.credentials.model import Credential
 from gateway.credentials.sigv4_keys import ProcessKeys, StaticKeys, keys_of
+from tests.minting import workshop
 
 NOW = 1_790_000_000.0
 
@@ -106,11 +107,11 @@ ENV = {"env": "TEST"}
 def test_a_credential_that_cannot_sign_is_refused_at_load(keys: dict[str, Any], wrong: str) -> None:
     model = TypeAdapter[Any](Credential).validate_python({"inject": "sigv4", "region": "eu-west-1", "service": "s3", **keys})
     with pytest.raises(ValueError, match=wrong):
-        build("aws", model, lambda _: Source(b"canary"))
+        build("aws", model, workshop(lambda _: Source(b"canary")))
 
 
 def test_a_session_token_is_judged_at_load() -> None:
     keys = {"access_key_id": "a", "secret_access_key": ENV, "session_token": {"env": "TOKEN"}}
     model = TypeAdapter[Any](Credential).validate_python({"inject": "sigv4", "region": "eu-west-1", "service": "s3", **keys})
     with pytest.raises(ValueError, match="it is empty or holds"):
-        build("aws", model, lambda reference: Source(b"a b", str(reference)))
+        build("aws", model, workshop(lambda reference: Source(b"a b", str(reference))))

@@ -33,6 +33,7 @@ GOLDEN = {
     "insufficient-scope": DENIED,
     "origin-denied": DENIED,
     "address-blocked": DENIED,
+    "upstream-credential-missing": DENIED,
     "response-withheld": DENIED,
     "tls-required": DENIED,
     "no-route": ("Not Found", 404, "The requested resource was not found"),

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import find, load
+from gateway.credentials.model import Bearer
+from gateway.settings import Loaded, find, load
 
 SOUND = """\
 version: 1
@@ -43,12 +44,19 @@ def lines(house: Path, text: str, environ: dict[str, str] | None = None) -> list
     return [str(problem).replace(f"{house}/", "") for problem in loaded.problems]
 
 
+def bearer(loaded: Loaded) -> Bearer:
+    assert loaded.settings is not None
+    credential = loaded.settings.credentials["bot"]
+    assert isinstance(credential, Bearer)
+    return credential
+
+
 def test_a_sound_configuration_becomes_settings_without_problems(house: Path) -> None:
     loaded = load([house / "config.yaml"], environ=ENVIRON)
     assert loaded.problems == []
     assert loaded.settings is not None
     assert loaded.settings.upstreams["api"].url == "https://api.example.com"
-    assert loaded.secrets(loaded.settings.credentials["bot"].secret).current().reveal() == b"value"  # type: ignore[union-attr]
+    assert loaded.secrets(bearer(loaded).secret).current().reveal() == b"value"
     assert loaded.place(("routes", 0, "name")) == (str(house / "config.yaml"), 15, 12)
 
 
@@ -166,7 +174,7 @@ def test_environment_files_give_variables_and_the_environment_wins(house: Path) 
     loaded = load([house / "config.yaml"], [house / "env"], environ={"UPSTREAM": "real.example.com"})
     assert loaded.settings is not None
     assert loaded.settings.upstreams["api"].url == "https://real.example.com"
-    assert loaded.secrets(loaded.settings.credentials["bot"].secret).current().reveal() == b"file"  # type: ignore[union-attr]
+    assert loaded.secrets(bearer(loaded).secret).current().reveal() == b"file"
 
 
 def test_every_file_looked_at_is_named_for_watching(house: Path) -> None:
