@@ -238,7 +238,7 @@ class Expressions:
     def surely(self, depth: int) -> str:
         """Of a type that `string` takes, whatever it is made of: of a double ours has no text, theirs has."""
         of = self.of
-        return self.pick(f"int({of('int', depth)})", f"!({of('bool', depth)})", f"({of('string', depth)} + '')")
+        return self.pick(f"({of('int', depth)} + 0)", f"!({of('bool', depth)})", f"({of('string', depth)} + '')")
 
     def dyn_of(self, depth: int) -> str:
         of, pick = self.of, self.pick
