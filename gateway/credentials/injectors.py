@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.core.decision import Permit
 from gateway.core.message import Outbound
 from gateway.core.ports import Injector
-from gateway.credentials import model
+from gateway.credentials import hmac_signature, model
 from gateway.credentials.cookie import CookieInjector
 from gateway.credentials.header import Basic, HeaderInjector, bearer
 from gateway.credentials.plan import Plan
@@ -45,7 +45,9 @@ def build(name: str, credential: model.Credential, workshop: Workshop) -> Inject
             return QueryInjector(name, credential.name, secrets(credential.secret))
         case model.Cookie():
             return CookieInjector(name, credential.name, secrets(credential.secret))
+        case model.Hmac():
+            return hmac_signature.build(name, credential, secrets, workshop.clock.now)
         case model.SigV4():
-            return sigv4(name, credential, secrets)
+            return sigv4(name, credential, secrets, workshop.clock.now)
         case _:
             return minted(name, credential, workshop)

@@ -66,4 +66,23 @@ class SigV4(Model):
     unsigned_payload: bool = False
 
 
-Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4 | Minted, Field(discriminator="inject")]
+class Hmac(Model):
+    """A signature with a shared key (RFC 2104) over `content`, put into `headers`.
+
+    Both are text with words in braces. In `content`: `{method}`, `{host}`, `{path}`, `{query}`, `{target}` (path and query),
+    `{timestamp}`, `{nonce}`, `{body}`, `{body_sha256}`, `{body_sha512}`. In `headers`: `{signature}`, `{timestamp}`, `{nonce}`,
+    `{body_sha256}`, `{body_sha512}`. A brace is written twice.
+    """
+
+    inject: Literal["hmac"]
+    secret: SecretRef
+    key_encoding: Literal["text", "hex", "base64"] = "text"
+    content: Annotated[str, Field(min_length=1, max_length=1024)]
+    headers: Annotated[dict[Token, str], Field(min_length=1, max_length=16)]
+    algorithm: Literal["sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64", "base64url"] = "hex"
+    timestamp: Literal["seconds", "milliseconds", "rfc3339"] = "seconds"
+    buffer: Annotated[Size, Field(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
+
+
+Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | Minted, Field(discriminator="inject")]

@@ -9,7 +9,9 @@ from gateway.credentials.sigv4_injector import ONCE, SigV4Injector
 from gateway.credentials.sigv4_keys import KeySource, ProcessKeys, StaticKeys, keys_of, printable
 
 
-def build(name: str, credential: model.SigV4, secrets: Callable[[SecretRef], SecretSource]) -> SigV4Injector:
+def build(
+    name: str, credential: model.SigV4, secrets: Callable[[SecretRef], SecretSource], now: Callable[[], float]
+) -> SigV4Injector:
     """Raises ValueError for keys that are missing or said twice, and for what the service does not know."""
     if credential.unsigned_payload and credential.service not in ONCE:
         raise ValueError("`unsigned_payload` is for Amazon S3 only: raise `buffer` instead")
@@ -20,6 +22,7 @@ def build(name: str, credential: model.SigV4, secrets: Callable[[SecretRef], Sec
         service=credential.service,
         buffer=credential.buffer,
         unsigned=credential.unsigned_payload,
+        now=now,
     )
 
 

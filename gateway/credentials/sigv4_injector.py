@@ -65,7 +65,7 @@ class SigV4Injector:
         service: str,
         buffer: int,
         unsigned: bool,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
     ) -> None:
         self.name: str | None = name
         self.sets: frozenset[bytes] = SETS
@@ -80,6 +80,7 @@ class SigV4Injector:
 
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[None] | None:
         """Raises DependencyDown without keys that count, BadRequest for a body that cannot be signed."""
+        self._keys.current(self._now())  # where there are none, the request is left as it is
         body, fields = outbound.body, [*fields_of(b"".join(outbound.lines)), *outbound.headers]
         if _is_framed(outbound, fields):
             return self._unframed(outbound, fields)

@@ -46,6 +46,7 @@ REVEALS: dict[str, int] = {
     "gateway/credentials/client.py": 1,
     "gateway/credentials/exchange.py": 1,
     "gateway/credentials/google.py": 1,
+    "gateway/credentials/hmac_signature.py": 1,
     "gateway/credentials/placed.py": 1,
     "gateway/credentials/vault/keys.py": 3,
     "gateway/credentials/vault/ring.py": 3,

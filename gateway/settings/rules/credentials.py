@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.core.errors import Problem
-from gateway.credentials.model import Credential, Header, Query
+from gateway.credentials.model import Credential, Header, Hmac, Query
 from gateway.settings.rules.draft import Draft
 from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
 
@@ -26,6 +26,10 @@ def check(draft: Draft) -> Iterator[Problem]:
             yield draft.error(
                 (*path, "name"), "only the gateway itself sets this header", hint if "ookie" in credential.name else ""
             )
+        if isinstance(credential, Hmac):
+            for field in credential.headers:
+                if field.lower().encode("ascii") in TAKEN:
+                    yield draft.error((*path, "headers", field), "only the gateway itself sets this header", key=True)
         if isinstance(credential, Query):
             hint = "prefer a header where the upstream takes one"
             yield draft.warning((*path, "inject"), "a credential in the query ends in the upstream's access logs", hint)

@@ -7,27 +7,30 @@ from gateway.config.document import Steps
 from gateway.core.errors import Problem
 from gateway.settings.rules.draft import Draft
 
-HOST_SIGNED = ("sigv4",)
-
 
 def check(draft: Draft) -> Iterator[Problem]:
     for place, name, upstream in dict.fromkeys(_uses(draft)):
         credential = draft.value("credentials", name)
-        if isinstance(credential, dict) and credential.get("inject") in HOST_SIGNED:
+        if isinstance(credential, dict) and _names_host(credential):
             yield from _host(draft, place, upstream)
             yield from _payload(draft, place, credential, upstream)
+
+
+def _names_host(credential: dict[str, Any]) -> bool:
+    return credential.get("inject") == "sigv4" or (
+        credential.get("inject") == "hmac" and "{host}" in str(credential.get("content"))
+    )
 
 
 def _uses(draft: Draft) -> Iterator[tuple[Steps, str, str]]:
     """Every place that names a credential, with the credential and the upstream."""
     for upstream in draft.names("upstreams"):
-        name = draft.value("upstreams", upstream, "credential")
-        if isinstance(name, str):
-            yield ("upstreams", upstream, "credential"), name, upstream
-    for path, route in draft.routes():
-        named, leads_to = route.get("credential"), route.get("upstream")
-        if isinstance(named, str) and isinstance(leads_to, str):
-            yield (*path, "credential"), named, leads_to
+        path: Steps = ("upstreams", upstream, "credential")
+        yield from ((path, name, upstream) for name in draft.items(*path) if isinstance(name, str))
+    for place, route in draft.routes():
+        leads_to, path = route.get("upstream"), (*place, "credential")
+        if isinstance(leads_to, str):
+            yield from ((path, name, leads_to) for name in draft.items(*path) if isinstance(name, str))
 
 
 def _host(draft: Draft, place: Steps, upstream: str) -> Iterator[Problem]:
