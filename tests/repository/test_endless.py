@@ -28,7 +28,7 @@ def test_what_a_failed_test_leaves_open_cannot_hang_the_run(tmp_path: Path) -> N
     """As a loop does that never closes: pytest's own watch, and that of pytest-timeout, end with the failure."""
     file = tmp_path / "test_endless.py"
     file.write_text(ENDLESS)
-    words = ("-p", "tests.conftest", "-p", "no:xdist", "-c", "pyproject.toml", "--rootdir", ".", "-o", "faulthandler_timeout=0.2")
+    words = ("-p", "tests.conftest", "-p", "no:xdist", "-c", "pyproject.toml", "--rootdir", ".", "-o", "faulthandler_timeout=3")
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *words, str(file)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
