@@ -67,6 +67,7 @@ class Operating:
             "last_reload": "applied" if refused is None else "refused",
             "connections": running.server.connections,
             "audit": running.trail.status(),
+            **running.loaded.vault.status(),
             **running.resources.status(),
         }
 

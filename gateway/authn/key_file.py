@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import AfterValidator, Field, RootModel, ValidationError
 
 from gateway.authn import key_format
 from gateway.config import document
+from gateway.config.replacing import replace
 from gateway.config.validation import validate
 from gateway.config.values import Model
 from gateway.core.errors import ConfigError, Problem
@@ -205,29 +205,5 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, entries: Sequence[KeyEntry]) -> None:
-    """Put a whole new file in the old one's place, on disk before it is visible."""
-    target = path.resolve()
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            os.fchmod(stream.fileno(), MODE)
-            _keep_owner(stream.fileno(), target)
-            stream.write(HEADER + render(entries))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _keep_owner(descriptor: int, target: Path) -> None:
-    """A file that an administrator changes stays readable for the account the gateway runs as."""
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        owner = target.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    """Put a whole new file in the old one's place."""
+    replace(path, (HEADER + render(entries)).encode(), MODE)

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "policy": "gateway.cli.policy",
     "config": "gateway.cli.config",
     "keys": "gateway.cli.keys",
+    "secrets": "gateway.cli.secrets",
     "healthcheck": "gateway.cli.healthcheck",
     "version": "gateway.cli.version",
 }

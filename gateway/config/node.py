@@ -28,7 +28,7 @@ class Document:
 
     def place(self, path: Steps, key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the node at `path`, or of its key. For what is absent, of the deepest node present."""
-        return self.line_column(self._offset(path, key))
+        return self.line_column(self.offset(path, key))
 
     def where(self, path: Steps, key: bool = False) -> tuple[str, int, int]:
         """File, line and column of the node at `path`, or of its key."""
@@ -56,7 +56,8 @@ class Document:
         line = bisect_right(self._lines, offset)
         return line, offset - self._lines[line - 1] + 1
 
-    def _offset(self, path: Steps, key: bool) -> int:
+    def offset(self, path: Steps, key: bool = False) -> int:
+        """The character at which the node at `path` begins, or its key. For what is absent, of the deepest node present."""
         node, offset = self.marks, _start(self.marks)
         for step in path:
             found = _entry(node, step)

@@ -32,6 +32,7 @@ class Opened:
 
     def __init__(self, source: Layers, secrets: Secrets, now: Callable[[], float]) -> None:
         self.problems: list[Problem] = []
+        self._now = now
         given = shape.item(source.value, "vault") is not None
         self.model: Vault | None = validate(Vault, source, ("vault",))[0] if given else None
         self.ring = _Keys(source, secrets, self.problems).ring(self.model, now) if self.model is not None else None
@@ -60,6 +61,13 @@ class Opened:
         """Names of what was sealed longer ago than `rotate_after`."""
         after = self.model.rotate_after if self.model is not None else 0.0
         return [name for name, entry in self.entries.items() if after and entry.overdue(now, after)]
+
+    def status(self) -> dict[str, Any]:
+        """For the operators' port; nothing without a vault."""
+        if self.ring is None:
+            return {}
+        overdue = len(self.overdue(self._now()))
+        return {"vault": {"keys": list(self.ring.ids), "sealed": len(self.entries), "overdue": overdue}}
 
     def _entry(self, source: Layers, name: str, written: Any) -> Entry:
         if written == REVOKED:

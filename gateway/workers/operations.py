@@ -59,6 +59,7 @@ class Operating:
             "last_reload": "applied" if refused is None else "refused",
             "connections": sum(each["status"]["connections"] for each in told.values()),
             "audit": running.trail.status(),
+            **running.loaded.vault.status(),
             "workers": {
                 str(member.slot): {"pid": member.pid, "state": member.state, **told.get(member.slot, {}).get("status", {})}
                 for member in sorted(running.fleet.alive, key=lambda member: (member.slot, -member.serial))

@@ -19,6 +19,10 @@ from urllib.parse import quote, quote_plus
 import jwt
 import pytest
 
+from gateway.core.secret import Secret
+from gateway.credentials.vault.keys import LocalKey
+from gateway.credentials.vault.place import entry
+from gateway.credentials.vault.ring import Ring
 from tests.collector import Collector, collector
 from tests.fakes import stored_key
 from tests.house import AUDIENCE, Reply, Seen, Upstream
@@ -33,6 +37,7 @@ KINDS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
     "cookie": lambda secret: {"inject": "cookie", "name": "sid", "secret": secret},
 }
 SOURCES = ("env", "file")
+PLANTED = (*(f"{kind}-{source}" for kind in KINDS for source in SOURCES), "bearer-sealed")
 
 
 def canary(name: str) -> str:
@@ -146,7 +151,18 @@ def credentials(folder: Path, planted: Planted, environ: dict[str, str]) -> dict
         file.write_text(planted(f"{kind}-file") + "\n")
         file.chmod(0o600)
         made[f"{kind}-file"] = build({"file": file.name})
+    made["bearer-sealed"] = KINDS["bearer"]({"sealed": "bearer"})
     return made
+
+
+def vault(planted: Planted, environ: dict[str, str]) -> dict[str, Any]:
+    """The key, planted as well, and what is sealed under it."""
+    key = environ["VAULT_KEY"] = planted.secrets["vault key"] = base64.b64encode(os.urandom(32)).decode()
+    ring = Ring([LocalKey("k1", Secret(key.encode()))], time.time)
+    return {
+        "vault": {"keys": [{"id": "k1", "env": "VAULT_KEY"}]},
+        "sealed": {"bearer": ring.seal(entry("bearer"), Secret(planted("bearer-sealed").encode()))},
+    }
 
 
 def settings(folder: Path, planted: Planted, environ: dict[str, str], redis: RedisServer, received: Collector) -> dict[str, Any]:
@@ -165,6 +181,7 @@ def settings(folder: Path, planted: Planted, environ: dict[str, str], redis: Red
         {"name": "dead", "match": {"path": "/dead/**"}, "upstream": "dead", "credential": "query-env", "authenticate": every}
     )
     return {
+        **vault(planted, environ),
         "admin": {"token": {"env": "ADMIN"}},
         "authentication": {
             "jwt": {"corp": corp, "web": {**web, "from": [{"cookie": "session"}]}},
@@ -251,7 +268,7 @@ async def allowed_requests(lab: Laboratory) -> None:
         {"headers": {"X-Api-Key": key}},
         {"headers": {"Cookie": f"session={cookie}"}},
     ]
-    for name in (f"{kind}-{source}" for kind in KINDS for source in SOURCES):
+    for name in PLANTED:
         for credential in presented:
             reply = await lab.ask(f"/{name}/x?page=2", expect=200, **credential)
             assert reply.get("X-From") == "upstream"
@@ -298,7 +315,7 @@ async def refused_requests(lab: Laboratory) -> None:
 async def failing_upstreams(lab: Laboratory) -> None:
     """Errors after the credential was injected: nobody there, no HTTP, an answer cut short."""
     await lab.ask("/dead/x", token=lab.token(), expect=502)
-    for name in (f"{kind}-{source}" for kind in KINDS for source in SOURCES):
+    for name in PLANTED:
         await lab.ask(f"/{name}/garbage", token=lab.token(), expect=502)
     await lab.ask("/header-env/back", token=lab.token(), method="TRACE", expect=501)
 
@@ -352,7 +369,7 @@ async def reloads(lab: Laboratory) -> None:
 async def commands(lab: Laboratory, place: str, *, code: int = 78) -> None:
     """`check` and `config print` on what stands on disk."""
     environ = {variable: lab.planted(name) for variable, name in {"REDIS": "redis-password", "PEPPER": "key-pepper"}.items()}
-    environ |= {"ADMIN": lab.planted("admin-token"), "SHARED": lab.planted("token-secret")}
+    environ |= {"ADMIN": lab.planted("admin-token"), "SHARED": lab.planted("token-secret"), "VAULT_KEY": lab.planted("vault key")}
     environ |= {f"SECRET_{kind.upper()}": lab.planted(f"{kind}-env") for kind in KINDS}
 
     async def run(*words: str) -> None:
