@@ -47,6 +47,7 @@ VARIABLES = {
     "GITHUB_TOKEN": "gh-value",
     "MAPS_KEY": "maps-value",
     "CRM_SID": "crm-value",
+    "PARTNER_KEY": RANDOM[1:] + RANDOM[:1],
     "GATEWAY_VAULT_KEY": base64.b64encode(bytes(range(100, 132))).decode(),
     "AWS_SECRET_ACCESS_KEY": "aws-value",
     "AWS_SESSION_TOKEN": "aws-session-value",
