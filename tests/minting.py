@@ -102,7 +102,7 @@ class Mint:
         await writer.drain()
 
 
-def reply(members: dict[str, Any] | bytes, status: int = 200, *lines: str) -> bytes:
+def reply(members: dict[str, Any] | list[Any] | bytes, status: int = 200, *lines: str) -> bytes:
     """An answer of a token endpoint (RFC 6749 5.1)."""
     body = members if isinstance(members, bytes) else json.dumps(members).encode()
     head = [f"HTTP/1.1 {status} Because", "Content-Type: application/json", f"Content-Length: {len(body)}", *lines]

@@ -1,6 +1,6 @@
 """What token endpoints answer (RFC 6749 5), believed only as far as it can be used.
 
-Of an answer nothing is repeated but its status and an error code in the few characters those have: servers are known to send
+Of an answer nothing is repeated but its status and one of the error codes that there are: servers are known to send
 back what they were sent, and what they were sent are secrets.
 """
 
@@ -19,7 +19,27 @@ MAX_TOKEN: Final = 16 * 1024
 UNSTATED: Final = 300.0
 """Seconds a token is used whose answer says nothing of its life."""
 TOKEN: Final = re.compile(r"[!-~]+", re.ASCII)
-CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+CODES: Final = frozenset(
+    {
+        "access_denied",
+        "consent_required",
+        "insufficient_scope",
+        "interaction_required",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "invalid_target",
+        "invalid_token",
+        "login_required",
+        "server_error",
+        "slow_down",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+"""Error codes of RFC 6749 5.2, RFC 8693, RFC 8707 and OpenID Connect. A closed list: a secret that came back would be told else."""
 SECONDS: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
@@ -72,7 +92,7 @@ def code_of(body: bytes) -> str:
     """The error code of RFC 6749 5.2, "" where there is none that may be told."""
     members = object_of(body)
     code = members.get("error") if members is not None else None
-    return code if isinstance(code, str) and CODE.fullmatch(code) else ""
+    return code if isinstance(code, str) and code in CODES else ""
 
 
 def object_of(body: bytes) -> dict[str, Any] | None:

@@ -28,8 +28,8 @@ REFUSALS: Final = frozenset(
         "invalid_target",
         "invalid_scope",
         "access_denied",
-        "unauthorized_subject",
         "consent_required",
+        "interaction_required",
     )
 )
 """Error codes that say something about this subject (RFC 8693 2.2.2): others say something about us, or the server."""

@@ -26,7 +26,7 @@ MOST: Final = 2048
 AT_ONCE: Final = 4
 MOST_MINTING: Final = 64
 WAIT: Final = 20.0
-"""Seconds for which a request waits for its token."""
+"""Seconds that a mint may take, its turn included."""
 
 log = logging.getLogger(__name__)
 
@@ -165,15 +165,15 @@ class Tokens:
         task.add_done_callback(self._tasks.discard)
 
     async def _wait(self, slot: Slot) -> None:
-        """Until the mint under way is over. Who is cancelled meanwhile leaves it running for the others."""
+        """Until the mint under way is over, which has a bound of its own: a request is no task, and can have none.
+
+        Who is cancelled meanwhile leaves it running for the others.
+        """
         task = slot.minting
         if task is None:
             return
         try:
-            async with asyncio.timeout(self._patience):
-                await asyncio.shield(task)
-        except TimeoutError as error:
-            raise DependencyDown(f"{self.name}: no token within {self._patience:g} s") from error
+            await asyncio.shield(task)
         except asyncio.CancelledError:
             waiter = asyncio.current_task()
             if not task.cancelled() or (waiter is not None and waiter.cancelling()):
@@ -182,11 +182,13 @@ class Tokens:
 
     async def _mint(self, slot: Slot, wanted: Wanted) -> None:
         try:
-            async with self._turns:
+            async with asyncio.timeout(self._patience), self._turns:
                 asked = self._now()
                 self._accept(slot, wanted, await wanted.mint(), asked)
         except Ungranted as error:
             self._failed(slot, error.detail, refused=True)
+        except TimeoutError:
+            self._failed(slot, f"no token within {self._patience:g} s", refused=False)
         except (DependencyDown, ValueError) as error:
             self._failed(slot, str(error), refused=False)
         except Exception:

@@ -104,7 +104,7 @@ def test_of_an_error_only_its_code_is_told() -> None:
     assert caught.value.detail == "mint.test: answered 401 invalid_client"
 
 
-@pytest.mark.parametrize("code", [f"secret is {CANARY}", CANARY * 10, "a\nb", 7, ["x"], None])
+@pytest.mark.parametrize("code", [CANARY, f"secret is {CANARY}", CANARY * 10, "a\nb", 7, ["x"], None])
 def test_a_code_that_is_none_is_not_told(code: object) -> None:
     with pytest.raises(DependencyDown) as caught:
         granted(answer({"error": code}, 400), "mint.test")
