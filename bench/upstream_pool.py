@@ -14,6 +14,7 @@ from typing import cast
 import uvloop
 
 from gateway.core.message import NO_BODY, Outbound, Request, lines
+from gateway.scrub.needles import Needles
 from gateway.upstream.model import RouteTimeouts
 from gateway.upstream.model import Upstream as Model
 from gateway.upstream.pool import Upstream
@@ -61,13 +62,14 @@ async def measure(port: int, requests: int, connections: int) -> None:
     model = Model(url=f"http://127.0.0.1:{port}", internal=True, allow_plaintext=True, connections=connections)
     upstream = Upstream("bench", model, metrics=NoMetrics())
     nobody = cast("Request", None)  # the transport asks it nothing
+    secrets = (Needles(b"0123456789abcdef0123456789abcdef"),)
     transport = upstream.transport(RouteTimeouts(), drop_cookies=True)
 
     async def client(count: int) -> None:
         for _ in range(count):
             outbound = Outbound("GET", b"/a", [], NO_BODY, nobody)
             outbound.authority, outbound.lines = b"upstream.example", [LINES]
-            outbound.secrets = (b"0123456789abcdef0123456789abcdef", b"Bearer 0123456789abcdef0123456789abcdef")
+            outbound.secrets = secrets
             response = await transport.send(outbound)
             assert len(response.body) == 1024
 

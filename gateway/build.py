@@ -32,9 +32,11 @@ from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
 from gateway.resources import ONE, Resources, secret_sources
 from gateway.routing import Entry, Parameters, Pattern, parse
+from gateway.scrub.scrubbing import Scrubbing
 from gateway.settings import Loaded, RouteModel, Settings, credentials_of
 from gateway.snapshot import Route, Service, Snapshot, Sockets
 from gateway.upstream.fields import UNSETTABLE_BY_RULES, RequestFields
+from gateway.upstream.model import Scrub
 from gateway.upstream.owned import HANDSHAKE, OWNED, Names
 from gateway.websocket.tunnel import Bounds
 
@@ -224,7 +226,9 @@ class Builder:
         validation = self._at((*at, "validate"), lambda: self._validation(model))
         if upstream is None or injector is None or parameters is None or gate is None or validation is None:
             return None
-        fields = self._at(("upstreams", model.upstream, "headers"), lambda: self._fields(model, injector))
+        told = upstream_model.scrub
+        scrub = None if injector.name is None else told.of_signed() if getattr(injector, "once", False) else told
+        fields = self._at(("upstreams", model.upstream, "headers"), lambda: self._fields(model, injector, scrub))
         if fields is None:
             return None
         drop = upstream_model.cookies == "drop" or (upstream_model.cookies is None and injector.name is not None)
@@ -246,6 +250,7 @@ class Builder:
             renew=getattr(injector, "renew", None),
             sockets=self._sockets(at, model),
             shaping=self._shaping,
+            scrubbing=None if scrub is None else Scrubbing(self._resources.metrics, scrub.bodies, scrub.encoded == "pass"),
         )
 
     def _planned(self, names: tuple[str, ...]) -> Injector | None:
@@ -276,7 +281,7 @@ class Builder:
         described = None if chosen.openapi is None else self._resources.description(model.name, chosen.openapi)
         return Validation(chosen, read(chosen), described=described, skip=(model.rewrite.strip_prefix or "").count("/"))
 
-    def _fields(self, model: RouteModel, injector: Injector) -> RequestFields:
+    def _fields(self, model: RouteModel, injector: Injector, scrub: Scrub | None) -> RequestFields:
         prefix = model.rewrite.strip_prefix
         return RequestFields(
             upstream=self._settings.upstreams[model.upstream],
@@ -286,6 +291,7 @@ class Builder:
             owned=OWNED | injector.sets | (HANDSHAKE if model.websocket else frozenset()),
             sets=self._routes_policies(model.name).sets,
             pseudonym=self._settings.telemetry.service_name.encode("ascii"),
+            scrub=scrub,
         )
 
     def _finish(self, cors: Cors) -> Finish:

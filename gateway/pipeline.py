@@ -193,6 +193,8 @@ async def forwarded(request: Request, service: Service, permit: Permit, exchange
     exchange.upstream_status = response.status
     exchange.upstream_address = response.address
     exchange.retries = response.retries
+    if outbound.secrets and service.scrubbing is not None:
+        service.scrubbing.scrub(response, outbound, exchange)
     if shaping is None or obligations is None:
         return response
     told = exchange.shaped = Shaped()

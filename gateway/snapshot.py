@@ -15,6 +15,7 @@ from gateway.edge.validation import Validation
 from gateway.edge.websocket import Handshakes
 from gateway.ratelimit.stated import Stated
 from gateway.routing import Parameters, Table
+from gateway.scrub.scrubbing import Scrubbing
 from gateway.upstream.fields import RequestFields
 from gateway.websocket.places import Places
 from gateway.websocket.tunnel import Bounds
@@ -65,6 +66,8 @@ class Service:
     sockets: Sockets | None = None
     shaping: Shaping | None = None
     """None where no rule says what may be seen of answers."""
+    scrubbing: Scrubbing | None = None
+    """None where no credential is injected."""
 
 
 @dataclass(frozen=True, slots=True)

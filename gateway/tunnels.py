@@ -71,7 +71,8 @@ class Tunnels:
                 return BadRequest("websocket: bytes before the handshake was answered", close=True)
             try:
                 claim: Claim = inbound.claim
-                tunnel = Tunnel(asyncio.get_running_loop(), given.transport, switched.transport, bounds_of(claim), given.patience)
+                loop, bounds = asyncio.get_running_loop(), bounds_of(claim)
+                tunnel = Tunnel(loop, given.transport, switched.transport, bounds, given.patience, switched.scrub)
                 self._tell(exchange)
                 tunnel.start(switched.early, lost=switched.lost)
                 given.carry(tunnel)

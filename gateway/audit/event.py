@@ -133,8 +133,9 @@ class Events:
         What many requests have in common is rendered once: who asked for which route, and how it ended.
         """
         decision = exchange.decision
-        plain = exchange.trace is None and (decision is None or (decision.shadow is None and not decision.errors))
-        if exchange.detail or exchange.error is not None or not exchange.trace_id or not plain or exchange.shaped is not None:
+        plain = exchange.trace is None and exchange.shaped is None and exchange.echoed is None
+        plain = plain and (decision is None or (decision.shadow is None and not decision.errors))
+        if exchange.detail or exchange.error is not None or not exchange.trace_id or not plain:
             return self.in_full(exchange, duration)
         memo, upstream = exchange.memo, exchange.upstream_seconds
         reason, params, credential = exchange.reason, exchange.params, exchange.credential
@@ -187,6 +188,8 @@ class Events:
             fields["trace"] = conditions.traced(exchange.trace, self._masks, str(fields["issuer"]))
         if exchange.shaped is not None:
             fields["answer"] = {"outcome": exchange.shaped.outcome, "redacted": exchange.shaped.redacted}
+        if exchange.echoed is not None:
+            fields["echoed"] = exchange.echoed.told()
         if exchange.detail:
             fields["detail"] = scrub(exchange.detail[:TEXT])
         if exchange.error is not None:

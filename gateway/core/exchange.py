@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.decision import Decision
+from gateway.core.echoes import Echoed
 from gateway.core.obligations import Shaped
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
@@ -25,6 +26,7 @@ class Exchange:
     `upstream_target` is what was asked for, before a credential was added. `detail` explains a refusal to the audit trail.
     `source` tells who made the status: "gateway" or "upstream". `error` is set when the exchange broke after the answer began.
     `shaped` tells what became of an answer that a rule's obligations applied to.
+    `echoed` tells what an answer held of the injected credential, where it held any.
     `interim` takes an interim answer's head, in wire form, to the client.
     `memo`, where this very request came before by this way in, is what observers concluded from it then, each under itself.
     """
@@ -37,6 +39,7 @@ class Exchange:
         "credential",
         "decision",
         "detail",
+        "echoed",
         "error",
         "generation",
         "host",
@@ -88,7 +91,7 @@ class Exchange:
         self.host = self.path = ""
         self.query: bytes | None = None
         self.version = "1.1"
-        self.secure = self.trusted = False
+        self.secure = self.trusted = self.sampled = False
         self.user_agent: bytes | None = None
         self.route: str | None = None
         self.params: dict[str, str] | None = None
@@ -109,10 +112,10 @@ class Exchange:
         self.upstream_status: int | None = None
         self.credential: str | None = None
         self.shaped: Shaped | None = None
+        self.echoed: Echoed | None = None
         self.retries = self.bytes_in = self.bytes_out = 0
         self.trace: Sequence[Mapping[str, Any]] | None = None
         self.trace_id = self.span_id = ""
-        self.sampled = False
         self.span: object | None = None
         self.interim: Callable[[bytes], None] | None = None
         self.memo: dict[object, Any] | None = None

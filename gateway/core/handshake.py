@@ -2,6 +2,7 @@
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -27,3 +28,5 @@ class Switched(Protocol):
     early: bytes
     lost: bool
     """Whether it was lost before somebody took it over."""
+    scrub: Callable[[bytes], bytes | None] | None
+    """What of the frames it sends may go on, None where nothing may any more; None itself where all do as they are."""

@@ -6,6 +6,7 @@ Header names are lower-case bytes, values raw bytes without surrounding white sp
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from gateway.core.echoes import Echoes
 from gateway.core.errors import GatewayError, InternalError
 from gateway.core.handshake import Switched
 from gateway.core.shape import Shape, Values, split
@@ -203,15 +204,16 @@ class Request:
 class Outbound:
     """A request prepared for the upstream; the injector and the transport are its last readers.
 
-    `target` is path and query as they will stand on the wire. `secrets` are the raw values an injector added, so that
-    the transport can keep them out of the answer. `authority` is the Host field's value. `lines` are fields in wire form, each
-    with its CRLF, judged by whoever rendered them; `headers` are those that a credential may have to join. Neither carries
-    framing fields: the transport frames the body. `start` is the request line and the Host field in wire form, where they are
-    rendered already, see `retarget`. `interim` takes an interim answer's head to the client. `principal` is who asks, its key.
+    `target` is path and query as they will stand on the wire. `secrets` are what an injector added, so that it can be kept out of
+    the answer; `echoed` counts where the answer's head said any of it. `authority` is the Host field's value. `lines` are fields in
+    wire form, each with its CRLF, judged by whoever rendered them; `headers` are those that a credential may have to join. Neither
+    carries framing fields: the transport frames the body. `start` is the request line and the Host field in wire form, where they
+    are rendered already, see `retarget`. `interim` takes an interim answer's head to the client. `principal` is who asks, its key.
     """
 
     __slots__ = (
-        "authority", "body", "head", "headers", "interim", "lines", "method", "principal", "request", "secrets", "start", "target",
+        "authority", "body", "echoed", "head", "headers", "interim", "lines", "method", "principal", "request", "secrets",
+        "start", "target",
     )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, headers: list[Field], body: Body, request: Request) -> None:
@@ -224,7 +226,8 @@ class Outbound:
         self.start = b""
         self.principal = ""
         self.lines: list[bytes] = []
-        self.secrets: tuple[bytes, ...] = ()
+        self.secrets: tuple[Echoes, ...] = ()
+        self.echoed = 0
         self.head = method == "HEAD"
         self.interim: Callable[[bytes], None] | None = None
 

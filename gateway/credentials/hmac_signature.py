@@ -18,6 +18,7 @@ from gateway.core.reason import Reason
 from gateway.credentials import model
 from gateway.credentials.placed import Form, Placed
 from gateway.credentials.template import Template
+from gateway.scrub.needles import Needles
 
 FIELD_WORDS: Final = frozenset({"signature", "timestamp", "nonce", "body_sha256", "body_sha512"})
 """What may stand in a header field: nothing that the client writes."""
@@ -116,7 +117,7 @@ class HmacInjector:
         sent = Sent(outbound, body, self._moment(self._now()), token_hex(16).encode("ascii"))
         sent.signature = self._written(hmac.digest(key, self._content.render(sent), self._algorithm))
         outbound.lines.append(lines((name, template.render(sent)) for name, template in self._fields.items()))
-        outbound.secrets += (sent.signature,)
+        outbound.secrets += (Needles(sent.signature, once=True),)
 
 
 def build(

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import SecretSource
 from gateway.core.secret import Secret
+from gateway.scrub.needles import Needles
 
 Form = Callable[[bytes], bytes]
 
 
 class Placed:
-    """`secret` in the form an injector needs, with every spelling under which an upstream might echo it."""
+    """`secret` in the form an injector needs, and what finds it in an answer."""
 
     __slots__ = ("_current", "_form", "_name", "_secret", "echoes", "value")
 
@@ -20,7 +21,7 @@ class Placed:
         self._form = form
         self._secret: Secret | None = None
         self.value = b""
-        self.echoes: tuple[bytes, ...] = ()
+        self.echoes: tuple[Needles, ...] = ()
 
     def refresh(self) -> bytes:
         """The wire form now. Raises DependencyDown when there is no usable secret."""
@@ -32,7 +33,7 @@ class Placed:
                 self.value = self._form(raw)
             except ValueError as error:
                 raise DependencyDown(f"{self._name}: {error}") from error
-            self.echoes = (raw, self.value) if self.value != raw else (raw,)
+            self.echoes = (Needles(raw, self.value),)
             self._secret = secret
         return self.value
 

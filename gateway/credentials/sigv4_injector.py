@@ -13,6 +13,7 @@ from gateway.core.reason import Reason
 from gateway.credentials import sigv4
 from gateway.credentials.sigv4_chunks import ChunkSigner, SignedChunks, Unchunked
 from gateway.credentials.sigv4_keys import AwsKeys, KeySource
+from gateway.scrub.needles import Needles
 
 ONCE: Final = frozenset({"s3", "s3-outposts", "s3-object-lambda"})
 """Services that take the path as it is sent, and bodies in signed chunks."""
@@ -69,6 +70,7 @@ class SigV4Injector:
     ) -> None:
         self.name: str | None = name
         self.sets: frozenset[bytes] = SETS
+        self.once = True
         self._keys = keys
         self._region = region.encode("ascii")
         self._service = service.encode("ascii")
@@ -145,7 +147,7 @@ class SigV4Injector:
         signed = sigv4.signature(key, sigv4.string_to_sign(scope, request.text))
         fields.append((b"authorization", sigv4.authorization(keys.id, scope, request.names, signed)))
         outbound.headers, outbound.lines = [], [lines(fields)]
-        outbound.secrets += (signed, keys.token) if keys.token else (signed,)
+        outbound.secrets += (Needles(signed, once=True), *keys.echoes)
         return ChunkSigner(key, scope, signed)
 
     def _key(self, keys: AwsKeys, scope: sigv4.Scope) -> bytes:

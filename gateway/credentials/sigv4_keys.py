@@ -7,17 +7,19 @@ from gateway.core.errors import DependencyDown
 from gateway.core.ports import SecretSource
 from gateway.core.secret import Secret
 from gateway.core.strict_json import parse
+from gateway.scrub.needles import Needles
 
 
 class AwsKeys:
     """One set of keys. `token` is b"" for those that are not temporary; `expires` is a Unix time or None."""
 
-    __slots__ = ("expires", "id", "secret", "token")
+    __slots__ = ("echoes", "expires", "id", "secret", "token")
 
     def __init__(self, id: bytes, secret: Secret, token: bytes = b"", expires: float | None = None) -> None:
         self.id = id
         self.secret = secret
         self.token = token
+        self.echoes = (Needles(token),) if token else ()
         self.expires = expires
 
 

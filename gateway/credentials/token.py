@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, final
 from gateway.core.errors import DependencyDown, GatewayError, Ungranted
 from gateway.core.message import lines
 from gateway.credentials.header import bearer
+from gateway.scrub.needles import Needles
 
 AHEAD: Final = 0.8
 """The part of a token's life after which it is asked for again, less a tenth of jitter."""
@@ -64,7 +65,7 @@ class Token:
         life = min(fresh.lifetime, LONGEST)
         value = wanted.form(fresh.value)
         self.line = lines([(b"authorization", value)]) + wanted.further
-        self.echoes = (fresh.value, value)
+        self.echoes = (Needles(fresh.value, value),)
         self.ends = asked + life - min(SPARE, life / 10)
         late = life - wanted.ahead if life > 2 * wanted.ahead else life / 2
         self.due = asked + min(late, life * AHEAD * (1 - jitter / 10), life if fresh.due is None else fresh.due)

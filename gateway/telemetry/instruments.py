@@ -185,6 +185,13 @@ COUNTED: Final = (
         "Answers that a rule's demands applied to: shaped, emptied (a failure without its body), withheld, or cut in the middle.",
         ("outcome",),
     ),
+    Instrument(
+        "gateway.credential.echoes",
+        "counter",
+        "{echo}",
+        "Injected credentials that answers held, masked in a head or a body; `unseen` are answers that could not be searched.",
+        ("place",),
+    ),
     Instrument("gateway.websocket.open", "gauge", "{tunnel}", "WebSocket tunnels open now.", ("route",)),
     Instrument("gateway.connections.refused", "counter", "{connection}", "Connections refused.", ("listener", "reason")),
     Instrument(

@@ -1,8 +1,9 @@
 """Header duties on the way back (CONTRACT 6): what an upstream may tell the client, and in whose words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from gateway.core.echoes import Echoes
 from gateway.core.message import MOST_NOTED, Field, Outbound, Response
 from gateway.core.shape import Selection, Shape, Values, conclude, split
 from gateway.upstream.owned import HOP_BY_HOP
@@ -14,9 +15,6 @@ SPECIAL: Final = HOP_BY_HOP | JUDGED
 KEEP_ALIVE: Final = frozenset({b"keep-alive", b"Keep-Alive"})
 NO_BODY: Final = 204
 REWRITTEN: Final = frozenset({b"domain", b"secure", b"httponly", b"samesite"})
-MASK: Final = b"REDACTED"
-BASIC: Final = b"Basic "
-"""A word anybody may write; what follows it is the secret."""
 FRAMING: Final = b"content-length"
 
 Noted = tuple[int, Shape, Values]
@@ -46,7 +44,7 @@ class ResponseFields:
         """Leave the response with the fields that are for the client."""
         memo = response.memo
         noted: Noted | None = None if memo is None else memo.get(self)
-        secrets = hash(outbound.secrets)
+        secrets = outbound.secrets[0].mark if len(outbound.secrets) == 1 else hash(tuple([each.mark for each in outbound.secrets]))
         if noted is not None and noted[0] == secrets:
             _, response.shape, response.values = noted
             return
@@ -59,7 +57,10 @@ class ResponseFields:
         elif usual.kept.pick is not None:
             shape, values = usual.kept.shape, usual.kept.pick(values)
         if outbound.secrets:
-            values = scrubbed(shape, values, outbound.secrets)
+            before = outbound.echoed
+            shape, values = scrubbed(shape, values, outbound)
+            if outbound.echoed > before:
+                memo = None  # it is told each time
         response.shape, response.values = shape, values
         if memo is not None:
             if len(memo) >= MOST_NOTED:
@@ -155,20 +156,31 @@ def stripped_prefix(outbound: Outbound, base: bytes) -> bytes:
     return asked[: len(asked) - len(sent)] if asked.endswith(sent) else asked
 
 
-def scrubbed(shape: Shape, values: Values, secrets: Sequence[bytes]) -> Values:
-    """The values with every injected secret replaced; the framing's digits are left alone."""
-    joined = b"\n".join(values)
-    for secret in secrets:
-        if joined.find(secret.removeprefix(BASIC)) >= 0:
+def scrubbed(shape: Shape, values: Values, outbound: Outbound) -> tuple[Shape, Values]:
+    """The fields with every injected value replaced, without those whose names hold one; the framing's digits are left alone."""
+    joined, secrets = b"\n".join(values), outbound.secrets
+    for each in secrets:
+        if each.occur(joined, each.every) or (shape not in each.clean and each.in_names(shape)):
             break
     else:
-        return values
-    return tuple([value if name == FRAMING else masked(value, secrets) for name, value in zip(shape.names, values, strict=True)])
+        return shape, values
+    return split(clean(zip(shape.names, values, strict=True), outbound))
 
 
-def masked(value: bytes, secrets: Sequence[bytes]) -> bytes:
-    """A value with every injected secret replaced, the longest first: one may begin as another does."""
-    for secret in sorted([secret.removeprefix(BASIC) for secret in secrets], key=len, reverse=True):
-        if secret:
-            value = value.replace(secret, MASK)
+def clean(fields: Iterable[Field], outbound: Outbound) -> list[Field]:
+    """Fields as `scrubbed` gives them; how many of them changed is counted in `echoed`."""
+    kept: list[Field] = []
+    for name, value in fields:
+        shown = value if name == FRAMING else masked(value, outbound.secrets)
+        is_named = any(each.in_name(name) for each in outbound.secrets)
+        if not is_named:
+            kept.append((name, shown))
+        outbound.echoed += is_named or shown is not value
+    return kept
+
+
+def masked(value: bytes, secrets: Sequence[Echoes]) -> bytes:
+    """A value with every injected secret replaced; the very same object where it holds none."""
+    for each in secrets:
+        value = each.replaced(value)
     return value

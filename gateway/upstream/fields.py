@@ -16,7 +16,7 @@ from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 from gateway.upstream import forwarding
 from gateway.upstream.head import start_lines
-from gateway.upstream.model import Upstream
+from gateway.upstream.model import Scrub, Upstream
 from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
 from gateway.upstream.target import parse_targets
 
@@ -34,6 +34,9 @@ CHANGED: Final = frozenset({b"cookie", b"max-forwards"})
 UNSETTABLE: Final = Names(HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie"})
 UNSETTABLE_BY_RULES: Final = HOP_BY_HOP | FRAMING | OWNED | {b"authorization", b"cookie", b"content-*", b"accept-encoding"}
 """An answer in an encoding of the rule's choice could not be inspected."""
+RANGES: Final = frozenset({b"range", b"if-range"})
+CODINGS: Final = frozenset({b"accept-encoding", b"a-im", b"grpc-accept-encoding", b"connect-accept-encoding"})
+PLAINLY: Final[Field] = (b"accept-encoding", b"identity")
 VISIBLE: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if octet != 0x25)
 
 
@@ -41,7 +44,8 @@ class RequestFields:
     """One route's header duties, compiled: which fields pass, which are added.
 
     `credential_headers` and `credential_cookies` are all places a client's credential may come in; `strip` is how many
-    characters of the canonical path are dropped; `sets` are fields that policy rules set. Raises ValueError for `headers` that
+    characters of the canonical path are dropped; `sets` are fields that policy rules set; `scrub`
+    says how answers are searched for a credential, where one is injected. Raises ValueError for `headers` that
     name what only the gateway may say, or what rules say.
     """
 
@@ -55,11 +59,14 @@ class RequestFields:
         pseudonym: bytes = b"gateway",
         owned: frozenset[bytes] = OWNED,
         sets: frozenset[bytes] = NOTHING,
+        scrub: Scrub | None = None,
     ) -> None:
         target = parse_targets(upstream)[0]
         fixed = fixed_fields(upstream)
         removed = frozenset(name.lower().encode("ascii") for name in upstream.headers.remove)
-        settled = frozenset(name for name, _ in fixed) | removed
+        unasked, plain = asked_plainly(scrub) if scrub is not None else (NOTHING, ())
+        fixed += tuple(field for field in plain if field[0] not in dict(fixed))
+        settled = unasked | frozenset(name for name, _ in fixed) | removed
         if both := [name.decode() for name, _ in fixed if name in Names(sets)]:
             raise ValueError(f"headers.set may not name {both[0]}: a policy rule sets it too")
         self._dropped = Names(HOP_BY_HOP | FRAMING | OWNED | owned | credential_headers | settled | sets)
@@ -211,6 +218,14 @@ def fixed_fields(upstream: Upstream) -> tuple[Field, ...]:
             raise ValueError(f"headers.set.{name} holds characters that a header field cannot carry: use printable ASCII")
         fields.append((key, value.strip(" \t").encode("ascii")))
     return tuple(fields)
+
+
+def asked_plainly(scrub: Scrub) -> tuple[frozenset[bytes], tuple[Field, ...]]:
+    """What is not passed on where answers are searched, and what is said instead: they are asked for whole and in no coding."""
+    if not scrub.bodies:
+        return NOTHING, ()
+    ranges = RANGES if scrub.ranges == "remove" else NOTHING
+    return (ranges | CODINGS, (PLAINLY,)) if scrub.encoded == "refuse" else (ranges, ())
 
 
 def keep_cookies(line: bytes, dropped: frozenset[bytes], headers: list[Field]) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from gateway.core.handshake import SWITCHING
 from gateway.core.message import lines
 from gateway.core.shape import Values
-from gateway.upstream.answer import masked
+from gateway.upstream.answer import clean
 from gateway.upstream.owner import Owner
 
 CONTINUE: Final = 100
@@ -24,7 +24,7 @@ def interim(owner: Owner | None, status: int, names: Values, values: Values) -> 
         return False
     outbound = None if owner is None else getattr(owner, "asked", None)
     if status != CONTINUE and outbound is not None and outbound.interim is not None:
-        hints = [value for name, value in zip(names, values, strict=True) if name.lower() == HINTS]
-        told = lines((HINTS, masked(value, outbound.secrets)) for value in hints)
+        hints = [(HINTS, value) for name, value in zip(names, values, strict=True) if name.lower() == HINTS]
+        told = lines(clean(hints, outbound))
         outbound.interim(f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n".encode("ascii") + told + b"\r\n")
     return True

@@ -96,6 +96,23 @@ class Quota(Model):
     max_pause: Annotated[Duration, Field(ge=1, le=86400)] = 3600.0
 
 
+class Scrub(Model):
+    """How answers to requests with an injected credential are searched for it: heads always, `bodies` with WebSocket frames.
+
+    Bodies are asked for whole and in no coding: `ranges: pass` lets clients ask for parts, which may divide a secret, and
+    `encoded: pass` for codings, in which nothing is found. Else `encoded: refuse` withholds an answer that comes in one. Where
+    requests are signed (`inject: sigv4`) both pass: what is sent is of no use for another request.
+    """
+
+    bodies: bool = True
+    ranges: Literal["remove", "pass"] = "remove"
+    encoded: Literal["refuse", "pass"] = "refuse"
+
+    def of_signed(self) -> "Scrub":
+        """The same where requests are signed: what goes out is of no use for another one, and parts of it neither."""
+        return self.model_copy(update={"ranges": "pass", "encoded": "pass"})
+
+
 class Upstream(Model):
     """A named service behind us: exactly one of `url` and `targets`."""
 
@@ -119,6 +136,7 @@ class Upstream(Model):
     tls: UpstreamTls = UpstreamTls()
     headers: UpstreamHeaders = UpstreamHeaders()
     cookies: Literal["drop", "pass"] | None = None
+    scrub: Scrub = Scrub()
     internal: bool = False
     allow_plaintext: bool = False
     allow_private: bool = False

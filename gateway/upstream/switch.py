@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Final, cast
 
 from gateway.core.errors import UpstreamUnreachable
@@ -66,7 +67,7 @@ def asking(key: bytes, protocols: tuple[bytes, ...]) -> bytes:
 class Switching(asyncio.Protocol):
     """A connection between the question and the answer; with a 101 it is core.handshake.Switched."""
 
-    __slots__ = ("_accept", "_connection", "_owner", "_protocols", "early", "lost", "transport")
+    __slots__ = ("_accept", "_connection", "_owner", "_protocols", "early", "lost", "scrub", "transport")
 
     def __init__(self, connection: Connection, owner: Owner, protocols: tuple[bytes, ...], accept: bytes) -> None:
         self._connection: Connection | None = connection
@@ -75,6 +76,7 @@ class Switching(asyncio.Protocol):
         self._accept = accept
         self.early = b""
         self.lost = False
+        self.scrub: Callable[[bytes], bytes | None] | None = None
 
     def take_over(self) -> None:
         """Hear what the connection would."""

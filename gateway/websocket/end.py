@@ -1,6 +1,7 @@
 """One end of a tunnel: a connection that speaks frames, and what is known of it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.pace import Pace
@@ -24,7 +25,7 @@ class End(asyncio.Protocol):
 
     __slots__ = (
         "_frames", "_octets", "_pace", "_taken", "_tunnel", "active", "drained", "follower", "fresh", "full", "gone", "other",
-        "received", "sent", "told", "transport",
+        "received", "scrub", "sent", "told", "transport",
     )  # fmt: skip
     other: "End"
 
@@ -36,6 +37,7 @@ class End(asyncio.Protocol):
         self.received = self.sent = self._frames = self._octets = self._taken = 0
         self._pace: Pace | None = None
         self.told = self.gone = self.full = False
+        self.scrub: Callable[[bytes], bytes | None] | None = None
 
     # What the event loop tells
 
@@ -64,7 +66,13 @@ class End(asyncio.Protocol):
             (self.transport.resume_reading if on else self.transport.pause_reading)()
 
     def send(self, data: bytes) -> None:
-        """Write; nothing where it is gone."""
+        """Write; nothing where it is gone. Without what `scrub` keeps back of it, which may be all from now on."""
+        if self.scrub is not None and data:
+            left = self.scrub(data)
+            if left is None:
+                self.cut()
+                return
+            data = left
         if data and not self.gone and not self.transport.is_closing():
             self.sent += len(data)
             self.transport.write(data)

@@ -43,6 +43,7 @@ class Tunnel:
     """Carries frames between a client and an upstream until both connections are gone; `ended` brings why.
 
     `patience` makes the pace at which an end has to take what waits for it once nothing more follows.
+    `scrub` says what of the frames for the client may go on.
     """
 
     __slots__ = ("_deadline", "_ending", "_idle", "_loop", "_patience", "client", "ended", "now", "upstream")
@@ -54,6 +55,7 @@ class Tunnel:
         upstream: asyncio.Transport,
         bounds: Bounds,
         patience: Callable[[], Pace],
+        scrub: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         self._patience = patience
         self._loop = loop
@@ -65,6 +67,7 @@ class Tunnel:
         now = self.now()
         self.client = End(self, client, Follower(masked=True, most=bounds.message), now)
         self.upstream = End(self, upstream, Follower(masked=False, most=bounds.message), now)
+        self.client.scrub = scrub
         self.client.other, self.upstream.other = self.upstream, self.client
 
     def start(self, early: bytes, *, lost: bool) -> None:

@@ -21,7 +21,7 @@ from gateway.process import Process
 from gateway.source import Source
 from tests.house import Keys, config, written
 
-CALLS = {"repeated": 76, "varied": 108}
+CALLS = {"repeated": 79, "varied": 112}
 """Python function calls and resumptions of coroutines, all rooms together, from the first byte read to the evidence written; the
 event loop's own (none with uvloop, which serves) left out. Repeated: each request and each answer's head as the one before, as of
 whoever polls. Varied: each request for something else, each answer with fields of its own."""

@@ -1,7 +1,7 @@
 """A secret planted in every credential and token there is, debug logging on: then every output is searched for it.
 
-What an upstream puts into the *body* of its answer is exempt: raw values are replaced in response headers from the first
-release on, in bodies and in every encoding later (CONTRACT 6). Bodies the gateway makes itself are searched.
+What an upstream puts into the *body* of its answer is exempt here, where secrets of other requests are planted, too: what becomes of
+the injected one there is the matter of test_nothing_comes_back. Bodies the gateway makes itself are searched.
 """
 
 import asyncio

@@ -5,6 +5,7 @@ import pytest
 from gateway.core.errors import InternalError, UpstreamUnreachable
 from gateway.core.message import Field, Outbound
 from gateway.core.names import folded
+from gateway.scrub.needles import Needles
 from gateway.upstream.fields import RequestFields
 from gateway.upstream.model import RouteTimeouts, Upstream
 from gateway.upstream.owned import OWNED
@@ -145,7 +146,7 @@ async def test_a_redirect_is_passed_on_without_the_credential(status: int) -> No
     raw = b"HTTP/1.1 %d Moved\r\nlocation: http://127.0.0.1:%d/?t=s3cret\r\ncontent-length: 0\r\n\r\n"
     async with Scripted([READ, OK]) as elsewhere, Scripted([READ, raw % (status, elsewhere.port)]) as server:
         to = outbound("GET", b"/a", (b"authorization", b"Bearer s3cret"))
-        to.secrets = (b"s3cret", b"Bearer s3cret")
+        to.secrets = (Needles(b"s3cret", b"Bearer s3cret"),)
         response = await transport(server.port).send(to)
         assert response.status == status
         assert dict(response.headers)[b"location"] == b"http://127.0.0.1:%d/?t=REDACTED" % elsewhere.port

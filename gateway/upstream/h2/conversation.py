@@ -173,7 +173,7 @@ class Conversation:
     def _trailers(self, reply: Response, fields: list[Field], end: bool) -> None:
         if not end or self._left:
             raise MalformedError("the answer's body is not as announced" if end else "two heads of one answer")
-        reply.trailers = trailing(fields, self.asked.secrets)
+        reply.trailers = trailing(fields, self.asked)
         self._finish()
 
     def _finish(self) -> None:

@@ -6,7 +6,7 @@ from gateway.core.errors import InternalError
 from gateway.core.message import Field, Outbound, fields_of
 from gateway.core.names import folded
 from gateway.http2.names import CONNECTION, is_sound
-from gateway.upstream.answer import LOCATIONS, masked
+from gateway.upstream.answer import LOCATIONS, clean
 from gateway.upstream.head import ANTICIPATE_BODY, FIELD_LIMIT
 from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
 
@@ -85,7 +85,7 @@ def length_of(fields: list[Field]) -> int | None:
     return int(lengths[0])
 
 
-def trailing(fields: list[Field], secrets: tuple[bytes, ...]) -> list[Field]:
+def trailing(fields: list[Field], outbound: Outbound) -> list[Field]:
     """What of an answer's trailers the client gets, injected secrets replaced. Raises MalformedError."""
     judge(fields)
-    return [(name, masked(value, secrets)) for name, value in fields if folded(name) and name not in DEFERRED]
+    return clean([(name, value) for name, value in fields if folded(name) and name not in DEFERRED], outbound)

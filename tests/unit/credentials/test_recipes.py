@@ -60,7 +60,7 @@ class Bench:
         """What reaches the endpoint, once a token was injected."""
         outbound = await self.inject(**asked)
         assert outbound.lines[0].startswith(b"authorization: Bearer ")
-        assert outbound.secrets[0] in outbound.lines[0]
+        assert outbound.secrets[0].replaced(outbound.lines[0]) != outbound.lines[0]
         return self.fetch.posted[-1]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from gateway.scrub.needles import Needles
 from gateway.upstream.interim import interim
 from gateway.upstream.owner import Owner
 from tests.scripted import outbound
@@ -12,7 +13,7 @@ async def test_secrets_are_masked_in_a_hint_as_in_any_answer() -> None:
     told: list[bytes] = []
     owner = Owner(loop=asyncio.get_running_loop())
     owner.asked = outbound()
-    owner.asked.secrets = (b"abc", b"abcdef", b"Basic dTpw", b"")
+    owner.asked.secrets = (Needles(b"abc", b"abcdef", b"Basic dTpw", b""),)
     owner.asked.interim = told.append
     assert interim(owner, 103, (b"Link",), (b"</abcdef/dTpw/x>",))
     assert told == [b"HTTP/1.1 103 Early Hints\r\nlink: </REDACTED/REDACTED/x>\r\n\r\n"]

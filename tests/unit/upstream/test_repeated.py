@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.errors import GatewayError
 from gateway.core.message import Field, Response
 from gateway.core.shape import MOST, split
+from gateway.scrub.needles import Needles
 from gateway.upstream.answer import ResponseFields
 from gateway.upstream.repeated import LONGEST, MISSES, REST, Replies
 from gateway.upstream.target import parse_target
@@ -152,7 +153,7 @@ def test_a_secret_is_scrubbed_from_a_head_that_was_harmless_with_another_secret(
         for _ in range(2):
             response, asked = Response.passed(200, *split(given)), outbound()
             response.memo = memo
-            asked.secrets = secrets
+            asked.secrets = tuple(Needles(secret) for secret in secrets)
             fields.complete(response, asked)
             assert response.headers == [(b"x-echo", told)]
 
@@ -162,7 +163,7 @@ def test_a_note_does_not_keep_the_secret_it_was_made_for() -> None:
         [parse_target("https://up.example")], drop_cookies=True, reserved_cookies=frozenset(), preserve_host=False
     )
     response, asked = Response.passed(200, *split([(b"etag", b"1")])), outbound()
-    response.memo, asked.secrets = {}, (b"canary-secret",)
+    response.memo, asked.secrets = {}, (Needles(b"canary-secret"),)
     fields.complete(response, asked)
     assert response.memo
     assert "canary-secret" not in repr(response.memo)
