@@ -4,6 +4,7 @@ A YAML block that holds `version: 1` is a whole configuration; one whose first l
 beside it; any other is a piece, laid over each whole configuration of its page as a second `--config` file would be.
 """
 
+import json
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from gateway.cli import assemble
 from gateway.cli.check import built, failures
 from gateway.demo.play import STEPS, curl
 from gateway.settings.load import load
+from tests.githubish import Github
 from tests.pki import Pki
 
 ROOT = Path(__file__).parents[2]
@@ -72,8 +74,12 @@ def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(pki.key, folder / "certs" / "gateway-client.key")
     pki.revoke()
     (folder / "api-keys.yaml").write_text("[]\n")
-    (folder / "secrets").mkdir()
-    (folder / "policies").mkdir()
+    for name in ("secrets", "policies", "keys"):
+        (folder / name).mkdir()
+    key = Github().pem
+    (folder / "keys" / "github-app.pem").write_text(key)
+    account = {"type": "service_account", "client_email": "gw@example.com", "private_key_id": "k", "private_key": key}
+    (folder / "keys" / "google.json").write_text(json.dumps(account))
     return folder
 
 
