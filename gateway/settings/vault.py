@@ -3,10 +3,12 @@
 A key that is missing or wrong and a value that does not open are found at start and at each reload, at their places.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway import __version__
 from gateway.config import shape
 from gateway.config.document import Steps
 from gateway.config.layers import Layers
@@ -14,14 +16,16 @@ from gateway.config.secrets import Secrets
 from gateway.config.validation import suggest, validate
 from gateway.config.values import EnvSecret, FileSecret
 from gateway.core.errors import DependencyDown, Problem
-from gateway.core.ports import SecretSource
+from gateway.core.ports import Fetch, SecretSource
 from gateway.credentials.vault import text
 from gateway.credentials.vault.fault import Fault, NotOpened
-from gateway.credentials.vault.model import REVOKED, Key, Vault
+from gateway.credentials.vault.model import REVOKED, Key, Transit, Vault
 from gateway.credentials.vault.place import entry as place
 from gateway.credentials.vault.sealed import Entry, SealedSource
+from gateway.fetch import HttpFetch
 
 if TYPE_CHECKING:
+    from gateway.credentials.vault.keys import KeyEncryption
     from gateway.credentials.vault.ring import Ring
 
 KEYS: Steps = ("vault", "keys")
@@ -33,6 +37,7 @@ class Opened:
     def __init__(self, source: Layers, secrets: Secrets, now: Callable[[], float]) -> None:
         self.problems: list[Problem] = []
         self._now = now
+        self._down: set[str] = set()
         given = shape.item(source.value, "vault") is not None
         self.model: Vault | None = validate(Vault, source, ("vault",))[0] if given else None
         self.ring = _Keys(source, secrets, self.problems).ring(self.model, now) if self.model is not None else None
@@ -79,8 +84,8 @@ class Opened:
         return self._opened(source, name, written, value)
 
     def _opened(self, source: Layers, name: str, written: str, value: text.Value) -> Entry:
-        if self.ring is None:
-            return Entry(name, value.key_id, value.sealed_at)
+        if self.ring is None or value.key_id in self._down:
+            return Entry(name, value.key_id, value.sealed_at)  # told with the keys, or with the first entry that waited in vain
         try:
             opened = self.ring.open(place(name), written)
         except NotOpened as error:
@@ -88,6 +93,7 @@ class Opened:
             self.problems.append(source.problem(("sealed", name), f"does not open: {error}", hint))
             return Entry(name, value.key_id, value.sealed_at, fault=error.fault)
         except DependencyDown as error:
+            self._down.add(value.key_id)
             self.problems.append(source.problem(("sealed", name), f"cannot be opened now: {error.detail}"))
             return Entry(name, value.key_id, value.sealed_at)
         return Entry(name, value.key_id, value.sealed_at, SealedSource(name, opened.secret))
@@ -119,7 +125,19 @@ class _Keys:
         usable = [key for key in keys if key is not None]
         return Ring(usable, now) if len(usable) == len(set(ids)) == len(ids) else None
 
-    def _key(self, number: int, model: Key) -> Any:
+    def _key(self, number: int, model: Key) -> "KeyEncryption | None":
+        return self._local(number, model) if model.transit is None else self._transit(number, model.id, model.transit)
+
+    def _transit(self, number: int, id: str, model: Transit) -> "KeyEncryption | None":
+        from gateway.credentials.vault.transit import TransitKey
+
+        try:
+            return TransitKey(id, model, self._secrets(model.token), _speaking)
+        except ValueError as error:
+            self._note((number, "transit", "token"), str(error))
+            return None
+
+    def _local(self, number: int, model: Key) -> "KeyEncryption | None":
         from gateway.credentials.vault.keys import LocalKey
 
         kind, reference = _reference(model)
@@ -134,6 +152,16 @@ class _Keys:
 
     def _note(self, at: Steps, message: str, hint: str = "", *, severity: str = "error") -> None:
         self._problems.append(self._source.problem((*KEYS, *at), message, hint, severity=severity))
+
+
+@asynccontextmanager
+async def _speaking() -> AsyncIterator[Fetch]:
+    """The control plane's client, for as long as one question takes."""
+    fetch = HttpFetch(user_agent=f"latchgate/{__version__}")
+    try:
+        yield fetch
+    finally:
+        await fetch.close()
 
 
 def _reference(model: Key) -> tuple[str, EnvSecret | FileSecret]:

@@ -50,6 +50,7 @@ REVEALS: dict[str, int] = {
     "gateway/credentials/placed.py": 1,
     "gateway/credentials/vault/keys.py": 3,
     "gateway/credentials/vault/ring.py": 3,
+    "gateway/credentials/vault/transit.py": 1,
     "gateway/credentials/sigv4_build.py": 1,
     "gateway/credentials/sigv4_injector.py": 1,
     "gateway/credentials/sigv4_keys.py": 2,

@@ -71,7 +71,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     ca = trustme.CA()
     leaf = ca.issue_cert("api.example.com", "127.0.0.1")
-    for name in ("clients-ca", "idp-ca", "upstream-ca", "redis-ca"):
+    for name in ("clients-ca", "idp-ca", "upstream-ca", "redis-ca", "vault-ca"):
         ca.cert_pem.write_to_path(folder / "certs" / f"{name}.crt")
     for name in ("server", "gateway-client", "redis-client"):
         leaf.cert_chain_pems[0].write_to_path(folder / "certs" / f"{name}.crt")
@@ -85,6 +85,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "secrets/jira": "jira-value\n",
         "secrets/vault-2026-08": base64.b64encode(bytes(range(32))).decode(),
         "secrets/identity-token": "e30.e30.x\n",
+        "secrets/vault-token": "hvs.a-token\n",
         "secrets/aws.json": json.dumps({"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "aws-value"}),
         "keys/client.pem": key,
         "keys/google.json": json.dumps(account),

@@ -144,12 +144,12 @@ REFUSED: dict[str, tuple[str | None, str, str]] = {
     "a key in two places": (
         sealed("bot", b"x"),
         "vault: {keys: [{id: new, env: NEW, file: key}]}",
-        "2:16: vault.keys[0]: exactly one of `env` and `file` says where the key is",
+        "2:16: vault.keys[0]: exactly one of `env`, `file` and `transit` says where the key is",
     ),
     "a key in no place": (
         sealed("bot", b"x"),
         "vault: {keys: [{id: new}]}",
-        "2:16: vault.keys[0]: exactly one of `env` and `file` says where the key is",
+        "2:16: vault.keys[0]: exactly one of `env`, `file` and `transit` says where the key is",
     ),
     "a reminder every minute": (
         sealed("bot", b"x"),
