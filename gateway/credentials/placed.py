@@ -1,11 +1,14 @@
 """A secret in the form it takes on the wire, made once and again only when the secret changes."""
 
+import logging
 from collections.abc import Callable
 
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import SecretSource
 from gateway.core.secret import Secret
 from gateway.scrub.needles import Needles
+
+log = logging.getLogger(__name__)
 
 Form = Callable[[bytes], bytes]
 
@@ -33,7 +36,10 @@ class Placed:
                 self.value = self._form(raw)
             except ValueError as error:
                 raise DependencyDown(f"{self._name}: {error}") from error
-            self.echoes = (Needles(raw, self.value),)
+            needles = Needles(raw, self.value)
+            if needles.short:
+                log.warning("a secret of less than 8 bytes is not searched for in answers' bodies", extra={"source": self._name})
+            self.echoes = (needles,)
             self._secret = secret
         return self.value
 

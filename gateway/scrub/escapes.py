@@ -24,6 +24,7 @@ PLAIN_NAMES: Final = b"|".join(name for name, sign in NAMED.items() if sign[0] i
 SHORT: Final = {b'"': b'"', b"'": b"'", b"\\": b"\\", b"/": b"/", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 LONGEST: Final = 12
 """Bytes of an escape at most: a surrogate pair. Digits in HTML may have more zeros in front than we take."""
+SLASH: Final = b"\\/"
 SIGNS: Final = (b"%", b"\\", b"&")
 PARTIAL: Final = re.compile(
     rb"(?:%[0-9A-Fa-f]?|\\(?:u[0-9A-Fa-f]{0,3}|u[dD][89abAB][0-9A-Fa-f]{2}(?:\\(?:u[0-9A-Fa-f]{0,3})?)?|x[0-9A-Fa-f]?)?"
@@ -58,15 +59,18 @@ def of_html(name: bytes) -> bytes:
 class Escapes:
     """What takes escapes out of a text. Each pattern begins with a byte that `re` looks for as fast as memory is read."""
 
-    __slots__ = ("_each", "_whole")
+    __slots__ = ("_each", "_slashes", "_whole")
 
-    def __init__(self, *patterns: bytes) -> None:
-        """The patterns of the three kinds in the order of SIGNS."""
+    def __init__(self, *patterns: bytes, slashes: bool) -> None:
+        """The patterns of the three kinds in the order of SIGNS. `slashes`: a backslash before a slash can be taken out first."""
+        self._slashes = slashes
         self._each = tuple([re.compile(pattern) for pattern in patterns])
         self._whole = re.compile(b"|".join(patterns))
 
     def without(self, text: bytes) -> bytes:
         """The text without its escapes; the very same object where it has none."""
+        if self._slashes and text.find(SLASH) >= 0:
+            text = text.replace(SLASH, b"/")  # PHP writes every one so; a pattern would take them out one at a time
         for sign, pattern in zip(SIGNS, self._each, strict=True):
             if text.find(sign) >= 0 and pattern.search(text) is not None:
                 # All kinds at once: one may stand beside another, and none within another's.
@@ -84,12 +88,14 @@ USUAL: Final = Escapes(
     rb"\\(?:u00" + PLAIN_HEX + rb"|x" + PLAIN_HEX + rb"|/)",
     rb"&(?:#(?:0{0,4}(?:3[36]|4[35-9]|5[0-8]|6[14-9]|[78][0-9]|9[05]|9[7-9]|1[01][0-9]|12[0-26])|[xX]0{0,4}" + PLAIN_HEX + rb")|"
     + PLAIN_NAMES + rb");",
+    slashes=True,
 )  # fmt: skip
 """For secrets of PLAIN signs."""
 EVERY: Final = Escapes(
     rb"%[0-9A-Fa-f]{2}",
     rb"\\(?:u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[\"'\\/bfnrt])",
     rb"&(?:#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6})|" + b"|".join(sorted(NAMED, reverse=True)) + rb");",
+    slashes=False,
 )
 """For all others."""
 
