@@ -25,6 +25,8 @@ MOST: Final = 2048
 """Tokens of one credential. Of more, those that were not used for longest are minted again when they are."""
 AT_ONCE: Final = 4
 MOST_MINTING: Final = 64
+GRACE: Final = 2.0
+"""Seconds that a mint has left when a reload, or the end, takes its credential away."""
 WAIT: Final = 20.0
 """Seconds that a mint may take, its turn included."""
 
@@ -52,6 +54,7 @@ class Tokens:
         jitter: Callable[[], float] = random.random,
         most: int = MOST,
         wait: float = WAIT,
+        grace: float = GRACE,
     ) -> None:
         self.name = name
         self.key = secrets.token_bytes(32)
@@ -64,6 +67,7 @@ class Tokens:
         self._jitter = jitter
         self._most = most
         self._patience = wait
+        self._grace = grace
         self._slots: OrderedDict[Hashable, Slot] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -126,8 +130,10 @@ class Tokens:
         }
 
     async def close(self) -> None:
-        """End what is under way; whoever waits gets DependencyDown."""
+        """End what is under way, after a moment in which it may be done; whoever waits longer gets DependencyDown."""
         tasks = list(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._grace)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

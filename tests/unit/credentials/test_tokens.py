@@ -237,7 +237,21 @@ async def test_nobody_waits_for_ever() -> None:
     await held.tokens.close()
 
 
-async def test_closing_ends_mints_and_tells_who_waits(held: Held) -> None:
+async def test_closing_lets_a_mint_end_that_is_nearly_done(held: Held) -> None:
+    """A reload takes a credential away while requests of the old configuration wait for its token."""
+    held.press.open.clear()
+    waiting = asyncio.create_task(held.line())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(held.tokens.close())
+    await asyncio.sleep(0)
+    held.press.open.set()
+    await closing
+    assert await waiting == b"authorization: Bearer token-1\r\n"
+
+
+async def test_closing_ends_mints_that_hang_and_tells_who_waits() -> None:
+    held = Held(grace=0.01)
     held.press.open.clear()
     waiting = asyncio.create_task(held.line())
     await asyncio.sleep(0)
