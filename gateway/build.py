@@ -19,7 +19,7 @@ from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Injector
 from gateway.core.principal import OWN_ISSUERS
 from gateway.credentials import injectors
-from gateway.doors import Doors
+from gateway.doors import Doors, key_sets
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.media import INSPECTED
@@ -86,7 +86,8 @@ class Builder:
         self._shaping = self._resources.shaping(policies.rules, key.current if key is not None else None)
         self._grant, self._stated = policies.grant, Stated(limiter)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
-        doors = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note).build(rows)
+        made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
+        doors = made.build(rows, key_sets(self._credentials.values()))
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
     # Problems

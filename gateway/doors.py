@@ -1,12 +1,15 @@
 """One door a listener: the table of its routes, what the gateway itself answers there, and what it refuses."""
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
 from gateway.config.document import Steps
 from gateway.core.errors import MethodNotAllowed, NoRoute
 from gateway.core.message import Request, Response
+from gateway.core.ports import Injector
+from gateway.credentials.signed_jwt import SignedJwtInjector
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
@@ -22,6 +25,8 @@ from gateway.snapshot import Door, Route
 
 Answer = Callable[[Request], Response]
 Note = Callable[[Steps, str], None]
+KeySet = Callable[[], list[dict[str, str]]]
+"""Public keys that somebody signs with, as they are now."""
 REDIRECT: Final = "redirect_http"
 EVERY_PATH: Final = "/**"
 
@@ -51,9 +56,11 @@ class Doors:
         self._finish_of = finish_of
         self._at = attempt
         self._note = note
+        self._key_sets: Sequence[KeySet] = ()
 
-    def build(self, rows: list[tuple[Entry[Route], RouteModel]]) -> Mapping[str, Door]:
-        """All doors by name; `rows` are the routes that could be built."""
+    def build(self, rows: list[tuple[Entry[Route], RouteModel]], key_sets: Sequence[KeySet] = ()) -> Mapping[str, Door]:
+        """All doors by name; `rows` are the routes that could be built, `key_sets` what is published on each door."""
+        self._key_sets = key_sets
         doors: dict[str, Door] = {}
         for name, listen in self._settings.served().items():
             mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
@@ -112,9 +119,29 @@ class Doors:
 
             yield Entry(parse(SECURITY_TXT), ("GET",), None, self._answering("security_txt", answer, self._finish_of(Cors(None))))
 
+        if self._key_sets:
+            sets, path = self._key_sets, f"{self._settings.portal.prefix}/jwks.json"
+
+            def keys(_: Request) -> Response:
+                return published(sets)
+
+            yield Entry(parse(path), ("GET",), None, self._answering("jwks", keys, self._finish_of(Cors(None))))
+
     def _redirect(self, listen: Listen) -> Entry[Route]:
         """Every request of the plain-HTTP port: to https for reading, refused for the rest (CONTRACT 2)."""
         return Entry(parse(EVERY_PATH), None, None, self._answering(REDIRECT, Redirect(listen), self._finish_of(Cors(None))))
+
+
+def key_sets(credentials: Iterable[Injector | None]) -> list[KeySet]:
+    """What is to be published: the keys of those credentials that sign tokens."""
+    return [each.published for each in credentials if isinstance(each, SignedJwtInjector)]
+
+
+def published(sets: Sequence[KeySet]) -> Response:
+    """The public keys of all credentials that sign tokens, each once (RFC 7517 5)."""
+    keys = {key["kid"]: key for each in sets for key in each()}
+    body = json.dumps({"keys": list(keys.values())}).encode()
+    return Response(200, [(b"content-type", b"application/jwk-set+json"), (b"cache-control", b"public, max-age=300")], body)
 
 
 def missed(request: Request) -> Response:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.core.decision import Permit
 from gateway.core.message import Outbound
 from gateway.core.ports import Injector
-from gateway.credentials import hmac_signature, model
+from gateway.credentials import hmac_signature, model, signed_jwt
 from gateway.credentials.cookie import CookieInjector
 from gateway.credentials.header import Basic, HeaderInjector, bearer
 from gateway.credentials.plan import Plan
@@ -47,6 +47,8 @@ def build(name: str, credential: model.Credential, workshop: Workshop) -> Inject
             return CookieInjector(name, credential.name, secrets(credential.secret))
         case model.Hmac():
             return hmac_signature.build(name, credential, secrets, workshop.clock.now)
+        case model.SignedJwt():
+            return signed_jwt.build(name, credential, secrets, workshop.clock.now)
         case model.SigV4():
             return sigv4(name, credential, secrets, workshop.clock.now)
         case _:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.values import Model, SecretRef, Size, Token
+from gateway.config.values import Duration, Model, SecretRef, Size, Token
 from gateway.credentials.oauth_model import Minted
 
 
@@ -85,4 +85,23 @@ class Hmac(Model):
     buffer: Annotated[Size, Field(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
 
 
-Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | Minted, Field(discriminator="inject")]
+class SignedJwt(Model):
+    """A short-lived JWT of the gateway's own that tells an `internal` upstream who is asking.
+
+    `sub` is `issuer:id`. The first of `keys` signs, all are published at `jwks.json` below the portal's prefix. `claims` are facts
+    about the principal, `token_claims` are copied from its token, `actor` becomes `act.sub` (RFC 8693 4.1).
+    """
+
+    inject: Literal["signed_jwt"]
+    issuer: Annotated[str, Field(min_length=1, max_length=255)]
+    audience: Annotated[str, Field(min_length=1, max_length=255)]
+    keys: Annotated[list[SecretRef], Field(min_length=1, max_length=4)]
+    algorithm: Literal["ES256", "EdDSA", "RS256"] = "ES256"
+    lifetime: Annotated[Duration, Field(ge=10, le=900)] = 60.0
+    header: Token = "Authorization"
+    claims: list[Literal["roles", "groups", "scopes", "permissions"]] = []
+    token_claims: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=32)] = []
+    actor: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+
+
+Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | SignedJwt | Minted, Field(discriminator="inject")]

@@ -48,6 +48,7 @@ REVEALS: dict[str, int] = {
     "gateway/credentials/google.py": 1,
     "gateway/credentials/hmac_signature.py": 1,
     "gateway/credentials/placed.py": 1,
+    "gateway/credentials/signed_jwt.py": 1,
     "gateway/credentials/vault/keys.py": 3,
     "gateway/credentials/vault/ring.py": 3,
     "gateway/credentials/vault/transit.py": 1,

@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.core.errors import Problem
-from gateway.credentials.model import Credential, Header, Hmac, Query
+from gateway.credentials.model import Credential, Header, Hmac, Query, SignedJwt
 from gateway.settings.rules.draft import Draft
 from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
 
@@ -30,6 +30,8 @@ def check(draft: Draft) -> Iterator[Problem]:
             for field in credential.headers:
                 if field.lower().encode("ascii") in TAKEN:
                     yield draft.error((*path, "headers", field), "only the gateway itself sets this header", key=True)
+        if isinstance(credential, SignedJwt) and credential.header.lower().encode("ascii") in TAKEN:
+            yield draft.error((*path, "header"), "only the gateway itself sets this header")
         if isinstance(credential, Query):
             hint = "prefer a header where the upstream takes one"
             yield draft.warning((*path, "inject"), "a credential in the query ends in the upstream's access logs", hint)

@@ -14,6 +14,8 @@ def check(draft: Draft) -> Iterator[Problem]:
         if isinstance(credential, dict) and _names_host(credential):
             yield from _host(draft, place, upstream)
             yield from _payload(draft, place, credential, upstream)
+        if isinstance(credential, dict) and credential.get("inject") == "signed_jwt":
+            yield from _identity(draft, place, upstream)
 
 
 def _names_host(credential: dict[str, Any]) -> bool:
@@ -40,6 +42,13 @@ def _host(draft: Draft, place: Steps, upstream: str) -> Iterator[Problem]:
     if len(draft.items("upstreams", upstream, "targets")) > 1:
         wrong = f"a signature names one host, and upstream '{upstream}' has several targets"
         yield draft.error(place, wrong, "use `url`, or one upstream for each target")
+
+
+def _identity(draft: Draft, place: Steps, upstream: str) -> Iterator[Problem]:
+    """Who is asking is told to our own upstreams only (CONTRACT 6)."""
+    if draft.value("upstreams", upstream, "internal") is not True:
+        wrong = f"a signed JWT tells who is asking, and upstream '{upstream}' is not `internal`"
+        yield draft.error(place, wrong, "say `internal: true` where it is ours")
 
 
 def _payload(draft: Draft, place: Steps, credential: dict[str, Any], upstream: str) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import BaseModel
 
@@ -88,6 +88,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "secrets/vault-token": "hvs.a-token\n",
         "secrets/aws.json": json.dumps({"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "aws-value"}),
         "keys/client.pem": key,
+        **{f"keys/{name}.pem": _elliptic() for name in ("identity", "identity-before")},
         "keys/google.json": json.dumps(account),
     }
     for name, text in written.items():
@@ -98,6 +99,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "schemas" / "tracker.yaml").write_text('openapi: 3.1.0\npaths: {/: {get: {responses: {"200": {description: ok}}}}}\n')
     (folder / "api-keys.yaml").write_text("[]\n")
     return folder
+
+
+def _elliptic() -> str:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(*PEM).decode()
 
 
 def _sealed(found: re.Match[str]) -> str:
