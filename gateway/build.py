@@ -73,7 +73,8 @@ class Builder:
         authentication = self._authentication()
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._upstreams = {name: self._upstream(name) for name in settings.upstreams}
-        self._workshop = self._resources.workshop(self._loaded.secrets)
+        database = self._at(("database",), lambda: self._resources.database(settings.database, self._loaded.secrets))
+        self._workshop = self._resources.workshop(self._loaded.secrets, self._resources.grants(self._loaded, database))
         self._credentials = {name: self._injector(name) for name in settings.credentials}
         self.redaction_key = self._at(("redaction", "key"), self._redaction_key)
         self.policies = policies = self._policies(authentication)

@@ -31,7 +31,7 @@ from gateway.server.sockets import ListenError, Sockets
 from gateway.settings import Loaded, Settings
 from gateway.snapshot import Current, Snapshot
 from gateway.source import Handed, Source
-from gateway.standing import Fixed, alarm, bounds, keep_fresh, names_of, served, started, stopped, usable, warn
+from gateway.standing import Fixed, alarm, bounds, fit, keep_fresh, names_of, served, started, stopped, usable, warn
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
 
@@ -133,6 +133,7 @@ class Process:
 
     async def _open(self, loaded: Loaded) -> None:
         snapshot = build(loaded, self.resources)
+        await fit(loaded, self.resources)
         self.current = Current(snapshot)
         await self.trail.start()
         sockets = None if self._place is None else self._place.sockets
@@ -171,6 +172,7 @@ class Process:
         loaded.secrets.adopt(self.loaded.secrets)
         try:
             snapshot = await asyncio.to_thread(build, loaded, self.resources)
+            await fit(loaded, self.resources)
             return Prepared(loaded, snapshot, self._served.listeners(loaded), seen)
         except BaseException:
             await self.resources.abandon()

@@ -25,7 +25,9 @@ from gateway.edge.openapi.stage import Described
 from gateway.fetch import HttpFetch
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, RedisStore, Rule
+from gateway.settings import Loaded
 from gateway.store.quota import SharedCounters
+from gateway.store.sql.model import Postgres, Sqlite
 from gateway.upstream.pool import Upstream
 from gateway.websocket.places import Places
 
@@ -117,6 +119,8 @@ class Resources:
         self.descriptions: Kept[Described] = Kept()
         self.places = Places(metrics)
         self._stores: Kept[Any] = Kept()
+        self._databases: Kept[Any] = Kept()
+        self._grants: Kept[Any] = Kept()
         self._limiter: Limiter | None = None
         self._next_limiter: Limiter | None = None
 
@@ -140,7 +144,7 @@ class Resources:
         key = model, sha256(text).digest()
         return self.descriptions.take(route, key, lambda: Described(compiled(text, model), model, note=note))
 
-    def workshop(self, secrets: Secrets) -> Workshop:
+    def workshop(self, secrets: Secrets, grants: Callable[[str], Any]) -> Workshop:
         """What upstream credentials are made with. Tokens that were minted stay while what they are minted from is the same."""
 
         def tokens(name: str, credential: Minted, provider: str) -> Tokens:
@@ -149,7 +153,7 @@ class Resources:
 
             return self.tokens.take(name, (credential, secret_sources(credential, secrets)), make)
 
-        return Workshop(self.fetch, self.clock, secrets, tokens)
+        return Workshop(self.fetch, self.clock, secrets, tokens, grants)
 
     def _store(self, model: RedisStore, secrets: Secrets) -> SharedCounters:
         from gateway.store.redis import RedisCounters, tls_context
@@ -164,6 +168,36 @@ class Resources:
         store: SharedCounters = self._stores.take(ONE, (redis, password), make)
         return store
 
+    def database(self, model: Sqlite | Postgres | None, secrets: Secrets) -> Any:
+        """The database of the configuration, if any. Raises ValueError for unusable TLS files; nothing is opened yet."""
+        if model is None:
+            return None
+        from gateway.store.sql.engine import Database
+
+        chosen = model.password if isinstance(model, Postgres) else None
+        password = secrets(chosen) if chosen is not None else None
+        return self._databases.take(ONE, (model, password), lambda: Database(model, password))
+
+    def grants(self, loaded: Loaded, database: Any) -> Callable[[str], Any]:
+        """What gives the grants at a named provider; it raises ValueError. They are read anew after each reload: the keys that open
+        them may be others."""
+        providers = loaded.settings.providers if loaded.settings is not None else {}
+
+        def of(name: str) -> Any:
+            from gateway.credentials.grants.office import Office, held
+
+            ring = loaded.vault.ring
+            if name not in providers:
+                raise ValueError(f"unknown provider '{name}': it is to be an entry of `providers:`")
+            if database is None:
+                raise ValueError("grants are kept in a database: add `database: {file: latchgate.db}`")
+            if ring is None:
+                raise ValueError("grants are sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")
+            office = Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets)
+            return self._grants.take(name, (providers[name], id(database), id(ring)), lambda: held(name, providers[name], office))
+
+        return of
+
     def shaping(self, rules: Iterable[policies.Rule], key: Callable[[], bytes] | None) -> Shaping | None:
         """What looks into answers, where a rule wants that: its patterns take a while to compile. `key` gives that of hashes."""
         if not any(rule.obligations is not None and rule.obligations.shapes_answer for rule in rules):
@@ -173,7 +207,7 @@ class Resources:
         return Made(key, self.metrics)
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
-        return (self.upstreams, self.authentication, self.descriptions, self.tokens, self._stores)
+        return (self.upstreams, self.authentication, self.descriptions, self.tokens, self._stores, self._grants, self._databases)
 
     async def commit(self) -> None:
         """After the swap: what is new starts, what nobody names any more ends."""
@@ -195,8 +229,7 @@ class Resources:
     async def close(self) -> None:
         """End everything."""
         for kind in self._kinds():
-            kind.abandon()
-            await end(kind.commit())
+            await end([*kind.abandon(), *kind.commit()])
 
     def status(self) -> dict[str, Any]:
         """For the operators' port."""
@@ -205,6 +238,7 @@ class Resources:
             "websockets": self.places.status(),
             "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
             "stores": {"limits": next((store.status() for _, store in self._stores), {"kind": "memory"})},
+            "grants": {name: held.status() for name, held in self._grants},
             "authentication": {name: value for _, each in self.authentication for name, value in each.status().items()},
         }
 

@@ -10,9 +10,10 @@ from typing import Final
 
 from gateway import __version__
 from gateway.audit.record import Record
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, DependencyDown
 from gateway.core.ports import Metrics
 from gateway.edge.model import Drain
+from gateway.resources import Resources
 from gateway.settings import Loaded, Settings
 from gateway.telemetry.names import Names
 
@@ -69,6 +70,22 @@ def usable(loaded: Loaded) -> Settings:
     if loaded.settings is None or loaded.errors:
         raise ConfigError(loaded.problems)
     return loaded.settings
+
+
+async def fit(loaded: Loaded, resources: Resources) -> None:
+    """See that the database has the tables that we need. One that cannot be reached now keeps nobody from starting: what needs it
+    is answered 503. Raises ConfigError."""
+    model = usable(loaded).database
+    if model is None:
+        return
+    from gateway.store.sql.schema import WrongSchema, ready
+
+    try:
+        await ready(resources.database(model, loaded.secrets))
+    except (WrongSchema, ValueError) as error:
+        raise ConfigError([loaded.problem(("database",), str(error))]) from error
+    except DependencyDown as error:
+        log.warning("the database cannot be reached", extra={"cause": error.detail})
 
 
 def alarm(loaded: Loaded, trail: Record, metrics: Metrics) -> None:

@@ -6,7 +6,7 @@ import json
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import parse_qsl
 
 import trustme
@@ -119,6 +119,10 @@ class Told:
         self.events.append((name, fields))
 
 
+def no_grants(provider: str) -> NoReturn:
+    raise AssertionError("no grant is used here")
+
+
 def workshop(
     secrets: Callable[[Any], SecretSource],
     *,
@@ -132,4 +136,4 @@ def workshop(
     def tokens(name: str, credential: Any, provider: str) -> Tokens:
         return Tokens(name, time, Counted(), trail, provider=provider, jitter=lambda: 0.0)
 
-    return Workshop(fetch or ScriptedFetch(), time, secrets, tokens)
+    return Workshop(fetch or ScriptedFetch(), time, secrets, tokens, no_grants)

@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "config": "gateway.cli.config",
     "keys": "gateway.cli.keys",
     "secrets": "gateway.cli.secrets",
+    "database": "gateway.cli.database",
+    "grants": "gateway.cli.grants",
     "healthcheck": "gateway.cli.healthcheck",
     "version": "gateway.cli.version",
 }

@@ -7,6 +7,7 @@ from gateway.core.message import Outbound
 from gateway.core.ports import Injector
 from gateway.credentials import hmac_signature, model, signed_jwt
 from gateway.credentials.cookie import CookieInjector
+from gateway.credentials.grants.model import Grant
 from gateway.credentials.header import Basic, HeaderInjector, bearer
 from gateway.credentials.plan import Plan
 from gateway.credentials.query import QueryInjector
@@ -51,5 +52,14 @@ def build(name: str, credential: model.Credential, workshop: Workshop) -> Inject
             return signed_jwt.build(name, credential, secrets, workshop.clock.now)
         case model.SigV4():
             return sigv4(name, credential, secrets, workshop.clock.now)
+        case Grant():
+            return granted(name, credential, workshop)
         case _:
             return minted(name, credential, workshop)
+
+
+def granted(name: str, credential: Grant, workshop: Workshop) -> Injector:
+    """The injector of principals' own tokens. Raises ValueError where grants cannot be kept."""
+    from gateway.credentials.grants.injector import GrantInjector
+
+    return GrantInjector(name, workshop.grants(credential.provider), frozenset(credential.requires_scopes))

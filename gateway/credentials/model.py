@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.config.values import Duration, Model, SecretRef, Size, Token
+from gateway.credentials.grants.model import Grant
 from gateway.credentials.oauth_model import Minted
 
 
@@ -104,4 +105,6 @@ class SignedJwt(Model):
     actor: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 
-Credential = Annotated[Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | SignedJwt | Minted, Field(discriminator="inject")]
+Credential = Annotated[
+    Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | SignedJwt | Grant | Minted, Field(discriminator="inject")
+]

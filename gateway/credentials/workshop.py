@@ -1,7 +1,7 @@
 """What minted credentials are made with and of: the part of this room's table that needs more than a secret."""
 
 from collections.abc import Callable
-from typing import NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 from urllib.parse import urlsplit
 
 from gateway.config.values import SecretRef
@@ -21,16 +21,21 @@ from gateway.credentials.minted import MintedInjector, Recipe
 from gateway.credentials.refresh import RefreshTokenRecipe
 from gateway.credentials.tokens import Tokens
 
+if TYPE_CHECKING:
+    from gateway.credentials.grants.held import Held
+
 Sources = Callable[[SecretRef], SecretSource]
 
 
 class Workshop(NamedTuple):
-    """What minting needs. `tokens` gives those of a credential that are there already where its configuration is the same."""
+    """What minting needs. `tokens` gives those of a credential that are there already where its configuration is the same, `grants`
+    what is held at a provider; it raises ValueError."""
 
     fetch: Fetch
     clock: Clock
     secrets: Sources
     tokens: Callable[[str, model.Minted, str], Tokens]
+    grants: "Callable[[str], Held]"
 
 
 def minted(name: str, credential: model.Minted, workshop: Workshop) -> MintedInjector:

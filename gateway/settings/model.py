@@ -8,11 +8,13 @@ from pydantic import BeforeValidator, Field
 from gateway.audit.model import Audit
 from gateway.authn.model import Authentication
 from gateway.config.values import FilePath, Method, Model, Name, Names, SecretRef
+from gateway.credentials.grants.model import Provider
 from gateway.credentials.model import Credential
 from gateway.credentials.vault.model import Sealed, Vault
 from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
 from gateway.shaping.model import Redaction
+from gateway.store.sql.model import Database
 from gateway.telemetry.model import Log, Telemetry
 from gateway.upstream.model import RouteTimeouts, Upstream
 
@@ -95,6 +97,8 @@ class Settings(Model):
     security_headers: SecurityHeaders = {}
     vault: Vault | None = None
     sealed: Sealed = {}
+    database: Database | None = None
+    providers: dict[Name, Provider] = {}
     credentials: dict[Name, Credential] = {}
     upstreams: dict[Name, Upstream] = {}
     routes: list[RouteModel] = []

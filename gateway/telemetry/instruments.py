@@ -162,6 +162,7 @@ COUNTED: Final = (
         "Refreshes of grants: success, failure (the old token serves on), broken (its principal connects again), lost.",
         ("provider", "outcome"),
     ),
+    Instrument("gateway.grant.stale", "counter", "{read}", "Grants used on while the database was away.", ("provider",)),
     Instrument("gateway.grant.refused", "counter", "{grant}", "Stored grants that did not open.", ("provider", "fault")),
     Instrument("gateway.secret.refresh_failures", "counter", "{failure}", "Secrets that could not be read again.", ("source",)),
     Instrument("gateway.upstream.connect_failures", "counter", "{failure}", "Failed connections to an upstream.", ("upstream",)),

@@ -4,6 +4,7 @@ A YAML block that holds `version: 1` is a whole configuration; one whose first l
 beside it; any other is a piece, laid over each whole configuration of its page as a second `--config` file would be.
 """
 
+import base64
 import json
 import re
 import shlex
@@ -35,7 +36,7 @@ NAMED = re.compile(r"# ([\w./-]+\.(?:yaml|json))\n")
 VARIABLE = re.compile(r"\{env: (\w+)\}")
 SECRET = re.compile(r"\{file: (secrets/[\w-]+)\}")
 RANDOM = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
-VALUES = {"FRONTEND_URL": "https://app.example.com"}
+VALUES = {"FRONTEND_URL": "https://app.example.com", "GATEWAY_VAULT_KEY": base64.b64encode(RANDOM.encode()).decode()}
 
 
 def text(page: Path) -> str:

@@ -64,6 +64,11 @@ class Kept:
         )
         return replace(grant, version=(await self._rows.put(row)).version)
 
+    async def version(self, key: Key) -> int:
+        """Which version is there, 0 for none, whether it opens or not. Raises DependencyDown."""
+        found = await self._rows.get(key)
+        return 0 if found is None else found.version
+
     async def delete(self, key: Key) -> bool:
         """Whether there was one. Raises Conflict and DependencyDown."""
         found = await self._rows.get(key)

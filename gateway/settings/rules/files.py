@@ -24,6 +24,9 @@ def _file(draft: Draft, path: Steps, file: Path) -> Iterator[Problem]:
     if path == ("audit", "file"):
         if not file.parent.is_dir():
             yield draft.error(path, "the folder for the audit trail does not exist")
+    elif path == ("database", "file"):
+        if not file.parent.is_dir():
+            yield draft.error(path, "the folder for the database does not exist")
     elif path == KEYS_FILE and not file.exists():
         yield draft.warning(path, "the file does not exist yet: no key is accepted", "`gateway keys create` makes it")
     elif path[0] == "policies":

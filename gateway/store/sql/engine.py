@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from sqlalchemy import Executable, event
+from sqlalchemy import URL, Executable, event
 from sqlalchemy.engine import CursorResult, Row
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -37,9 +38,14 @@ class Database:
     """One open database. Connections are made when they are needed; it belongs to the event loop that asks first."""
 
     def __init__(self, model: Sqlite | Postgres, password: SecretSource | None = None) -> None:
-        """`password` is read at each connection. Raises ValueError for unusable TLS files, and for a file others may read."""
+        """`password` is read at each connection. Nothing is opened yet. Raises ValueError for unusable TLS files."""
         self.model = model
         self._engine = _sqlite(model) if isinstance(model, Sqlite) else _postgres(model, password)
+
+    def claim(self) -> None:
+        """Make a SQLite file that is not there, and see that it is ours alone. Raises ValueError."""
+        if isinstance(self.model, Sqlite):
+            private(self.model.file)
 
     @property
     def kind(self) -> str:
@@ -98,9 +104,9 @@ def private(path: Path) -> None:
 
 
 def _sqlite(model: Sqlite) -> AsyncEngine:
-    private(model.file)
+    # `rw`: a file that is not there is not made by who reads, with whatever mode the process happens to have.
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{model.file}",
+        URL.create("sqlite+aiosqlite", database=f"file:{quote(str(model.file))}", query={"mode": "rw", "uri": "true"}),
         pool_size=SQLITE_CONNECTIONS,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,

@@ -39,8 +39,9 @@ class Sqlite(Model):
 
 
 class Postgres(Model):
-    """`{url: postgresql://host:5432/name}`: a server that replicas share."""
+    """`{url: postgresql://host:5432/name}`: a server that replicas share. `file: null` takes back that of an earlier file."""
 
+    file: None = None
     url: Annotated[str, AfterValidator(_url)]
     username: Role
     password: SecretRef | None = None
@@ -56,9 +57,10 @@ def _kind(value: Any) -> str | None:
     """Which kind of database; None refuses what is not exactly one."""
     if isinstance(value, Sqlite | Postgres):
         return type(value).__name__
-    if not isinstance(value, dict) or ("file" in value) == ("url" in value):
+    if not isinstance(value, dict):
         return None
-    return "Sqlite" if "file" in value else "Postgres"
+    given = {key for key in ("file", "url") if value.get(key) is not None}
+    return {frozenset({"file"}): "Sqlite", frozenset({"url"}): "Postgres"}.get(frozenset(given))
 
 
 Database = Annotated[

@@ -47,10 +47,10 @@ def found(connection: Connection) -> Standing:
 
 
 async def ready(database: Database) -> Standing:
-    """See that the tables are ours; a new SQLite file gets them. Raises WrongSchema, and DependencyDown.
-
-    A PostgreSQL is never migrated by who serves: its role should not be able to.
+    """See that the tables are ours; a new SQLite file gets them. Raises WrongSchema, ValueError for a file that others may read,
+    and DependencyDown. A PostgreSQL is never migrated by who serves: its role should not be able to.
     """
+    database.claim()
     standing: Standing = await database.run(found)
     if not standing.revision and isinstance(database.model, Sqlite):
         await migrate(database)
@@ -70,7 +70,11 @@ def _complaint(revision: str) -> str:
 
 
 async def migrate(database: Database, served_by: str | None = None) -> str:
-    """Bring the tables up to date, let the role `served_by` use them; gives the migration before. Raises DependencyDown."""
+    """Bring the tables up to date, let the role `served_by` use them; gives the migration before.
+
+    Raises DependencyDown, and ValueError for a SQLite file that others may read.
+    """
+    database.claim()
 
     def work(connection: Connection) -> str:
         _take_turn(connection)

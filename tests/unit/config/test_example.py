@@ -57,6 +57,9 @@ VARIABLES = {
     "EXCHANGE_CLIENT_SECRET": "exchange-value",
     "GRAPH_SECRET": "graph-value",
     "REDIS_PASSWORD": "redis-value",
+    "TRACKER_CLIENT_SECRET": "tracker-value",
+    "DATABASE_PASSWORD": "database-value",
+    "DATABASE_OWNER_PASSWORD": "database-owner-value",
     "FRONTEND_URL": "https://app.example.com",
 }
 
@@ -71,9 +74,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     ca = trustme.CA()
     leaf = ca.issue_cert("api.example.com", "127.0.0.1")
-    for name in ("clients-ca", "idp-ca", "upstream-ca", "redis-ca", "vault-ca"):
+    for name in ("clients-ca", "idp-ca", "upstream-ca", "redis-ca", "vault-ca", "db-ca"):
         ca.cert_pem.write_to_path(folder / "certs" / f"{name}.crt")
-    for name in ("server", "gateway-client", "redis-client"):
+    for name in ("server", "gateway-client", "redis-client", "db-client"):
         leaf.cert_chain_pems[0].write_to_path(folder / "certs" / f"{name}.crt")
         leaf.private_key_pem.write_to_path(folder / "certs" / f"{name}.key")
         (folder / "certs" / f"{name}.key").chmod(0o600)
@@ -156,7 +159,7 @@ def test_every_alternative_is_sound_as_an_overlay(house: Path, overlay: str) -> 
 
 
 def test_there_are_alternatives() -> None:
-    assert len(overlays()) == 4
+    assert len(overlays()) == 5
 
 
 def model_fields(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[tuple[str, str]]:

@@ -61,11 +61,21 @@ def test_sqlite_file_that_others_may_open_is_refused_with_the_command_that_helps
 
 def test_sqlite_file_in_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No such file"):
-        Database(Sqlite(file=tmp_path / "none" / "store.db"))
+        Database(Sqlite(file=tmp_path / "none" / "store.db")).claim()
+
+
+async def test_sqlite_file_that_is_not_there_is_not_made_by_who_reads(tmp_path: Path) -> None:
+    async with opened(Sqlite(file=tmp_path / "a b?#%.db")) as database:
+        with pytest.raises(DependencyDown, match="SQLITE_CANTOPEN"):
+            await database.rows(text("SELECT 1"))
+        assert list(tmp_path.iterdir()) == []
+        await migrate(database)
+        assert (tmp_path / "a b?#%.db").is_file()
 
 
 async def test_sqlite_keeps_what_it_said_it_kept_and_overwrites_what_it_deletes(tmp_path: Path) -> None:
     async with opened(Sqlite(file=tmp_path / "store.db")) as database:
+        database.claim()
         found = {
             name: (await database.rows(text(f"PRAGMA {name}")))[0][0] for name in ("journal_mode", "synchronous", "secure_delete")
         }

@@ -1,0 +1,147 @@
+"""`gateway grants`: keep, list and take back what principals authorised at providers.
+
+A token comes from a file or from standard input, never from the command line, which other accounts of the machine can read.
+"""
+
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+import typer
+
+from gateway.cli.database import asked, chosen, loaded_as_far_as_it_goes
+from gateway.cli.options import Config, EnvFile
+from gateway.config.regular import content
+from gateway.config.values import parse_duration
+from gateway.core.errors import ConfigError
+from gateway.core.secret import Secret
+from gateway.settings import Loaded
+
+if TYPE_CHECKING:
+    from gateway.credentials.grants.grant import Grant
+    from gateway.credentials.grants.kept import Kept
+    from gateway.store.sql.engine import Database
+
+LONGEST: Final = 64 * 1024
+T = TypeVar("T")
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="What principals authorised at providers."
+)
+
+Provider = Annotated[str, typer.Option(help="An entry of `providers:`.")]
+Issuer = Annotated[str, typer.Option(help="Who vouches for the principal: an entry of `authentication.jwt`, api_keys or mtls.")]
+Subject = Annotated[str, typer.Option(help="The principal's id there, as the audit trail shows it.")]
+
+
+@app.command()
+def add(
+    provider: Provider,
+    issuer: Issuer,
+    subject: Subject,
+    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The access token; without it, standard input.")] = None,
+    refresh_token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The refresh token, where there is one.")] = None,
+    expires_in: Annotated[str, typer.Option(metavar="DURATION", help="Like 8h; without it the token does not end by itself.")] = "",
+    scopes: Annotated[str, typer.Option(metavar="A,B", help="What the token may do, for `requires_scopes`.")] = "",
+    config: Config = None,
+    env_file: EnvFile = None,
+) -> None:
+    """Keep a principal's token, sealed; one that is there already is replaced. Running gateways use it within a second."""
+    from gateway.credentials.grants.grant import Grant
+
+    loaded = loaded_as_far_as_it_goes(config, env_file)
+    known = loaded.settings.providers if loaded.settings is not None else {}
+    if provider not in known:
+        raise typer.BadParameter(f"'{provider}' is no entry of `providers:`", param_hint="--provider")
+    client = known[provider].client
+    life = _seconds(expires_in) if expires_in else None
+    grant = Grant(
+        provider,
+        issuer,
+        subject,
+        _token(token_file),
+        _token(refresh_token_file) if refresh_token_file is not None else None,
+        scopes=tuple(scope for scope in scopes.replace(",", " ").split()),
+        client=client.id if client is not None else "",
+        expires_at=None if life is None else time.time() + life,
+    )
+    stored = _asked(loaded, lambda kept: _put(kept, grant))
+    print(f"kept: {provider} for {issuer}:{subject}, {'replaced' if stored.version > 1 else 'new'}", file=sys.stderr)
+
+
+@app.command("list")
+def list_(config: Config = None, env_file: EnvFile = None) -> None:
+    """Show all grants, never a token."""
+    from gateway.store.sql.grants import GrantRow, GrantRows
+
+    async def work(database: "Database") -> list[GrantRow]:
+        rows, found = GrantRows(database), list[GrantRow]()
+        while page := await rows.page(found[-1].key if found else ("", "", "")):
+            found += page
+        return found
+
+    loaded = loaded_as_far_as_it_goes(config, env_file)
+    table = [("PROVIDER", "ISSUER", "SUBJECT", "STATE", "EXPIRES", "KEY", "SCOPES")]
+    for row in asked(loaded, chosen(loaded), work):
+        state = f"{row.state} ({row.problem})" if row.problem else row.state
+        ends = datetime.fromtimestamp(row.expires_at, UTC).isoformat(timespec="seconds") if row.expires_at else "never"
+        table.append((row.provider, row.issuer, row.subject, state, ends, row.key_id, row.scopes or "-"))
+    widths = [max(len(line[column]) for line in table) for column in range(6)]
+    for line in table:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[6]]))
+
+
+@app.command()
+def revoke(provider: Provider, issuer: Issuer, subject: Subject, config: Config = None, env_file: EnvFile = None) -> None:
+    """Forget a principal's token; running gateways stop using it within a second. It lives on at the provider."""
+    loaded = loaded_as_far_as_it_goes(config, env_file)
+    if not _asked(loaded, lambda kept: kept.delete((provider, issuer, subject))):
+        print(f"{issuer}:{subject} has no grant at {provider}", file=sys.stderr)
+        raise typer.Exit(1)
+    print(f"forgotten here: {provider} for {issuer}:{subject}; revoke it at the provider, too", file=sys.stderr)
+
+
+async def _put(kept: "Kept", grant: "Grant") -> "Grant":
+    return await kept.put(replace(grant, version=await kept.version(grant.key)))
+
+
+def _asked(loaded: Loaded, work: Callable[["Kept"], Awaitable[T]]) -> T:
+    """What `work` gives with the grants. Raises ConfigError where there are no keys, typer.Exit where the database cannot."""
+    ring = loaded.vault.ring
+    if ring is None:
+        told = loaded.problem((), "grants are sealed, and there is no usable key", "add `vault: {keys: [{id: …, env: …}]}`")
+        raise ConfigError([problem for problem in loaded.errors if problem.path.startswith("vault")] or [told])
+
+    async def run(database: "Database") -> T:
+        from gateway.credentials.grants.kept import Kept
+        from gateway.resources import Nobody, SystemClock
+        from gateway.store.sql.grants import GrantRows
+        from gateway.store.sql.schema import ready
+
+        await ready(database)
+        return await work(Kept(GrantRows(database), ring, SystemClock(), Nobody()))
+
+    return asked(loaded, chosen(loaded), run)
+
+
+def _token(path: Path | None) -> Secret:
+    """One token, without the line break at its end. Raises typer.BadParameter, without a word of it."""
+    try:
+        raw = sys.stdin.buffer.read(LONGEST + 1) if path is None else content(path, LONGEST)
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror or 'cannot be read'}", param_hint="--token-file") from error
+    token = raw.removesuffix(b"\n").removesuffix(b"\r")
+    if not token or len(token) > LONGEST or not token.isascii() or any(octet <= 0x20 or octet == 0x7F for octet in token):
+        raise typer.BadParameter("a token is one word of visible ASCII, at most 64 KiB")
+    return Secret(token)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expires-in") from error

@@ -1,0 +1,36 @@
+"""What keeps and refreshes the grants of one provider, put together. Imported only where a provider is configured."""
+
+from typing import NamedTuple
+
+from gateway.core.ports import Clock, Fetch, Metrics
+from gateway.credentials.client import Sources
+from gateway.credentials.grants.exchange import asking
+from gateway.credentials.grants.held import Held
+from gateway.credentials.grants.injector import GrantInjector
+from gateway.credentials.grants.kept import Kept, Sealing
+from gateway.credentials.grants.model import Provider
+from gateway.credentials.grants.refresh import Refresher
+from gateway.store.sql.engine import Database
+from gateway.store.sql.grants import GrantRows
+from gateway.store.sql.leases import Leases
+
+__all__ = ["GrantInjector", "Office", "held"]
+
+
+class Office(NamedTuple):
+    """What it takes."""
+
+    database: Database
+    ring: Sealing
+    fetch: Fetch
+    clock: Clock
+    metrics: Metrics
+    secrets: Sources
+
+
+def held(name: str, model: Provider, office: Office) -> Held:
+    """The grants at a provider. Raises ValueError for a client that cannot prove itself."""
+    kept = Kept(GrantRows(office.database), office.ring, office.clock, office.metrics)
+    ask = asking(model, office.fetch, office.clock, office.secrets)
+    refresher = Refresher(ask, kept, Leases(office.database), office.clock, office.metrics)
+    return Held(name, kept, refresher, office.clock, office.metrics)

@@ -1,0 +1,174 @@
+"""Requests that go out with the asking principal's own token, or not at all."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from gateway.core.errors import ConfigError
+from gateway.core.secret import Secret
+from gateway.credentials.grants.kept import Kept
+from gateway.store.sql.model import Sqlite
+from tests.granting import ENVIRON, Drawer, Provider, a_grant, granting, issuing
+from tests.house import House, Reply, Seen, house
+from tests.minting import Mint
+
+REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
+FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@dataclass
+class Place:
+    """A gateway, its provider, and its drawer of grants."""
+
+    house: House
+    drawer: Drawer
+    provider: Provider
+    mint: Mint
+
+    @property
+    def kept(self) -> Kept:
+        return self.drawer.kept
+
+    async def ask(self, subject: str = "alice", method: str = "GET", **more: Any) -> Reply:
+        return await self.house.get("/things/1", token=self.house.keys.token(subject), method=method, **more)
+
+    def sent(self) -> list[str]:
+        """The Authorization of every request that reached the upstream."""
+        return [value for seen in self.house.upstream.seen for value in seen.all("authorization")]
+
+
+@asynccontextmanager
+async def place(folder: Path, **grant: Any) -> AsyncIterator[Place]:
+    provider = Provider()
+    file = folder / "store.db"
+    async with issuing(provider) as mint:
+        parts = granting(folder, mint, {"file": str(file)}, **grant)
+        drawer = Drawer(Sqlite(file=file))
+        async with house(folder, environ=ENVIRON, **parts) as started, drawer:
+            yield Place(started, drawer, provider, mint)
+
+
+async def test_each_principal_goes_out_with_its_own_token_and_nobody_without(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant("alice"))
+        await here.kept.put(a_grant("bob"))
+        assert (await here.ask("alice")).status == 200
+        assert (await here.ask("bob")).status == 200
+        refused = await here.ask("carol")
+        assert refused.status == 403
+        assert refused.json()["type"] == "urn:latchgate:problem:upstream-credential-missing"
+        assert (refused.json()["provider"], refused.json()["action"]) == ("tracker", "connect")
+        assert here.sent() == ["Bearer canary-access-of-alice", "Bearer canary-access-of-bob"]
+
+
+async def test_fifty_requests_on_an_expired_token_make_one_refresh_and_all_succeed(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant(refresh=Secret(b"canary-refresh-0"), expires_at=time.time() - 10))
+        replies = await asyncio.gather(*(here.ask() for _ in range(50)))
+        assert {reply.status for reply in replies} == {200}
+        assert len(here.mint.asked) == 1
+        assert set(here.sent()) == {"Bearer canary-access-1"}
+
+
+async def test_a_token_that_an_upstream_refuses_is_replaced_once_and_the_request_sent_again(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant(refresh=Secret(b"canary-refresh-0")))
+
+        def answer(seen: Seen) -> bytes:
+            return FINE if seen.all("authorization") == ["Bearer canary-access-1"] else REFUSED
+
+        here.house.upstream.answer = answer
+        assert (await here.ask()).status == 200
+        assert here.sent() == ["Bearer canary-access-of-alice", "Bearer canary-access-1"]
+        here.house.upstream.answer = REFUSED
+        assert (await here.ask()).status == 401
+        assert len(here.mint.asked) == 1, "an upstream that refuses every token causes no loop"
+
+
+async def test_a_grant_that_the_provider_ended_is_refused_with_what_to_do_and_asked_for_no_more(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant(refresh=Secret(b"canary-unknown"), expires_at=time.time() - 10))
+        for _ in range(3):
+            reply = await here.ask()
+            assert reply.status == 403
+            assert (reply.json()["action"], reply.json()["problem"]) == ("reconnect", "refused")
+        assert len(here.mint.asked) == 1
+        assert here.sent() == []
+
+
+async def test_a_revoked_grant_is_used_for_a_second_at_most(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        grant = await here.kept.put(a_grant())
+        assert (await here.ask()).status == 200
+        await here.kept.delete(grant.key)
+        revoked = time.monotonic()
+        while (await here.ask()).status == 200:
+            await asyncio.sleep(0.05)
+        assert time.monotonic() - revoked < 20, "how long it takes on this machine says little; that it ends, all"
+
+
+async def test_a_route_that_needs_more_than_the_grant_has_says_which_scopes(tmp_path: Path) -> None:
+    async with place(tmp_path, requires_scopes=["issues:read", "issues:write"]) as here:
+        await here.kept.put(a_grant(scopes=("issues:read",)))
+        reply = await here.ask()
+        assert reply.status == 403
+        assert reply.json()["type"] == "urn:latchgate:problem:insufficient-scope"
+        assert reply.json()["missing_scopes"] == ["issues:write"]
+        assert here.sent() == []
+
+
+async def test_a_row_that_was_tampered_with_is_answered_503_and_reaches_no_upstream(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant("mallory"))
+        await here.drawer.database.write(text("UPDATE grants SET subject = 'alice'"))
+        reply = await here.ask("alice")
+        assert (reply.status, reply.json()["type"]) == (503, "urn:latchgate:problem:dependency-down")
+        assert here.sent() == []
+        metrics = (await here.house.get("/metrics", listener="admin", host="localhost")).body.decode()
+        assert [line for line in metrics.splitlines() if line.startswith("gateway_grant_refused_total{") and line.endswith(" 1")]
+
+
+async def test_no_token_is_told_in_answers_the_trail_or_on_the_operators_port(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant(refresh=Secret(b"canary-refresh-0"), expires_at=time.time() - 10))
+        here.house.upstream.answer = lambda seen: (
+            b"HTTP/1.1 200 OK\r\nX-Echo: " + seen.all("authorization")[0].encode() + b"\r\nContent-Length: 2\r\n\r\n{}"
+        )
+        said = [await here.ask(), await here.ask("nobody")]
+        said += [
+            await here.house.get(path, listener="admin", host="localhost")
+            for path in ("/readyz?verbose", "/config_dump", "/metrics")
+        ]
+        texts = [str(reply.headers) + reply.body.decode() for reply in said] + [str(await here.house.events())]
+        assert said[0].status == 200
+        assert [text for text in texts if "canary-access" in text or "canary-refresh" in text or "canary-client" in text] == []
+
+
+@pytest.mark.parametrize(
+    ("without", "told"),
+    [("database", "add `database:"), ("vault", "add `vault:"), ("providers", "unknown provider 'tracker'")],
+)
+async def test_what_a_grant_needs_is_asked_for_at_load(tmp_path: Path, without: str, told: str) -> None:
+    async with issuing(Provider()) as mint:
+        parts = granting(tmp_path, mint, {"file": str(tmp_path / "store.db")})
+        del parts[without]
+        with pytest.raises(ConfigError, match=told):
+            async with house(tmp_path, environ=ENVIRON, **parts):
+                raise AssertionError("it started")
+
+
+async def test_a_schema_of_another_gateway_keeps_this_one_from_starting(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    drawer = Drawer(Sqlite(file=file))
+    async with drawer, issuing(Provider()) as mint:
+        await drawer.database.write(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(ConfigError, match="a newer gateway migrated the database"):
+            async with house(tmp_path, environ=ENVIRON, **granting(tmp_path, mint, {"file": str(file)})):
+                raise AssertionError("it started")
