@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gateway.credentials.vault import text
+from gateway.credentials.vault.model import Vault
 from tests.conftest import ROOT
 from tests.repository.test_docs import FENCE
 
@@ -65,6 +67,13 @@ def test_the_page_can_be_followed(tmp_path: Path, run: Run) -> None:
     assert run(revoke.strip() + " --env-file vault.env").returncode == 0
     assert "  tickets-token: revoked\n" in config.read_text()
     assert "a-ticket-token" not in "".join(path.read_text() for path in tmp_path.glob("*.*"))
+
+
+def test_the_pieces_of_the_page_are_sections_as_they_are_read() -> None:
+    kept_elsewhere = blocks("yaml")[3]
+    assert "transit:" in kept_elsewhere
+    for piece in (blocks("yaml")[2], kept_elsewhere):
+        assert Vault.model_validate(yaml.safe_load(piece)["vault"]).keys
 
 
 def test_the_text_on_the_page_is_well_formed() -> None:
