@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from gateway.core.errors import ConfigError
 from gateway.core.secret import Secret
 from gateway.credentials.grants.kept import Kept
 from gateway.store.sql.model import Sqlite
+from gateway.store.sql.rows import Conflict
 from tests.granting import ENVIRON, Drawer, Provider, a_grant, granting, issuing
 from tests.house import House, Reply, Seen, house
 from tests.minting import Mint
+from tests.standalone import until
 
 REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -90,6 +92,37 @@ async def test_a_token_that_an_upstream_refuses_is_replaced_once_and_the_request
         here.house.upstream.answer = REFUSED
         assert (await here.ask()).status == 401
         assert len(here.mint.asked) == 1, "an upstream that refuses every token causes no loop"
+
+
+async def test_a_token_that_is_refused_after_it_served_is_replaced_where_nothing_was_waited_for(tmp_path: Path) -> None:
+    """A request that never waited for anything but its upstream is no task of asyncio's."""
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant(refresh=Secret(b"canary-refresh-0")))
+        token = here.house.keys.token("alice")
+        good = ["Bearer canary-access-of-alice"]
+        here.house.upstream.answer = lambda seen: FINE if seen.all("authorization") == good else REFUSED
+        for expected in ("Bearer canary-access-of-alice", "Bearer canary-access-1"):
+            good[0] = expected
+            assert (await here.house.get("/things/1", token=token)).status == 200
+        assert len(here.mint.asked) == 1
+
+
+async def test_a_grant_that_was_connected_anew_is_not_taken_for_the_one_before(tmp_path: Path) -> None:
+    """Its row is a first one again, and whoever read the first one before may still hold it."""
+    async with place(tmp_path) as here:
+        old = await here.kept.put(a_grant())
+        assert (await here.ask()).status == 200
+        await here.kept.delete(old.key)
+        new = await here.kept.put(replace(a_grant(), access=Secret(b"canary-access-anew")))
+        assert old.version != new.version
+        with pytest.raises(Conflict):
+            await here.kept.put(replace(old, access=Secret(b"canary-access-refreshed")))
+
+        async def is_new() -> bool:
+            await here.ask()
+            return here.sent()[-1] == "Bearer canary-access-anew"
+
+        await until(is_new, "the old grant stays")
 
 
 async def test_a_grant_that_the_provider_ended_is_refused_with_what_to_do_and_asked_for_no_more(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from secrets import randbelow
 from typing import Final, Protocol
 
 from gateway.core.errors import DependencyDown
@@ -18,6 +19,8 @@ from gateway.store.sql.grants import GrantRow, GrantRows
 log = logging.getLogger(__name__)
 
 REFUSED: Final = "gateway.grant.refused"
+FIRST: Final = 2**30
+"""Versions begin anywhere below: who has read a grant that was revoked and connected anew must not take one for the other."""
 
 
 class Sealing(Protocol):
@@ -47,7 +50,7 @@ class Kept:
 
     async def put(self, grant: Grant) -> Grant:
         """Store what follows `grant.version`, durably. Raises Conflict, ValueError and DependencyDown as GrantRows.put does."""
-        now, version = self._now(), grant.version + 1
+        now, version = self._now(), grant.version + 1 if grant.version else randbelow(FIRST) + 1
         grant = replace(grant, created_at=grant.created_at or now)
         sealed = await asyncio.to_thread(self._ring.seal, at(grant.key, version), grant.written())
         row = GrantRow(
@@ -62,7 +65,7 @@ class Kept:
             updated_at=now,
             expires_at=grant.expires_at,
         )
-        return replace(grant, version=(await self._rows.put(row)).version)
+        return replace(grant, version=(await self._rows.put(row, version)).version)
 
     async def version(self, key: Key) -> int:
         """Which version is there, 0 for none, whether it opens or not. Raises DependencyDown."""

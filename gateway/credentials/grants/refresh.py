@@ -129,11 +129,12 @@ class Refresher:
         if not self.may(grant.key) and grant.key not in self._flights:
             raise DependencyDown(f"grant at {grant.provider}: the last refresh failed, the next one is not due")
         flight = self.start(grant)
-        try:
-            async with asyncio.timeout(self._wait):
-                return await asyncio.shield(flight)
-        except TimeoutError as error:
-            raise DependencyDown(f"grant at {grant.provider}: not refreshed within {self._wait:g} s") from error
+        done, _ = await asyncio.wait((flight,), timeout=self._wait)  # a request is no task, and can have no asyncio.timeout
+        if not done or flight.cancelled():
+            raise DependencyDown(f"grant at {grant.provider}: {'closing' if done else f'not refreshed within {self._wait:g} s'}")
+        if isinstance(error := flight.exception(), DependencyDown):
+            raise DependencyDown(error.detail)  # each waiter's own: an error holds the frames that it went through
+        return flight.result()
 
     async def close(self, seconds: float = SAVE_FOR) -> None:
         """Let what is under way end: it may hold the only copy of a new pair. What takes longer is given up."""

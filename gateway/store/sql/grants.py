@@ -58,14 +58,16 @@ class GrantRows:
         statement = select(GRANTS).where(key > after).order_by(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
-    async def put(self, row: GrantRow) -> GrantRow:
-        """Write what follows `row.version`, of which 0 means that there is none; the row as it now stands.
+    async def put(self, row: GrantRow, version: int) -> GrantRow:
+        """Write as `version` what follows `row.version`, of which 0 means that there is none; the row as it now stands.
+
+        Versions are the caller's to choose: one that a deleted row has had must not come again.
 
         Raises Conflict where another version is there, ValueError for a key that is none, DependencyDown.
         """
         if not all(part and len(part) <= LONGEST for part in row.key):
             raise ValueError(f"provider, issuer and subject have 1 to {LONGEST} characters each")
-        values = {**asdict(row), "version": row.version + 1}
+        values = {**asdict(row), "version": version}
         if row.version == 0:
             written = await inserted(self._database, insert(GRANTS).values(values))
         else:

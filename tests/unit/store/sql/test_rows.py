@@ -76,8 +76,8 @@ async def test_a_name_has_bounds(database: Database, name: str) -> None:
 
 async def test_grants_of_one_subject_of_two_issuers_are_two(database: Database) -> None:
     rows = GrantRows(database)
-    mine = await rows.put(GRANT)
-    other = await rows.put(replace(GRANT, issuer="partner", sealed="sealed:other"))
+    mine = await rows.put(GRANT, 7)
+    other = await rows.put(replace(GRANT, issuer="partner", sealed="sealed:other"), 7)
     assert await rows.get(("github", "corp", "alice")) == mine
     assert await rows.get(("github", "partner", "alice")) == other
     assert await rows.get(("gitlab", "corp", "alice")) is None
@@ -87,11 +87,11 @@ async def test_grants_of_one_subject_of_two_issuers_are_two(database: Database) 
 
 async def test_of_two_refreshers_of_a_grant_the_second_learns_it(database: Database) -> None:
     rows = GrantRows(database)
-    first = await rows.put(GRANT)
-    second = await rows.put(replace(first, sealed="sealed:2"))
+    first = await rows.put(GRANT, 7)
+    second = await rows.put(replace(first, sealed="sealed:2"), 8)
     for stale in (first, GRANT):
         with pytest.raises(Conflict):
-            await rows.put(replace(stale, sealed="sealed:stale"))
+            await rows.put(replace(stale, sealed="sealed:stale"), 9)
     with pytest.raises(Conflict):
         await rows.delete(first.key, first.version)
     assert await rows.get(first.key) == second
