@@ -36,7 +36,7 @@ async def test_who_came_before_a_reload_keeps_one_route_and_not_the_configuratio
             {"name": "open.ws", "match": {"path": "/ws"}, "upstream": "raw", "anonymous": True, "websocket": True},
         ]
         document["routes"] += [
-            {"name": f"open.r{number}", "match": {"path": f"/r{number}"}, "upstream": "plain", "anonymous": True}
+            {"name": f"open.fleeting{number}", "match": {"path": f"/r{number}"}, "upstream": "plain", "anonymous": True}
             for number in range(40)
         ]
         gateway.write(document)
@@ -50,6 +50,6 @@ async def test_who_came_before_a_reload_keeps_one_route_and_not_the_configuratio
             document["routes"].pop()
             gateway.write(document)
             assert await gateway.process.reload()
-            alive = sum(isinstance(each, Route) and (each.name or "").startswith("open.r") for each in gc.get_objects())
+            alive = sum(isinstance(each, Route) and (each.name or "").startswith("open.fleeting") for each in gc.get_objects())
             goes_on.set()
         assert alive == 39
