@@ -92,7 +92,7 @@ def alarm(loaded: Loaded, trail: Record, metrics: Metrics) -> None:
     """Tell of each sealed value that was altered, moved, or put under a key that is not there; the configuration is refused."""
     for name, fault in loaded.vault.refused.items():
         metrics.count("gateway.vault.refused", fault=fault)
-        trail.event("secret.refused", name=name, fault=fault)
+        trail.event("secret.refused", entry=name, fault=fault)
 
 
 async def keep_fresh(live: Callable[[], Loaded], metrics: Metrics) -> None:

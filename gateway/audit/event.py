@@ -93,7 +93,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "worker.started": Kind("info", ("worker", "generation", "pid")),
     "worker.stopped": Kind("info", ("worker", "generation", "pid", "exit", "cut_off")),
     "websocket.opened": Kind("info", ("upstream", "credential")),
-    "secret.refused": Kind("error", ("name", "fault")),
+    "secret.refused": Kind("error", ("entry", "fault")),
 }
 
 

@@ -9,16 +9,16 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 from pydantic import TypeAdapter
 
-from gateway.core.decision import Permit
+from gateway.core.decision import AccessRequest, Permit
 from gateway.core.errors import Withheld
 from gateway.core.exchange import Exchange
-from gateway.core.message import NO_BODY, Field, Outbound, Request, Response
+from gateway.core.message import Field, Outbound, Response
 from gateway.core.secret import Secret
 from gateway.credentials.injectors import build
 from gateway.credentials.model import Credential
@@ -29,10 +29,10 @@ from tests.fakes import CountingMetrics
 from tests.frames import frame
 from tests.house import UPSTREAM_TOKEN, House, house
 from tests.minting import workshop
-from tests.scripted import fields_of
+from tests.scripted import fields_of, principal
+from tests.scripted import outbound as ready
 
 CANARY = "canary+0/9zA_b-C=d~7.e"
-PERMIT = cast("Permit", None)
 
 
 @pytest.fixture
@@ -61,9 +61,10 @@ INJECTORS: dict[str, dict[str, Any]] = {
 
 def injected(kind: str) -> Outbound:
     """A request with the credential in it."""
-    outbound = Outbound("GET", b"/a", [], NO_BODY, cast("Request", None))
+    outbound = ready()
+    asking = AccessRequest(outbound.request, "r", "u", {}, 0.0)
     made = TypeAdapter[Any](Credential).validate_python(INJECTORS[kind])
-    assert build(kind, made, workshop(lambda reference: Source())).inject(outbound, PERMIT) is None
+    assert build(kind, made, workshop(lambda reference: Source())).inject(outbound, Permit(principal(), asking, None)) is None
     return outbound
 
 

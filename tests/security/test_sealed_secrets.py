@@ -192,7 +192,7 @@ async def test_a_tampered_value_is_refused_by_a_reload_alarmed_and_the_old_one_s
     assert not await gateway.process.reload()
     assert await injected(gateway) == f"Bearer {UPSTREAM_TOKEN}"
     [event] = [event for event in await gateway.events() if event["event"] == "secret.refused"]
-    assert (event["name"], event["fault"], event["level"]) == ("bot", "altered", "error")
+    assert (event["entry"], event["fault"], event["level"]) == ("bot", "altered", "error")
     assert 'gateway_vault_refused_total{fault="altered"} 1' in shown(gateway)
 
 
