@@ -20,9 +20,11 @@ SUPERUSER = "postgres"
 class PostgresServer:
     """One server in one folder. Databases in it are cheap: each test asks for its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable`: what is committed reaches the disk, which no test needs."""
         assert BINARIES, "PostgreSQL is needed: apt install postgresql"
         self._binaries = BINARIES[-1]
+        self._durable = durable
         # Short, as a unix socket's path must be, and where the other account can go.
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self.ca = trustme.CA()
@@ -43,7 +45,7 @@ class PostgresServer:
             "ssl=on",
             "listen_addresses=127.0.0.1",
             f"unix_socket_directories={self.folder}",
-            "fsync=off",
+            f"fsync={'on' if self._durable else 'off'}",
             "max_connections=40",
         ]
         arguments = [word for setting in settings for word in ("-c", setting)]

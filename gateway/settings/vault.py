@@ -3,12 +3,10 @@
 A key that is missing or wrong and a value that does not open are found at start and at each reload, at their places.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway import __version__
 from gateway.config import shape
 from gateway.config.document import Steps
 from gateway.config.layers import Layers
@@ -16,26 +14,36 @@ from gateway.config.secrets import Secrets
 from gateway.config.validation import suggest, validate
 from gateway.config.values import EnvSecret, FileSecret
 from gateway.core.errors import DependencyDown, Problem
-from gateway.core.ports import Fetch, SecretSource
+from gateway.core.ports import SecretSource
 from gateway.credentials.vault import text
 from gateway.credentials.vault.fault import Fault, NotOpened
-from gateway.credentials.vault.model import REVOKED, Key, Transit, Vault
+from gateway.credentials.vault.model import REVOKED, Key, Vault
 from gateway.credentials.vault.place import entry as place
 from gateway.credentials.vault.sealed import Entry, SealedSource
-from gateway.fetch import HttpFetch
+from gateway.settings.keys import elsewhere, place_of, speaker
+from gateway.settings.stored import Stored
 
 if TYPE_CHECKING:
     from gateway.credentials.vault.keys import KeyEncryption
     from gateway.credentials.vault.ring import Ring
+    from gateway.store.sql.texts import Tally
 
 KEYS: Steps = ("vault", "keys")
 
 
 class Opened:
-    """What a configuration has sealed: `entries` by name, `problems` with them and the keys. `ring` is None without usable keys."""
+    """What a configuration has sealed: `entries` by name, `problems` with them and the keys. `ring` is None without usable keys.
+
+    `stored` knows those whose home is the database; None where there is no database.
+    """
+
+    stored: Stored | None = None
+    tally: "Mapping[str, Sequence[Tally]]"
+    """How many texts of each table each key seals, as the database was last asked."""
 
     def __init__(self, source: Layers, secrets: Secrets, now: Callable[[], float]) -> None:
         self.problems: list[Problem] = []
+        self.tally = {}
         self._now = now
         self._down: set[str] = set()
         given = shape.item(source.value, "vault") is not None
@@ -48,11 +56,15 @@ class Opened:
         self.problems += self._old(source, now())
 
     def __call__(self, name: str) -> SecretSource:
-        """The source of a sealed value. Raises ValueError where there is none, or it does not open."""
+        """The source of a sealed value: of the configuration, else of the database. Raises ValueError where there is none, or it
+        does not open."""
         entry = self.entries.get(name)
+        if entry is None and self.stored is not None and (found := self.stored(name)) is not None:
+            return found
         if entry is None:
-            hint = suggest(name, list(self.entries))
-            raise ValueError(f"nothing is sealed under the name '{name}'" + (f": {hint}" if hint else ""))
+            near = suggest(name, list(self.entries))
+            hint = near if near.startswith("did you mean") else f"`gateway secrets seal {name}` seals it"
+            raise ValueError(f"nothing is sealed under the name '{name}': {hint}")
         if entry.source is None:
             raise ValueError(f"the sealed value '{name}' does not open")
         return entry.source
@@ -60,19 +72,25 @@ class Opened:
     @property
     def refused(self) -> Mapping[str, Fault]:
         """Entries whose text is to blame that they do not open: altered, moved, or under another key."""
-        return {name: entry.fault for name, entry in self.entries.items() if entry.fault is not None}
+        found = {name: entry.fault for name, entry in self.entries.items() if entry.fault is not None}
+        return found if self.stored is None else {**self.stored.faults, **found}
 
     def overdue(self, now: float) -> list[str]:
         """Names of what was sealed longer ago than `rotate_after`."""
         after = self.model.rotate_after if self.model is not None else 0.0
         return [name for name, entry in self.entries.items() if after and entry.overdue(now, after)]
 
+    def count_overdue(self, now: float) -> int:
+        """How many of them, and of what lies in the database."""
+        return len(self.overdue(now)) + sum(each.overdue for found in self.tally.values() for each in found)
+
     def status(self) -> dict[str, Any]:
         """For the operators' port; nothing without a vault."""
         if self.ring is None:
             return {}
-        overdue = len(self.overdue(self._now()))
-        return {"vault": {"keys": list(self.ring.ids), "sealed": len(self.entries), "overdue": overdue}}
+        told = {"keys": list(self.ring.ids), "sealed": len(self.entries), "overdue": self.count_overdue(self._now())}
+        stored = {table: {each.key_id: each.count for each in found} for table, found in self.tally.items()}
+        return {"vault": {**told, "stored": stored} if stored else told}
 
     def _entry(self, source: Layers, name: str, written: Any) -> Entry:
         if written == REVOKED:
@@ -112,6 +130,7 @@ class _Keys:
         self._source = source
         self._secrets = secrets
         self._problems = problems
+        self._speaking = speaker()
 
     def ring(self, model: Vault, now: Callable[[], float]) -> "Ring | None":
         """None where one of them cannot be used: a ring that lacks a key would refuse what is in order."""
@@ -126,15 +145,10 @@ class _Keys:
         return Ring(usable, now) if len(usable) == len(set(ids)) == len(ids) else None
 
     def _key(self, number: int, model: Key) -> "KeyEncryption | None":
-        return self._local(number, model) if model.transit is None else self._transit(number, model.id, model.transit)
-
-    def _transit(self, number: int, id: str, model: Transit) -> "KeyEncryption | None":
-        from gateway.credentials.vault.transit import TransitKey
-
         try:
-            return TransitKey(id, model, self._secrets(model.token), _speaking)
+            return elsewhere(model, self._secrets, self._speaking) or self._local(number, model)
         except ValueError as error:
-            self._note((number, "transit", "token"), str(error))
+            self._note((number, place_of(model)), str(error))
             return None
 
     def _local(self, number: int, model: Key) -> "KeyEncryption | None":
@@ -152,16 +166,6 @@ class _Keys:
 
     def _note(self, at: Steps, message: str, hint: str = "", *, severity: str = "error") -> None:
         self._problems.append(self._source.problem((*KEYS, *at), message, hint, severity=severity))
-
-
-@asynccontextmanager
-async def _speaking() -> AsyncIterator[Fetch]:
-    """The control plane's client, for as long as one question takes."""
-    fetch = HttpFetch(user_agent=f"latchgate/{__version__}")
-    try:
-        yield fetch
-    finally:
-        await fetch.close()
 
 
 def _reference(model: Key) -> tuple[str, EnvSecret | FileSecret]:

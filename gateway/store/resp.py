@@ -6,7 +6,7 @@ a client library with a pool costs twenty times that per command. hiredis parses
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import hiredis
@@ -35,6 +35,8 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._transport: asyncio.Transport | None = None
+        self.heard: Callable[[], None] | None = None
+        """Called at each message of a channel that this connection subscribes to."""
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,6 +55,9 @@ class Connection(asyncio.Protocol):
             self.fail("not an answer of Redis")
 
     def _answer(self, reply: Any) -> None:
+        if self.heard is not None and isinstance(reply, list) and reply[:1] == [b"message"]:
+            self.heard()
+            return
         future, _ = self._waiting.popleft()
         if future.done():  # its caller is gone
             return

@@ -31,6 +31,16 @@ def decrypt(key: bytes, nonce: bytes, ciphertext: bytes, bound: bytes) -> bytes:
         raise NotOpened(Fault.ALTERED, "the key is another one, or the text was altered or moved") from None
 
 
+def decrypt_foreign(key: bytes, nonce: bytes, ciphertext: bytes) -> bytes:
+    """What others have encrypted, without associated data and with a nonce of 12 or 16 bytes. Raises NotOpened."""
+    if len(nonce) not in {NONCE, 16} or len(ciphertext) < TAG:
+        raise NotOpened(Fault.MALFORMED, "a nonce has 12 or 16 bytes and a tag 16")
+    try:
+        return _aes(key).decrypt(nonce, ciphertext, None)
+    except InvalidTag:
+        raise NotOpened(Fault.ALTERED, "the key is another one, or the text was altered") from None
+
+
 def _aes(key: bytes) -> AESGCM:
     if len(key) != KEY:
         raise ValueError(f"a key has {KEY} bytes, not {len(key)}")

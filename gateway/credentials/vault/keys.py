@@ -46,7 +46,7 @@ class LocalKey:
         return nonce + wrapped
 
     def unwrap(self, wrapped: bytes, bound: bytes) -> bytes:
-        return _data_key(cipher.decrypt(self._key.reveal(), wrapped[:NONCE], wrapped[NONCE:], bound))
+        return data_key(cipher.decrypt(self._key.reveal(), wrapped[:NONCE], wrapped[NONCE:], bound))
 
 
 def parse(secret: Secret) -> bytes:
@@ -64,7 +64,8 @@ def _base64(text: bytes) -> bytes:
     return base64.urlsafe_b64decode(text.rstrip(b"=") + b"=")
 
 
-def _data_key(raw: bytes) -> bytes:
+def data_key(raw: bytes) -> bytes:
+    """What was unwrapped. Raises NotOpened where it is no key."""
     if len(raw) != KEY:
         raise NotOpened(Fault.ALTERED, "what was wrapped is no data key")
     return raw

@@ -4,39 +4,33 @@ POST /v1/<mount>/encrypt|decrypt/<key> with `associated_data` (API documentation
 "Decrypt Data"); keys of a kind that authenticates it, as aes256-gcm96, the default, does.
 """
 
-import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
 
 import orjson
 
 from gateway.core.errors import DependencyDown
-from gateway.core.ports import Fetch, Fetched, SecretSource
+from gateway.core.ports import Fetched
+from gateway.credentials.cloud.blocking import Speaking, waited
+from gateway.credentials.cloud.hashicorp import VaultClient
 from gateway.credentials.vault.fault import Fault, NotOpened
+from gateway.credentials.vault.keys import data_key
 from gateway.credentials.vault.model import Transit
-from gateway.credentials.vault.sizes import KEY, MAX_WRAPPED
+from gateway.credentials.vault.sizes import MAX_WRAPPED
 
-SECONDS: Final = 5.0
 MAX_ANSWER: Final = 16 * 1024
 WRAPPED: Final = re.compile(r"vault:v[0-9]{1,9}:[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
-Speaking = Callable[[], AbstractAsyncContextManager[Fetch]]
-"""A client for the calls of one event loop."""
-
 
 class TransitKey:
-    """Implements `keys.KeyEncryption`. Each call asks the server, in an event loop of its own on another thread, and waits."""
+    """Implements `keys.KeyEncryption`. Each call asks the server and waits."""
 
-    def __init__(self, id: str, model: Transit, token: SecretSource, speaking: Speaking) -> None:
+    def __init__(self, id: str, model: Transit, client: VaultClient, speaking: Speaking) -> None:
         self.id = id
         self._model = model
-        self._token = token
+        self._client = client
         self._speaking = speaking
 
     def wrap(self, key: bytes, bound: bytes) -> bytes:
@@ -44,7 +38,7 @@ class TransitKey:
         answer = self._asked("encrypt", {"plaintext": _base64(key), "associated_data": _base64(bound)})
         found = self._told(answer, "ciphertext")
         if len(found) > MAX_WRAPPED or WRAPPED.fullmatch(found) is None:
-            raise DependencyDown(f"{self._host}: the transit engine's answer is not understood")
+            raise DependencyDown(f"{self._client.host}: the transit engine's answer is not understood")
         return found.encode("ascii")
 
     def unwrap(self, wrapped: bytes, bound: bytes) -> bytes:
@@ -61,48 +55,22 @@ class TransitKey:
             key = base64.b64decode(self._told(answer, "plaintext"), validate=True)
         except binascii.Error:
             key = b""
-        if len(key) != KEY:
-            raise NotOpened(Fault.ALTERED, "what was wrapped is no data key")
-        return key
-
-    @property
-    def _host(self) -> str:
-        return urlsplit(self._model.url).netloc.rpartition("@")[2]
+        return data_key(key)
 
     def _asked(self, action: str, members: dict[str, str]) -> Fetched:
-        model = self._model
-        headers = {"x-vault-token": self._token.current().reveal().decode("latin-1"), "x-vault-request": "true"}
-        if model.namespace is not None:
-            headers["x-vault-namespace"] = model.namespace
-
-        async def ask() -> Fetched:
-            async with self._speaking() as fetch:
-                return await fetch.post(
-                    f"{model.url.rstrip('/')}/v1/{quote(model.mount)}/{action}/{quote(model.key, safe='')}",
-                    body=orjson.dumps(members),
-                    content_type="application/json",
-                    headers=headers,
-                    limit=MAX_ANSWER,
-                    timeout=SECONDS,
-                    allow_plaintext=model.allow_plaintext,
-                    allow_private=model.allow_private,
-                    ca=str(model.ca) if model.ca is not None else None,
-                )
-
-        # Whoever loads a configuration may do so inside an event loop, which cannot be entered a second time.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(ask())).result()
+        path = f"{self._model.mount}/{action}/{self._model.key}"
+        return waited(self._speaking, lambda fetch: self._client.ask(fetch, path, members, limit=MAX_ANSWER))
 
     def _told(self, answer: Fetched, member: str) -> str:
         """One member of the answer's `data`. Never what else it says: errors of the server may repeat what it was asked."""
         if answer.status != 200:
-            raise DependencyDown(f"{self._host}: the transit engine answered {answer.status}")
+            raise DependencyDown(f"{self._client.host}: the transit engine answered {answer.status}")
         try:
             found: Any = orjson.loads(answer.body)["data"][member]
         except (ValueError, KeyError, TypeError):
             found = None
         if not isinstance(found, str):
-            raise DependencyDown(f"{self._host}: the transit engine's answer is not understood")
+            raise DependencyDown(f"{self._client.host}: the transit engine's answer is not understood")
         return found
 
 

@@ -3,10 +3,12 @@
 What goes wrong becomes DependencyDown, named by kind alone: drivers quote values in their messages.
 """
 
+import asyncio
 import os
 import ssl
+import stat
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -23,6 +25,8 @@ from gateway.store.sql.address import parse
 from gateway.store.sql.model import Postgres, Sqlite
 
 SQLITE_CONNECTIONS: Final = 2
+LAST_WORD: Final = 0.1
+"""Seconds in which the thread of a SQLite connection that was never made still tells its event loop that it ends."""
 BUSY_SECONDS: Final = 5.0
 # FULL: a refresh token that a provider has rotated must survive the machine, not only the process. What is deleted is overwritten.
 PRAGMAS: Final = (
@@ -40,6 +44,7 @@ class Database:
     def __init__(self, model: Sqlite | Postgres, password: SecretSource | None = None) -> None:
         """`password` is read at each connection. Nothing is opened yet. Raises ValueError for unusable TLS files."""
         self.model = model
+        self._has_failed = False
         self._engine = _sqlite(model) if isinstance(model, Sqlite) else _postgres(model, password)
 
     def claim(self) -> None:
@@ -74,10 +79,22 @@ class Database:
             async with self._engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
+            self._has_failed = True
             raise DependencyDown(f"database: {_kind(error)}") from error
+
+    async def forget(self) -> bool:
+        """See that a SQLite file's log keeps nothing that was deleted; False where somebody is still reading it. What a PostgreSQL
+        keeps of deleted rows goes with its next vacuum. Raises DependencyDown."""
+        if self.kind != "sqlite":
+            return True
+        async with self.transaction() as connection:
+            busy, *_ = (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+            return bool(busy == 0)
 
     async def close(self) -> None:
         await self._engine.dispose()
+        if self._has_failed and self.kind == "sqlite":
+            await asyncio.sleep(LAST_WORD)
 
 
 def _kind(error: BaseException) -> str:
@@ -90,16 +107,20 @@ def _kind(error: BaseException) -> str:
 
 
 def private(path: Path) -> None:
-    """Make the file for its owner alone, or see that it is so. Raises ValueError."""
+    """Make the file for its owner alone, or see that it is so. Raises ValueError.
+
+    One that is there is not opened: to close it would let go of every lock that this process has on it (POSIX fcntl), and the
+    next one to close the database would take the log away from under our connections.
+    """
     try:
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        status = path.stat()
     except OSError as error:
         raise ValueError(f"{path} cannot be opened: {error.strerror or 'input error'}") from error
-    try:
-        exposed = os.fstat(number).st_mode & 0o077
-    finally:
-        os.close(number)
-    if exposed:
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path} cannot be opened: it is no regular file")
+    if status.st_mode & 0o077:
         raise ValueError(f"{path} may be read or written by other accounts: chmod 600 {path}")
 
 

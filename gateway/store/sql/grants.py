@@ -1,6 +1,6 @@
 """The rows of grants: one principal's authorisation at one provider, sealed."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -56,6 +56,20 @@ class GrantRows:
         """The next at most PAGE grants in the order of their keys. Raises DependencyDown."""
         key = tuple_(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject)
         statement = select(GRANTS).where(key > after).order_by(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject).limit(PAGE)
+        return [_row(each) for each in await self._database.rows(statement)]
+
+    async def every(self) -> AsyncIterator[GrantRow]:
+        """All grants in the order of their keys. Raises DependencyDown."""
+        after: Key = ("", "", "")
+        while page := await self.page(after):
+            for row in page:
+                yield row
+            after = page[-1].key
+
+    async def of(self, issuer: str, subject: str) -> Sequence[GrantRow]:
+        """Those of one principal, at most PAGE. Raises DependencyDown."""
+        theirs = (GRANTS.c.issuer == issuer) & (GRANTS.c.subject == subject)
+        statement = select(GRANTS).where(theirs).order_by(GRANTS.c.provider).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
     async def put(self, row: GrantRow, version: int) -> GrantRow:

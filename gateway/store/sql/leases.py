@@ -24,11 +24,12 @@ WHERE leases.holder = '' OR leases.until < {now}
 RETURNING fence, orphaned
 """
 RELEASE: Final = "UPDATE leases SET holder = '', until = 0 WHERE name = :name AND holder = :holder"
+ABANDON: Final = "UPDATE leases SET until = 0 WHERE name = :name AND holder = :holder"
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One turn. `orphaned` says that the holder before never said that it was done."""
+    """One turn. `orphaned` says that the holder before never said that it was done, or said that it is not."""
 
     name: str
     holder: str
@@ -49,9 +50,12 @@ class Leases:
         found = await self._database.rows(self._take, {"name": name, "holder": holder, "seconds": seconds})
         return Lease(name, holder, found[0].fence, bool(found[0].orphaned)) if found else None
 
-    async def release(self, lease: Lease) -> None:
-        """Let the next one have it; harmless where it is another's already. Raises DependencyDown."""
-        await self._database.write(_bound(RELEASE, name=lease.name, holder=lease.holder))
+    async def release(self, lease: Lease, *, done: bool = True) -> None:
+        """Let the next one have it, who is told where it is not `done`; harmless where it is another's already.
+
+        Raises DependencyDown.
+        """
+        await self._database.write(_bound(RELEASE if done else ABANDON, name=lease.name, holder=lease.holder))
 
 
 def _bound(statement: str, **values: str) -> TextClause:

@@ -1,14 +1,16 @@
 """The rows of sealed secrets. Every write says which version it replaces, so that of two writers one learns that it was second."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Insert, Select, Update, delete, insert, select, update
 from sqlalchemy.engine import Row
+from sqlalchemy.exc import IntegrityError
 
+from gateway.core.errors import DependencyDown
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import Conflict, inserted
+from gateway.store.sql.rows import Conflict
 from gateway.store.sql.tables import SECRETS
 
 PAGE: Final = 500
@@ -17,7 +19,7 @@ LONGEST_NAME: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class SecretRow:
-    """One sealed secret and what may be told of it. Times are Unix seconds; `version` counts its values from 1."""
+    """One sealed secret and what may be told of it. Times are Unix seconds; `updated_at` is when it was last sealed."""
 
     name: str
     sealed: str
@@ -47,28 +49,66 @@ class SecretRows:
         statement = select(SECRETS).where(SECRETS.c.name > after).order_by(SECRETS.c.name).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
-    async def put(self, row: SecretRow) -> SecretRow:
-        """Write the value that follows `row.version`, of which 0 means that there is none; the row as it now stands.
+    async def every(self) -> AsyncIterator[SecretRow]:
+        """All secrets in the order of their names. Raises DependencyDown."""
+        after = ""
+        while page := await self.page(after):
+            for row in page:
+                yield row
+            after = page[-1].name
+
+    async def versions(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Which version there is of each named secret; those that are not there are left out. Raises DependencyDown."""
+        statement = select(SECRETS.c.name, SECRETS.c.version)
+        return {row.name: row.version for row in await self._named(statement, names)}
+
+    async def of(self, names: Sequence[str]) -> Sequence[SecretRow]:
+        """The named secrets, as far as they are there. Raises DependencyDown."""
+        return [_row(each) for each in await self._named(select(SECRETS), names)]
+
+    async def _named(self, statement: Select[Any], names: Sequence[str]) -> list[Row[Any]]:
+        found: list[Row[Any]] = []
+        for start in range(0, len(names), PAGE):
+            found += await self._database.rows(statement.where(SECRETS.c.name.in_(names[start : start + PAGE])))
+        return found
+
+    async def put(self, row: SecretRow, version: int) -> SecretRow:
+        """Write as `version` what follows `row.version`, of which 0 means that there is none; the row as it now stands.
+
+        Versions are the caller's to choose: one that a deleted row has had must not come again.
 
         Raises Conflict where another version is there, ValueError for a name that is none, DependencyDown.
         """
-        if not row.name or len(row.name) > LONGEST_NAME:
+        return (await self.put_all([(row, version)]))[0]
+
+    async def put_all(self, rows: Sequence[tuple[SecretRow, int]]) -> list[SecretRow]:
+        """Several, each with its version, all of them or none. Raises as `put` does."""
+        if not all(0 < len(row.name) <= LONGEST_NAME for row, _ in rows):
             raise ValueError(f"the name of a secret has 1 to {LONGEST_NAME} characters")
-        values = {**asdict(row), "version": row.version + 1}
-        if row.version == 0:
-            written = await inserted(self._database, insert(SECRETS).values(values))
-        else:
-            mine = (SECRETS.c.name == row.name) & (SECRETS.c.version == row.version)
-            written = await self._database.write(update(SECRETS).where(mine).values(values))
-        if written != 1:
-            raise Conflict(f"secret {row.name}: version {row.version} is not there any more")
-        return SecretRow(**values)
+        written = [SecretRow(**{**asdict(row), "version": version}) for row, version in rows]
+        try:
+            async with self._database.transaction() as connection:
+                for (row, _), new in zip(rows, written, strict=True):
+                    if (await connection.execute(_putting(row, new))).rowcount != 1:
+                        raise Conflict(f"secret {row.name}: version {row.version} is not there any more")
+        except DependencyDown as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise Conflict("a secret is there already") from error
+            raise
+        return written
 
     async def delete(self, name: str, version: int) -> None:
         """Raises Conflict where another version is there, DependencyDown."""
         mine = (SECRETS.c.name == name) & (SECRETS.c.version == version)
         if await self._database.write(delete(SECRETS).where(mine)) != 1:
             raise Conflict(f"secret {name}: version {version} is not there any more")
+
+
+def _putting(row: SecretRow, new: SecretRow) -> Insert | Update:
+    if row.version == 0:
+        return insert(SECRETS).values(asdict(new))
+    mine = (SECRETS.c.name == row.name) & (SECRETS.c.version == row.version)
+    return update(SECRETS).where(mine).values(asdict(new))
 
 
 def _row(found: Row[Any]) -> SecretRow:

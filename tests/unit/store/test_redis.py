@@ -20,9 +20,10 @@ from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
 from gateway.store import memory
 from gateway.store.quota import REFUSED, Algorithm, Quota
-from gateway.store.redis import RedisCounters, parse, tls_context
+from gateway.store.redis import RedisCounters
 from gateway.store.resp import MAX_PENDING
 from gateway.store.script import SPEND
+from gateway.store.server import parse, tls_context
 from tests.redis_server import RedisServer
 
 SECOND = 1_000_000

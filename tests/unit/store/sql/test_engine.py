@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -200,3 +202,15 @@ def test_unusable_tls_files_are_told_at_load(tmp_path: Path) -> None:
     model = Postgres(url="postgresql://db/x", username="u", tls=DatabaseTls(ca=tmp_path / "none.pem"))
     with pytest.raises(ValueError, match="unusable TLS files for the database"):
         Database(model)
+
+
+async def test_a_look_at_the_file_lets_go_of_no_lock_on_it(tmp_path: Path) -> None:
+    """A descriptor that is closed takes every lock of its process along; then who closes the database next removes its log."""
+    file = tmp_path / "store.db"
+    async with opened(Sqlite(file=file)) as database:
+        await migrate(database)
+        database.claim()
+        another = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version').fetchall(); c.close()"
+        subprocess.run([sys.executable, "-c", another, str(file)], check=True, timeout=30)
+        assert file.with_name("store.db-wal").exists()
+        assert list(await database.rows(text("SELECT * FROM secrets"))) == []

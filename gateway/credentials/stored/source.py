@@ -1,0 +1,65 @@
+"""One secret of the database as requests see it: the value that was last read, or why there is none."""
+
+from typing import Final, final
+
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import SecretSource
+from gateway.core.secret import Secret
+
+UNREAD: Final = -1
+"""The version of what could not be read yet. That of a row which is not there is 0."""
+REVOKED: Final = "revoked"
+
+
+@final
+class StoredSource:
+    """Implements `core.ports.SecretSource`. Who follows the database tells it what is there; it asks nobody.
+
+    `home` says which database: one of another is another secret. `confirmed` is the monotonic time at which the row was last seen
+    to be as it is known here.
+    """
+
+    __slots__ = ("_secret", "_why", "confirmed", "home", "name", "version")
+
+    def __init__(self, name: str, home: object, why: str = "not read yet") -> None:
+        self.name = f"sealed:{name}"
+        self.home = home
+        self.version = UNREAD
+        self.confirmed = 0.0
+        self._secret: Secret | None = None
+        self._why = why
+
+    def current(self) -> Secret:
+        """Raises DependencyDown where there is none."""
+        if self._secret is None:
+            raise DependencyDown(f"{self.name}: {self._why}")
+        return self._secret
+
+    @property
+    def revoked(self) -> bool:
+        """Whether it was taken back, or deleted."""
+        return self._why == REVOKED
+
+    @property
+    def usable(self) -> bool:
+        return self._secret is not None
+
+    def take(self, secret: Secret, version: int, at: float) -> None:
+        """From now on this is the value. An equal one stays the same object: what was made of it need not be made again."""
+        if secret != self._secret:
+            self._secret = secret
+        self._why, self.version, self.confirmed = "", version, at
+
+    def refuse(self, why: str, version: int) -> None:
+        """From now on there is none."""
+        self._secret, self._why, self.version = None, why, version
+
+    def take_over(self, newer: SecretSource) -> bool:
+        """Whether this one goes on in place of another that a reload has made of the same reference; with its value, where it has
+        one: a reload while the database is away costs nobody the last."""
+        if not isinstance(newer, StoredSource) or newer.home != self.home:
+            return False
+        if newer.version != UNREAD:
+            self._secret, self._why = newer._secret if newer._secret != self._secret else self._secret, newer._why
+            self.version, self.confirmed = newer.version, newer.confirmed
+        return True

@@ -1,0 +1,82 @@
+"""The sealed texts of a table, whatever they seal: which are due to be sealed anew, putting a new one in the place of an old one.
+
+A text that is sealed anew means what it meant: its row keeps its version, so nobody who knows the row need read it again, and a
+writer that knows the version writes on. Who was faster is told by the text itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Table, and_, case, func, select, tuple_, update
+
+from gateway.store.sql.engine import Database
+
+PAGE: Final = 200
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One sealed text and its row's key and version."""
+
+    key: Key
+    version: int
+    sealed: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many texts are under a key, and how many of them were sealed before a given time."""
+
+    key_id: str
+    count: int
+    overdue: int
+
+
+class Texts:
+    """The column `sealed` of one table. `updated_at` is when a text was sealed; what is under the key "" is none."""
+
+    def __init__(self, database: Database, table: Table) -> None:
+        self._database = database
+        self._table = table
+        self._key = list(table.primary_key.columns)
+
+    @property
+    def table(self) -> str:
+        return self._table.name
+
+    async def due(self, first: str, settled: float, overdue: float, after: Key = ()) -> Sequence[Text]:
+        """The next at most PAGE texts under another key than `first`, sealed up to the time `settled`, or under it and sealed up to
+        `overdue`, in the order of their keys. Raises DependencyDown."""
+        columns = self._table.c
+        other = and_(columns.key_id.not_in(["", first]), columns.updated_at <= settled)
+        wanted = other | and_(columns.key_id == first, columns.updated_at <= overdue)
+        if after:
+            wanted &= tuple_(*self._key) > after
+        statement = select(*self._key, columns.version, columns.sealed, columns.key_id)
+        rows = await self._database.rows(statement.where(wanted).order_by(*self._key).limit(PAGE))
+        return [Text(tuple(row[:-3]), row.version, row.sealed, row.key_id) for row in rows]
+
+    async def every(self, after: Key = ()) -> Sequence[Text]:
+        """The next at most PAGE texts there are. Raises DependencyDown."""
+        return await self.due("", float("inf"), 0, after)
+
+    async def replace(self, text: Text, sealed: str, key_id: str, now: float) -> bool:
+        """Whether the text was still there to be replaced. Raises DependencyDown; whether it was replaced is then not known."""
+        columns = self._table.c
+        same: ColumnElement[bool] = and_(columns.version == text.version, columns.sealed == text.sealed)
+        for column, part in zip(self._key, text.key, strict=True):
+            same &= column == part
+        values: dict[str, Any] = {"sealed": sealed, "key_id": key_id, "updated_at": now}
+        return await self._database.write(update(self._table).where(same).values(values)) == 1
+
+    async def tally(self, before: float) -> Sequence[Tally]:
+        """The keys in use. Raises DependencyDown."""
+        columns = self._table.c
+        old = func.sum(case((columns.updated_at <= before, 1), else_=0))
+        counted = select(columns.key_id, func.count().label("many"), old.label("old"))
+        statement = counted.where(columns.key_id != "").group_by(columns.key_id)
+        return [Tally(row.key_id, row.many, row.old) for row in await self._database.rows(statement)]
