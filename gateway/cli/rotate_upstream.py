@@ -1,0 +1,140 @@
+"""`gateway secrets rotate-upstream`: have a new secret minted now, tried and put in force; or see whether that could be done."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from gateway import __version__
+from gateway.cli import stored
+from gateway.cli.terminal import one_line
+from gateway.cli.witness import Witness
+from gateway.core.errors import ConfigError
+from gateway.fetch import HttpFetch
+from gateway.resources import Nobody, SystemClock
+from gateway.settings import Loaded
+from gateway.settings.rotating import jobs
+
+if TYPE_CHECKING:
+    from gateway.credentials.rotation.rotor import Job, Outcome, Rotor
+    from gateway.credentials.vault.ring import Ring
+    from gateway.store.sql.engine import Database
+
+Words = tuple[bool, str]
+"""Whether it went well, and a line that says what there is."""
+
+
+def run(loaded: Loaded, ring: "Ring", name: str, *, revoke_now: bool, dry_run: bool) -> None:
+    """Rotate or rehearse, and tell it on standard error. Raises typer.Exit where the old one stays, or would."""
+    told = rehearse(loaded, ring, name) if dry_run else [rotate_now(loaded, ring, name, revoke_now=revoke_now)]
+    for _, line in told:
+        print(one_line(line), file=sys.stderr)
+    if not all(well for well, _ in told):
+        raise typer.Exit(1)
+
+
+def rotate_now(loaded: Loaded, ring: "Ring", name: str, *, revoke_now: bool) -> Words:
+    """Go the next steps at once, whether due or not. Raises ConfigError where the secret does not rotate."""
+    witness = Witness(loaded)
+    told: list[tuple[str, Mapping[str, Any]]] = []
+
+    def tell(event: str, /, **fields: Any) -> None:
+        witness.tell(event, fields)
+        told.append((event, fields))
+
+    async def work(database: "Database") -> Words:
+        fetch = HttpFetch(user_agent=f"latchgate/{__version__}")
+        try:
+            outcome = await _turned(_rotor(_job(loaded, fetch, name), database, ring, tell), revoke_now=revoke_now)
+        finally:
+            await fetch.close()
+        causes = [str(fields["detail"]) for event, fields in told if event == "secret.rotation.failed"]
+        return not causes and outcome in _well(), f"{name}: {': '.join([str(outcome), *causes])}"
+
+    try:
+        return stored.ask(loaded, work)
+    finally:
+        witness.close()
+
+
+def rehearse(loaded: Loaded, ring: "Ring", name: str) -> list[Words]:
+    """What can be seen without minting anything: the program, the upstream's word on the secret in force, and how far all is."""
+
+    async def work(database: "Database") -> list[Words]:
+        fetch = HttpFetch(user_agent=f"latchgate/{__version__}")
+        try:
+            job = _job(loaded, fetch, name)
+            return [_program(job), *await _seen(_rotor(job, database, ring, _untold), job)]
+        finally:
+            await fetch.close()
+
+    return stored.ask(loaded, work)
+
+
+async def _turned(rotor: "Rotor", *, revoke_now: bool) -> "Outcome":
+    from gateway.credentials.rotation.record import Phase
+    from gateway.credentials.rotation.rotor import Outcome
+
+    _, record = await rotor.standing()
+    if record.phase is Phase.OVERLAP and not revoke_now:
+        print("the one before still counts: it is revoked after the overlap, or at once with --revoke-now", file=sys.stderr)
+        return Outcome.WAITING
+    outcome = await rotor.turn(at_once=True)
+    if outcome is Outcome.OVERLAPPING and revoke_now:
+        outcome = await rotor.turn(at_once=True)
+    return outcome
+
+
+async def _seen(rotor: "Rotor", job: "Job") -> list[Words]:
+    current, record = await rotor.standing()
+    if current is None or current.secret is None:
+        return [(False, f"{job.name}: there is none in the database, or it was revoked")]
+    wrong, open_to_all = await asyncio.gather(job.trial.once(current.secret), job.trial.once(None))
+    verdict = f"the upstream takes the secret in force{f': no, {wrong}' if wrong else ''}"
+    proof = "and answers the same without any: this path proves nothing" if not open_to_all else "and refuses to answer without"
+    days = (current.since + job.rotate.every - time.time()) / 86400
+    when = f"due in {days:.0f} days" if days > 0 else f"due for {-days:.0f} days"
+    failed = f", failed {record.failures} times: {record.cause}" if record.failures else ""
+    return [(not wrong, verdict), (bool(open_to_all), proof), (True, f"{job.name}: {record.phase}, {when}{failed}")]
+
+
+def _program(job: "Job") -> Words:
+    from gateway.credentials.rotation.hook import unfit
+
+    program = Path(job.rotate.hook.command[0])
+    wrong = unfit(program) or ("" if os.access(program, os.X_OK) else "this account may not run it")
+    return not wrong, f"the hook {program}{f': {wrong}' if wrong else ' can be run'}"
+
+
+def _rotor(job: "Job", database: "Database", ring: "Ring", tell: Any) -> "Rotor":
+    from gateway.credentials.rotation.rotor import Place, Rotor
+    from gateway.store.sql.leases import Leases
+    from gateway.store.sql.secrets import SecretRows
+
+    return Rotor(job, Place(SecretRows(database), Leases(database), ring, SystemClock(), Nobody(), tell))
+
+
+def _job(loaded: Loaded, fetch: HttpFetch, name: str) -> "Job":
+    settings = loaded.settings
+    if settings is None or loaded.errors:
+        raise ConfigError(loaded.errors)
+    found = jobs(settings, fetch)
+    if name not in found:
+        hint = f"one of {', '.join(found)}" if found else "add `rotate: {every: 90d, hook: …, verify: …}` to its credential"
+        raise ConfigError([loaded.problem(("credentials",), f"no credential rotates a secret of the name '{name}'", hint)])
+    return found[name]
+
+
+def _well() -> "frozenset[Outcome]":
+    from gateway.credentials.rotation.rotor import Outcome
+
+    return frozenset({Outcome.OVERLAPPING, Outcome.REVOKED})
+
+
+def _untold(event: str, /, **fields: Any) -> None:
+    """A rehearsal changes nothing: there is nothing to tell."""

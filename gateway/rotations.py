@@ -1,0 +1,74 @@
+"""What a running gateway does for secrets that rotate: twice a minute it looks whether one is due, or waits for its next step.
+Nothing ends it but the process."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.core.errors import DependencyDown
+from gateway.core.ports import Clock, Fetch, Metrics
+from gateway.credentials.tokens import Tell
+from gateway.settings import Loaded
+from gateway.settings.rotating import jobs, rotates
+
+if TYPE_CHECKING:
+    from gateway.credentials.rotation.rotor import Job, Rotor
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY: Final = 30.0
+OVERDUE: Final = "gateway.rotation.overdue"
+
+
+class Rotations:
+    """Turns what is due, of whatever configuration is live, as one of all gateways that share its database."""
+
+    def __init__(
+        self,
+        live: Callable[[], Loaded],
+        database: Callable[[], Any],
+        fetch: Fetch,
+        clock: Clock,
+        metrics: Metrics,
+        tell: Tell,
+    ) -> None:
+        self._live = live
+        self._database = database
+        self._fetch = fetch
+        self._clock = clock
+        self._metrics = metrics
+        self._tell = tell
+
+    async def watch(self, pause: float = LOOK_EVERY) -> None:
+        """Runs until cancelled."""
+        while True:
+            try:
+                await self.turn()
+            except Exception:  # a bug, or a database that is just being closed: the next turn is another try
+                log.exception("looking after rotations failed")
+            await asyncio.sleep(pause)
+
+    async def turn(self) -> None:
+        """Look once at each. What one of them lacks keeps no other waiting."""
+        loaded, database = self._live(), self._database()
+        settings, ring = loaded.settings, loaded.vault.ring
+        if settings is None or ring is None or database is None or not any(map(rotates, settings.credentials.values())):
+            return
+        from gateway.credentials.rotation.rotor import Place, Rotor
+        from gateway.store.sql.leases import Leases
+        from gateway.store.sql.secrets import SecretRows
+
+        place = Place(SecretRows(database), Leases(database), ring, self._clock, self._metrics, self._tell)
+        wanted: Mapping[str, Job] = jobs(settings, self._fetch)
+        looked = await asyncio.gather(*(self._turned(Rotor(job, place), job) for job in wanted.values()))
+        self._metrics.gauge(OVERDUE, sum(looked))
+
+    async def _turned(self, rotor: "Rotor", job: "Job") -> bool:
+        """Whether it is overdue all the same."""
+        try:
+            await rotor.turn()
+            return await rotor.overdue()
+        except DependencyDown as error:
+            log.warning("a rotation waits", extra={"entry": job.name, "cause": error.detail})
+            return False
