@@ -1,6 +1,7 @@
 """Requests that go out with the asking principal's own token, or not at all."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,8 +18,8 @@ from gateway.credentials.grants.kept import Kept
 from gateway.store.sql.model import Sqlite
 from gateway.store.sql.rows import Conflict
 from tests.granting import ENVIRON, Drawer, Provider, a_grant, granting, issuing
-from tests.house import House, Reply, Seen, house
-from tests.minting import Mint
+from tests.house import House, Reply, Seen, config, house
+from tests.minting import Asked, Mint, reply
 from tests.standalone import until
 
 REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
@@ -47,13 +48,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place(folder: Path, **grant: Any) -> AsyncIterator[Place]:
+async def place(folder: Path, over: dict[str, Any] | None = None, /, **grant: Any) -> AsyncIterator[Place]:
     provider = Provider()
     file = folder / "store.db"
     async with issuing(provider) as mint:
         parts = granting(folder, mint, {"file": str(file)}, **grant)
+        parts["credentials"]["service"] = {"inject": "bearer", "secret": {"env": "SERVICE"}}
         drawer = Drawer(Sqlite(file=file))
-        async with house(folder, environ=ENVIRON, **parts) as started, drawer:
+        async with house(folder, environ={**ENVIRON, "SERVICE": "service-token"}, **parts, **(over or {})) as started, drawer:
             yield Place(started, drawer, provider, mint)
 
 
@@ -77,6 +79,20 @@ async def test_fifty_requests_on_an_expired_token_make_one_refresh_and_all_succe
         assert {reply.status for reply in replies} == {200}
         assert len(here.mint.asked) == 1
         assert set(here.sent()) == {"Bearer canary-access-1"}
+
+
+async def test_a_provider_that_answers_twice_is_believed_once(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.kept.put(a_grant(refresh=Secret(b"canary-refresh-0"), expires_at=time.time() - 10))
+        smuggled = reply({"access_token": "canary-access-smuggled", "refresh_token": "canary-refresh-smuggled"})
+
+        async def twice(asked: Asked) -> bytes:
+            return await here.provider(asked) + smuggled
+
+        here.mint.answer = twice
+        assert (await here.ask()).status == 200
+        assert here.sent() == ["Bearer canary-access-1"]
+        assert len(here.mint.asked) == 1
 
 
 async def test_a_token_that_an_upstream_refuses_is_replaced_once_and_the_request_sent_again(tmp_path: Path) -> None:
@@ -157,6 +173,29 @@ async def test_a_route_that_needs_more_than_the_grant_has_says_which_scopes(tmp_
         assert here.sent() == []
 
 
+async def test_what_a_route_needs_is_asked_beside_what_the_credential_needs_and_of_no_other_route(tmp_path: Path) -> None:
+    issues = {"name": "issues", "match": {"path": "/issues/**"}, "upstream": "api", "authenticate": ["jwt.corp"]}
+    routes = [*config(0)["routes"], {**issues, "credential": ["bot", "service"], "requires_scopes": ["issues:write"]}]
+    async with place(tmp_path, {"routes": routes}, requires_scopes=["profile"]) as here:
+        await here.kept.put(a_grant("alice", scopes=("profile", "email")))
+        await here.kept.put(a_grant("bob", scopes=("email", "issues:write", "profile")))
+        assert (await here.ask("alice")).status == 200
+        token = here.house.keys.token
+        refused = (await here.house.get("/issues/1", token=token("alice"))).json()
+        told = {name: refused[name] for name in ("type", "status", "provider", "action", "missing_scopes", "request_scopes")}
+        assert told == {
+            "type": "urn:latchgate:problem:insufficient-scope",
+            "status": 403,
+            "provider": "tracker",
+            "action": "reconnect",
+            "missing_scopes": ["issues:write"],
+            "request_scopes": ["email", "issues:write", "profile"],
+        }
+        assert (await here.house.get("/issues/1", token=token("bob"))).status == 200
+        assert (await here.house.get("/issues/1", token=token("carol"))).status == 200, "she has no grant: the next of the list"
+        assert here.sent() == ["Bearer canary-access-of-alice", "Bearer canary-access-of-bob", "Bearer service-token"]
+
+
 async def test_a_row_that_was_tampered_with_is_answered_503_and_reaches_no_upstream(tmp_path: Path) -> None:
     async with place(tmp_path) as here:
         await here.kept.put(a_grant("mallory"))
@@ -166,6 +205,37 @@ async def test_a_row_that_was_tampered_with_is_answered_503_and_reaches_no_upstr
         assert here.sent() == []
         metrics = (await here.house.get("/metrics", listener="admin", host="localhost")).body.decode()
         assert [line for line in metrics.splitlines() if line.startswith("gateway_grant_refused_total{") and line.endswith(" 1")]
+
+
+async def test_every_change_of_a_grant_is_told_once_without_a_token(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        ended = time.time() - 10
+        stored = await here.kept.put(a_grant(refresh=Secret(b"canary-refresh-0"), expires_at=ended, scopes=("read",)))
+        broken = await here.kept.put(a_grant("bob", refresh=Secret(b"canary-unknown"), expires_at=ended))
+        await here.kept.put(a_grant("mallory"))
+        await here.drawer.database.write(text("UPDATE grants SET subject = 'carol' WHERE subject = 'mallory'"))
+        for subject in ("alice", "alice", "bob", "bob", "carol", "carol"):
+            await here.ask(subject)
+        told = [each for each in await here.house.events() if each["event"].startswith("grant.")]
+        assert [(each["event"], each["provider"], each["issuer"], each["subject"]) for each in told] == [
+            ("grant.refreshed", "tracker", "corp", "alice"),
+            ("grant.broken", "tracker", "corp", "bob"),
+            ("grant.refused", "tracker", "corp", "carol"),
+        ]
+        assert (told[0]["version"], told[0]["scopes"], told[0]["expires_at"][:2]) == (stored.version + 1, ["read"], "20")
+        assert re.fullmatch("[0-9a-f]{16}", told[0]["fingerprint"])
+        assert (told[1]["version"], told[1]["problem"], told[2]["fault"]) == (broken.version + 1, "refused", "altered")
+        assert "canary" not in str(told)
+
+
+async def test_a_provider_that_fails_is_told_of_once_for_each_grant_until_it_is_well_again(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        here.mint.answer = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"
+        await here.kept.put(a_grant(refresh=Secret(b"canary-refresh-0"), expires_at=time.time() - 10))
+        assert [(await here.ask()).status for _ in range(3)] == [503] * 3
+        (told,) = [each for each in await here.house.events() if each["event"].startswith("grant.")]
+        assert (told["event"], told["level"], told["subject"]) == ("grant.refresh.failed", "warning", "alice")
+        assert "answered 500" in told["detail"]
 
 
 async def test_no_token_is_told_in_answers_the_trail_or_on_the_operators_port(tmp_path: Path) -> None:

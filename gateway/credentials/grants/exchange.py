@@ -16,8 +16,12 @@ from gateway.credentials.grants.model import Provider
 from gateway.credentials.grants.providers import DEFINITIONS, Definition, token_url
 from gateway.credentials.grants.refresh import Ask, Pair, Refused
 
-SCOPES: Final = re.compile(r"[ ,]+")
+BETWEEN: Final = re.compile(r"[ ,]+")
+SCOPE: Final = re.compile(r"[!#-\[\]-~]+", re.ASCII)
+"""RFC 6749 3.3; what is none could not be stored by every database, and the pair would be lost with it."""
 MOST_SCOPES: Final = 256
+LONGEST_SCOPES: Final = 8192
+"""Characters of a list that is believed: sealed together with three tokens it is still short enough to be stored."""
 
 
 class Exchange:
@@ -56,9 +60,9 @@ def pair(answer: Fetched, host: str, definition: Definition) -> Pair:
     """The new tokens of an answer. Raises Refused, and DependencyDown for anything else that holds none."""
     members = object_of(answer.body)
     if members is None or answer.status not in {200, 201} or members.get("error") or members.get("ok") is False:
-        code = code_of(answer.body)
-        if code in definition.refusals:
+        if members is not None and str(members.get("error")) in definition.refusals:
             raise Refused
+        code = code_of(answer.body)
         raise DependencyDown(f"{host}: answered {answer.status}" + (f" {code}" if code else ""))
     kind = members.get("token_type")
     if isinstance(kind, str) and kind.lower() not in definition.types:
@@ -86,7 +90,11 @@ def _lifetime(members: dict[str, Any], host: str) -> float | None:
 
 
 def _scopes(stated: object) -> tuple[str, ...] | None:
-    """None where nothing is said of them (RFC 6749 5.1: then they are the same). GitHub Apps' tokens have an empty list."""
+    """None where nothing is said of them (RFC 6749 5.1: then they are the same). GitHub Apps' tokens have an empty list.
+
+    None of a list that is too long, or holds something that is no scope, is known to be there: what needs one is refused.
+    """
     if not isinstance(stated, str):
         return None
-    return tuple(scope for scope in SCOPES.split(stated) if scope)[:MOST_SCOPES] or None
+    told = [scope for scope in BETWEEN.split(stated) if scope] if len(stated) <= LONGEST_SCOPES else [""]
+    return (tuple(told)[:MOST_SCOPES] or None) if all(map(SCOPE.fullmatch, told)) else ()

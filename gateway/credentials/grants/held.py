@@ -7,7 +7,7 @@ was idle waits for the reading. A database that is away keeps nobody from a toke
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, Protocol, final
 
@@ -19,6 +19,7 @@ from gateway.credentials.grants.grant import Grant, Key
 from gateway.credentials.grants.refresh import Refresher
 from gateway.credentials.header import bearer
 from gateway.scrub.needles import Needles
+from gateway.store.bell import Bell
 
 FRESH: Final = 1.0
 """Seconds for which what was read counts."""
@@ -50,15 +51,16 @@ class Store(Protocol):
 class Slot:
     """One principal's grant as it was last read, None where there is none. `line` is what goes out.
 
-    `read` and `confirmed`, when that was tried and when it succeeded, are monotonic; `due` and `ends` are wall clock.
+    `before` is what went out before `line`. `read` and `confirmed`, when that was tried and when it succeeded, and `since`, when it
+    was first read so, are monotonic; `due` and `ends` are wall clock.
     """
 
-    __slots__ = ("confirmed", "due", "echoes", "ends", "grant", "line", "read")
+    __slots__ = ("before", "confirmed", "due", "echoes", "ends", "grant", "line", "read", "since")
 
     def __init__(self, grant: Grant | None, now: float, read: float, jitter: float) -> None:
         self.grant = grant
-        self.read = self.confirmed = read
-        self.line = b""
+        self.read = self.confirmed = self.since = read
+        self.line = self.before = b""
         self.echoes: tuple[Needles, ...] = ()
         self.ends = self.due = 0.0
         if grant is not None and grant.is_live:
@@ -92,6 +94,7 @@ class Held:
         refresher: Refresher,
         clock: Clock,
         metrics: Metrics,
+        bell: Bell | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.provider = provider
@@ -100,6 +103,7 @@ class Held:
         self._now = clock.now
         self._monotonic = clock.monotonic
         self._metrics = metrics
+        self._bell = bell or Bell(clock.monotonic)
         self._jitter = jitter
         self._slots: OrderedDict[Key, Slot] = OrderedDict()
         self._reads: dict[Key, asyncio.Task[Slot]] = {}
@@ -110,7 +114,7 @@ class Held:
         if slot is None or not slot.line:
             return None
         age, now = self._monotonic() - slot.read, self._now()
-        if age >= FRESH or now >= slot.ends:
+        if age >= FRESH or now >= slot.ends or slot.read <= self._bell.at:
             return None
         if age >= AHEAD and key not in self._reads and len(self._reads) < READING:
             _ = self._reading(key)
@@ -121,8 +125,11 @@ class Held:
     async def get(self, key: Key) -> Slot:
         """The same, waited for. Raises Ungranted where there is none or it is broken, and DependencyDown."""
         slot = self._slots.get(key)
-        if slot is None or self._monotonic() - slot.read >= FRESH:
+        if slot is None or self._monotonic() - slot.read >= FRESH or slot.read <= self._bell.at:
+            joined = key in self._reads
             slot = await asyncio.shield(self._reading(key))
+            if joined and slot.read <= self._bell.at:
+                slot = await asyncio.shield(self._reading(key))  # what we joined was begun before the bell
         grant = slot.grant
         if grant is not None and grant.is_live and self._now() >= slot.ends:
             slot = self._keep(key, await self._refresher.refreshed(grant))
@@ -131,21 +138,37 @@ class Held:
     async def renewed(self, key: Key, sent: list[bytes]) -> tuple[bytes, Slot] | None:
         """The line among `sent` that an upstream refused, and another token to try; None where there is none to be had.
 
-        However many requests are refused with one token, it is refreshed once, and not again for COOLDOWN seconds.
+        However many requests are refused with one token, it is refreshed once, and not again for COOLDOWN seconds. A request that
+        went out with another credential is not ours to renew.
         """
         slot = self._slots.get(key)
-        refused = next((line for line in sent if line.startswith(b"authorization:")), b"")
         if slot is None or slot.grant is None or not slot.line:
             return None
-        if slot.line == refused:
-            if slot.grant.refresh is None or self._now() - slot.grant.refreshed_at < COOLDOWN:
-                return None
-            slot = self._keep(key, await self._refresher.refreshed(slot.grant))
+        if slot.before and slot.before in sent:
+            return slot.before, slot
+        refused = slot.line
+        if refused not in sent or slot.grant.refresh is None or self._rested(slot, slot.grant.refreshed_at) < COOLDOWN:
+            return None
+        slot = self._keep(key, await self._refresher.refreshed(slot.grant))
         return (refused, slot) if slot.line and slot.line != refused else None
+
+    def _rested(self, slot: Slot, refreshed_at: float) -> float:
+        """Seconds since its refresh; by another replica whose clock is ahead of ours, since we first saw what it stored."""
+        age = self._now() - refreshed_at
+        return age if age >= 0 else self._monotonic() - slot.since
 
     def status(self) -> dict[str, object]:
         """For the operators' page."""
         return {"held": sum(bool(slot.line) for slot in self._slots.values()), **self._refresher.status()}
+
+    def levels(self) -> Iterator[tuple[str, float, dict[str, str]]]:
+        """Gauges for whoever looks: metric, value, labels. May be called from any thread."""
+        now, labels = self._now(), {"provider": self.provider}
+        grants = [slot.grant for slot in list(self._slots.values()) if slot.grant is not None and slot.grant.is_live]
+        ends = [grant.expires_at for grant in grants if grant.expires_at is not None and grant.expires_at > now]
+        if ends:
+            yield "gateway.grant.expiry", min(ends) - now, labels
+        yield "gateway.grant.last_error", self._refresher.failed_at, labels
 
     async def close(self) -> None:
         """What is being read comes to its end, and so does a refresh: it may hold the only copy of a new pair."""
@@ -193,7 +216,10 @@ class Held:
         return known
 
     def _keep(self, key: Key, grant: Grant | None, read: float | None = None) -> Slot:
-        slot = self._slots[key] = Slot(grant, self._now(), self._monotonic() if read is None else read, self._jitter())
+        known, slot = self._slots.get(key), Slot(grant, self._now(), self._monotonic() if read is None else read, self._jitter())
+        if known is not None:
+            slot.before = known.before if known.line == slot.line else known.line
+        self._slots[key] = slot
         self._slots.move_to_end(key)
         if len(self._slots) > MOST:
             self._slots.popitem(last=False)
@@ -211,7 +237,11 @@ def usable(provider: str, slot: Slot) -> Slot:
 
 
 def lacking(slot: Slot, required: frozenset[str], provider: str) -> None:
-    """Raises Forbidden (insufficient-scope) where the grant is known to lack a scope that the route needs."""
+    """Raises Forbidden (insufficient-scope) where the grant is not known to have a scope that the route needs.
+
+    Its members are all that asking the principal for more takes: where to connect again, and with which scopes.
+    """
     if slot.grant is not None and (missing := sorted(required.difference(slot.grant.scopes))):
-        told = {"provider": provider, "action": "reconnect", "missing_scopes": missing}
+        wanted = sorted(required.union(slot.grant.scopes))
+        told = {"provider": provider, "action": "reconnect", "missing_scopes": missing, "request_scopes": wanted}
         raise Forbidden(f"grant at {provider} lacks {' '.join(missing)}", reason=Reason.INSUFFICIENT_SCOPE, members=told)

@@ -21,6 +21,10 @@ class GrantInjector:
         self._held = held
         self._required = required
 
+    def requiring(self, scopes: frozenset[str]) -> "GrantInjector":
+        """The same for a route that needs these scopes beside those of the credential."""
+        return GrantInjector(self.name or "", self._held, self._required | scopes)
+
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None] | None:
         key = self._key(permit)
         slot = self._held.ready(key)

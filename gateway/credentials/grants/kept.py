@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from secrets import randbelow
 from typing import Final, Protocol
@@ -10,15 +9,18 @@ from typing import Final, Protocol
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Clock, Metrics
 from gateway.core.secret import Secret
+from gateway.credentials.grants.evidence import Evidence
 from gateway.credentials.grants.grant import Grant, Key, Malformed, read
 from gateway.credentials.vault.fault import NotOpened
 from gateway.credentials.vault.place import row as place
 from gateway.credentials.vault.ring import Opened
 from gateway.store.sql.grants import GrantRow, GrantRows
+from gateway.store.sql.rows import Conflict
 
 log = logging.getLogger(__name__)
 
 REFUSED: Final = "gateway.grant.refused"
+TRIES: Final = 5
 FIRST: Final = 2**30
 """Versions begin anywhere below: who has read a grant that was revoked and connected anew must not take one for the other."""
 
@@ -37,11 +39,12 @@ class Kept:
     with, or its key is gone. No request is served with it.
     """
 
-    def __init__(self, rows: GrantRows, ring: Sealing, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, rows: GrantRows, ring: Sealing, clock: Clock, metrics: Metrics, evidence: Evidence | None = None) -> None:
         self._rows = rows
         self._ring = ring
         self._now = clock.now
         self._metrics = metrics
+        self._evidence = evidence or Evidence()
 
     async def get(self, key: Key) -> Grant | None:
         """Raises DependencyDown, also for a row that does not open."""
@@ -72,20 +75,22 @@ class Kept:
         found = await self._rows.get(key)
         return 0 if found is None else found.version
 
-    async def delete(self, key: Key) -> bool:
-        """Whether there was one. Raises Conflict and DependencyDown."""
-        found = await self._rows.get(key)
-        if found is not None:
-            await self._rows.delete(key, found.version)
-        return found is not None
+    async def delete(self, key: Key) -> GrantRow | None:
+        """What was there, unopened. One that is refreshed just now is deleted all the same. Raises Conflict and DependencyDown."""
+        for left in range(TRIES, 0, -1):
+            found = await self._rows.get(key)
+            try:
+                if found is not None:
+                    await self._rows.delete(key, found.version)
+                return found
+            except Conflict:
+                if left == 1:
+                    raise
+        return None
 
-    async def listed(self) -> AsyncIterator[GrantRow]:
-        """All rows, unopened. Raises DependencyDown."""
-        after: Key = ("", "", "")
-        while page := await self._rows.page(after):
-            for row in page:
-                yield row
-            after = page[-1].key
+    async def of(self, issuer: str, subject: str) -> list[Key]:
+        """What a principal has, at whichever provider. Raises DependencyDown."""
+        return [row.key for row in await self._rows.of(issuer, subject)]
 
     async def _opened(self, found: GrantRow) -> Grant:
         try:
@@ -94,6 +99,7 @@ class Kept:
         except (NotOpened, Malformed) as error:
             fault = str(error.fault) if isinstance(error, NotOpened) else "malformed"
             self._metrics.count(REFUSED, 1, provider=found.provider, fault=fault)
+            self._evidence.refused(found.key, found.version, fault)
             log.critical("a stored grant does not open", extra={"provider": found.provider, "fault": fault})
             raise DependencyDown(f"grant at {found.provider}: does not open ({fault})") from error
 

@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 from gateway.core.ports import Clock, Fetch, Metrics
 from gateway.credentials.client import Sources
+from gateway.credentials.grants.evidence import Evidence
 from gateway.credentials.grants.exchange import asking
 from gateway.credentials.grants.held import Held
 from gateway.credentials.grants.injector import GrantInjector
 from gateway.credentials.grants.kept import Kept, Sealing
 from gateway.credentials.grants.model import Provider
 from gateway.credentials.grants.refresh import Refresher
+from gateway.credentials.tokens import Tell
+from gateway.store.bell import Bell
 from gateway.store.sql.engine import Database
 from gateway.store.sql.grants import GrantRows
 from gateway.store.sql.leases import Leases
@@ -26,11 +29,14 @@ class Office(NamedTuple):
     clock: Clock
     metrics: Metrics
     secrets: Sources
+    tell: Tell
+    bell: Bell
 
 
 def held(name: str, model: Provider, office: Office) -> Held:
     """The grants at a provider. Raises ValueError for a client that cannot prove itself."""
-    kept = Kept(GrantRows(office.database), office.ring, office.clock, office.metrics)
+    evidence = Evidence(office.tell)
+    kept = Kept(GrantRows(office.database), office.ring, office.clock, office.metrics, evidence)
     ask = asking(model, office.fetch, office.clock, office.secrets)
-    refresher = Refresher(ask, kept, Leases(office.database), office.clock, office.metrics)
-    return Held(name, kept, refresher, office.clock, office.metrics)
+    refresher = Refresher(ask, kept, Leases(office.database), office.clock, office.metrics, evidence)
+    return Held(name, kept, refresher, office.clock, office.metrics, office.bell)

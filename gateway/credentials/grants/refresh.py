@@ -9,6 +9,7 @@ to refresh but this one.
 import asyncio
 import logging
 import random
+import shlex
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from typing import Final, Protocol, final
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Clock, Metrics
 from gateway.core.secret import Secret
+from gateway.credentials.grants.evidence import Evidence
 from gateway.credentials.grants.grant import Grant, Key
 from gateway.store.sql.leases import Lease
 from gateway.store.sql.rows import Conflict
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LEASE: Final = 30.0
 """Seconds; longer than the provider is given to answer, so that who holds it is done or dead."""
+ASK_BY: Final = 15.0
+"""Seconds of a lease after which nobody begins to ask any more: the provider's answer would come after the lease's end."""
 POLL: Final = 0.1
 WAIT: Final = 5.0
 """Seconds for which a request waits for a refresh, here or elsewhere."""
@@ -64,7 +68,7 @@ class Turns(Protocol):
     """Who of all processes may ask the provider."""
 
     async def take(self, name: str, seconds: float) -> Lease | None: ...
-    async def release(self, lease: Lease) -> None: ...
+    async def release(self, lease: Lease, *, done: bool) -> None: ...
 
 
 class Ask(Protocol):
@@ -89,6 +93,7 @@ class Refresher:
         turns: Turns,
         clock: Clock,
         metrics: Metrics,
+        evidence: Evidence | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -99,12 +104,15 @@ class Refresher:
         self._turns = turns
         self._clock = clock
         self._metrics = metrics
+        self._evidence = evidence or Evidence()
         self._sleep = sleep
         self._jitter = jitter
         self._wait = wait
         self._flights: dict[Key, asyncio.Task[Grant | None]] = {}
         self._pauses: dict[Key, tuple[float, float]] = {}
         self._error = ""
+        self.failed_at = 0.0
+        """Unix time of the last failure, 0 while there was none."""
 
     def status(self) -> dict[str, object]:
         """For the operators' page."""
@@ -121,7 +129,7 @@ class Refresher:
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = asyncio.create_task(self._fly(grant), name=f"refresh at {grant.provider}")
-            flight.add_done_callback(lambda done: self._landed(key, done))
+            flight.add_done_callback(lambda done: self._landed(grant, done))
         return flight
 
     async def refreshed(self, grant: Grant) -> Grant | None:
@@ -144,7 +152,8 @@ class Refresher:
                 flight.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _landed(self, key: Key, flight: "asyncio.Task[Grant | None]") -> None:
+    def _landed(self, grant: Grant, flight: "asyncio.Task[Grant | None]") -> None:
+        key = grant.key
         del self._flights[key]
         failed = flight.cancelled() or flight.exception() is not None
         if not failed:
@@ -152,6 +161,9 @@ class Refresher:
             self._error = ""
             return
         self._error = "given up" if flight.cancelled() else str(flight.exception())
+        self.failed_at = self._clock.now()
+        if key not in self._pauses:
+            self._evidence.failed(grant, self._error)
         if len(self._pauses) >= REMEMBERED:
             del self._pauses[next(iter(self._pauses))]
         pause = min(self._pauses.get(key, (0.0, PAUSE / 2))[1] * 2, LONGEST_PAUSE)
@@ -163,30 +175,33 @@ class Refresher:
             latest = await self._store.get(grant.key)
             if latest is None or latest.version != grant.version or not latest.is_live:
                 return latest
+            began = self._clock.monotonic()
             lease = await self._turns.take(name(grant.key), LEASE)
             if lease is not None:
-                return await self._in_turn(grant, lease)
+                return await self._in_turn(grant, lease, began + ASK_BY)
             if self._clock.monotonic() >= deadline:
                 raise DependencyDown(f"grant at {grant.provider}: another process is refreshing it and does not end")
             await self._sleep(POLL)
 
-    async def _in_turn(self, grant: Grant, lease: Lease) -> Grant | None:
+    async def _in_turn(self, grant: Grant, lease: Lease, ask_by: float) -> Grant | None:
+        done = False
         try:
             latest = await self._store.get(grant.key)
-            if latest is None or latest.version != grant.version or not latest.is_live:
-                return latest
-            return await self._replace(latest, interrupted=lease.orphaned)
+            if latest is not None and latest.version == grant.version and latest.is_live:
+                latest = await self._replace(latest, ask_by, interrupted=lease.orphaned)
+            done = True
         finally:
             with suppress(DependencyDown):  # it ends by itself
-                await self._turns.release(lease)
+                await self._turns.release(lease, done=done)
+        return latest
 
-    async def _replace(self, grant: Grant, *, interrupted: bool) -> Grant | None:
+    async def _replace(self, grant: Grant, ask_by: float, *, interrupted: bool) -> Grant | None:
         if grant.refresh is None:
             return await self._break(grant, "expired")
         if grant.client != self._ask.client:
             return await self._break(grant, "other-client")
         try:
-            pair = await self._asked(grant, grant.refresh)
+            pair = await self._asked(grant, grant.refresh, ask_by)
         except Refused:
             return await self._break(grant, "interrupted" if interrupted else "refused")
         except DependencyDown:
@@ -194,11 +209,15 @@ class Refresher:
             raise
         return await self._save(after(grant, pair, self._clock.now()))
 
-    async def _asked(self, grant: Grant, refresh: Secret) -> Pair:
+    async def _asked(self, grant: Grant, refresh: Secret, ask_by: float) -> Pair:
+        if self._clock.monotonic() >= ask_by:
+            # This process stood still, and its lease may be another's already.
+            raise DependencyDown(f"grant at {grant.provider}: its turn ended before the provider was asked")
         try:
             return await self._ask(refresh)
         except Refused:
-            if grant.previous is None or self._clock.now() - grant.refreshed_at > GRACE:
+            late = self._clock.monotonic() >= ask_by or self._clock.now() - grant.refreshed_at > GRACE
+            if grant.previous is None or late:
                 raise
             return await self._ask(grant.previous)
 
@@ -207,28 +226,47 @@ class Refresher:
         deadline = self._clock.monotonic() + SAVE_FOR
         while True:
             try:
-                stored = await self._store.put(grant)
-            except Conflict:
-                # Ours, stored by a try whose answer was lost; or a new one that its principal has connected meanwhile.
-                return await self._store.get(grant.key)
+                return await self._stored(grant)
             except DependencyDown:
                 if self._clock.monotonic() >= deadline:
                     self._count(grant, "lost")
-                    log.critical("a refreshed grant could not be stored and is lost", extra={"provider": grant.provider})
+                    self._evidence.lost(grant)
+                    log.critical("a refreshed grant could not be stored and is lost", extra=told(grant))
                     raise
                 await self._sleep(POLL)
-            else:
-                self._count(grant, "success")
-                return stored
+
+    async def _stored(self, grant: Grant) -> Grant | None:
+        """What is stored after a try to store a new pair: it, or what somebody else has stored meanwhile. Raises DependencyDown."""
+        try:
+            stored = await self._store.put(grant)
+        except Conflict:
+            latest = await self._store.get(grant.key)
+        else:
+            return self._done(stored)
+        if latest is not None and latest.access == grant.access:
+            return self._done(latest)  # by a try whose answer was lost
+        if latest is not None and latest.version == grant.version + 1 and not latest.is_live:
+            # Who took us for dead found the old token used up: by us, and here is what it was given for.
+            return await self._stored(replace(grant, version=latest.version))
+        self._count(grant, "superseded")
+        log.warning("a refreshed grant came too late and is not used", extra={"provider": grant.provider})
+        return latest
+
+    def _done(self, stored: Grant) -> Grant:
+        self._count(stored, "success")
+        self._evidence.refreshed(stored)
+        return stored
 
     async def _break(self, grant: Grant, problem: str) -> Grant | None:
         """Store that it is broken, unless it was replaced meanwhile."""
         self._count(grant, "broken")
-        log.warning("a grant is broken until its principal connects again", extra={"provider": grant.provider, "problem": problem})
+        log.warning("a grant is broken until its principal connects again", extra={"problem": problem, **told(grant)})
         try:
-            return await self._store.put(grant.broken(problem))
+            stored = await self._store.put(grant.broken(problem))
         except Conflict:
             return await self._store.get(grant.key)
+        self._evidence.broken(stored)
+        return stored
 
     def _count(self, grant: Grant, outcome: str) -> None:
         self._metrics.count(REFRESHES, 1, provider=grant.provider, outcome=outcome)
@@ -246,6 +284,12 @@ def after(grant: Grant, pair: Pair, now: float) -> Grant:
         refreshed_at=now,
         expires_at=None if pair.expires_in is None else now + pair.expires_in,
     )
+
+
+def told(grant: Grant) -> dict[str, str]:
+    """What an operator has to know of a grant that is of no use any more: whose it is, and what helps."""
+    whose = shlex.join(["--provider", grant.provider, "--issuer", grant.issuer, "--subject", grant.subject])
+    return {"provider": grant.provider, "fix": f"gateway grants add {whose} …, with tokens that the provider gives anew"}
 
 
 def name(key: Key) -> str:

@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
+from gateway.credentials.endpoint import SECONDS
 from gateway.credentials.grants import refresh
-from gateway.credentials.grants.grant import Grant
+from gateway.credentials.grants.grant import Grant, Key
 from gateway.credentials.grants.kept import Kept
 from gateway.credentials.grants.refresh import Refresher
 from gateway.store.sql.engine import Database
@@ -255,5 +256,89 @@ async def test_a_connection_made_anew_during_a_refresh_wins(house: House) -> Non
     assert await house.kept.get(ALICE.key) == anew
 
 
+async def test_who_stood_still_after_it_got_its_turn_does_not_ask_when_it_goes_on(house: House) -> None:
+    """Meanwhile another may have its turn: two would use the same refresh token."""
+    grant = await house.kept.put(ALICE)
+    stopped, kept = asyncio.Event(), house.kept
+
+    class Stopping:
+        """Stands still between the lease and the provider: its second reading takes as long as a lease."""
+
+        put = kept.put
+        reads = 0
+
+        async def get(self, key: Key) -> Grant | None:
+            found = await kept.get(key)
+            self.reads += 1
+            if self.reads == 2:
+                house.clock.step(refresh.LEASE)
+                stopped.set()
+            return found
+
+    paused = Refresher(house.provider, Stopping(), house.leases, house.clock, house.metrics)
+    with pytest.raises(DependencyDown, match="its turn ended before the provider was asked"):
+        await paused.refreshed(grant)
+    assert stopped.is_set()
+    assert house.provider.asked == []
+
+
+async def test_who_was_taken_for_dead_after_the_provider_answered_mends_what_the_next_one_broke(house: House) -> None:
+    """Its own write is refused, since another version is there; its pair is the only good one there is, at most providers."""
+    grant = await house.kept.put(ALICE)
+    house.provider.open.clear()
+    paused = house.replica().start(grant)
+    while not house.provider.asked:
+        await asyncio.sleep(0.001)
+    await house.database.write(text("UPDATE leases SET until = until - 31"))
+    broken = await house.replica().refreshed(grant)
+    assert broken is not None
+    assert broken.problem == "interrupted"
+    house.provider.open.set()
+    mended = await paused
+    assert mended is not None
+    assert (mended.is_live, mended.access, mended.version) == (True, Secret(b"access-1"), grant.version + 2)
+    assert mended == await house.kept.get(ALICE.key)
+
+
+async def test_who_was_taken_for_dead_never_overwrites_what_the_next_one_obtained(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    grant = await house.kept.put(ALICE)
+    house.provider.open.clear()
+    paused = house.replica().start(grant)
+    while not house.provider.asked:
+        await asyncio.sleep(0.001)
+    await house.database.write(text("UPDATE leases SET until = until - 31"))
+    newer = await house.kept.put(replace(grant, access=Secret(b"newer"), refresh=Secret(b"refresh-newer")))
+    house.provider.open.set()
+    assert await paused == newer
+    assert await house.kept.get(ALICE.key) == newer
+    assert "a refreshed grant came too late and is not used" in caplog.messages
+    assert house.metrics.counted("gateway.grant.refreshes", provider="github", outcome="superseded") == 1
+
+
+async def test_a_refusal_after_an_answer_that_never_came_is_told_as_interrupted(house: House) -> None:
+    """The provider may have taken the token for it, however properly the one who asked gave its turn back."""
+    grant = await house.kept.put(ALICE)
+    house.provider.failing = lambda: DependencyDown("provider: no complete answer within 10 s")
+    with pytest.raises(DependencyDown):
+        await house.replica().refreshed(grant)
+    house.provider.failing = None
+    house.provider.used.add("refresh-0")
+    house.provider.valid = "refresh-lost"
+    given = await house.replica().refreshed(grant)
+    assert given is not None
+    assert given.problem == "interrupted"
+
+
+async def test_a_broken_grant_is_told_with_the_command_that_helps(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    grant = await house.kept.put(replace(ALICE, subject="al ice", refresh=Secret(b"unknown")))
+    await house.replica().refreshed(grant)
+    fixes = [vars(record)["fix"] for record in caplog.records if "is broken" in record.message]
+    assert len(fixes) == 1
+    assert fixes[0].startswith("gateway grants add --provider github --issuer corp --subject 'al ice'")
+
+
 async def test_a_lease_lasts_longer_than_a_provider_may_take_and_a_database_be_away() -> None:
     assert refresh.LEASE >= refresh.SAVE_FOR + 10
+    assert refresh.LEASE > refresh.ASK_BY + SECONDS
