@@ -7,23 +7,25 @@ from gateway.core.shape import Shape
 
 Span = tuple[int, int]
 """From where to where, in bytes."""
+Guarded = tuple[tuple[bytes, tuple[bytes, ...]], ...]
+"""Single bytes, and what is looked for in texts that have them."""
 
 
 class Echoes(Protocol):
     """The values of one credential, in every form that is looked for.
 
     `mark` is a hash of them (Python's hash of bytes is keyed, PEP 456), `fingerprint` what evidence may say: 16 hex digits, under
-    a key. `forms` are looked for in bodies, nothing where that is empty, and `every` in heads; `clean` are shapes without any.
+    a key. `in_bodies` are looked for in bodies, nothing where that is empty, `in_heads` in heads; `clean` are shapes without any.
     """
 
     mark: int
     fingerprint: str
-    forms: tuple[bytes, ...]
-    every: tuple[bytes, ...]
+    in_bodies: Guarded
+    in_heads: Guarded
     clean: set[Shape]
 
-    def occur(self, text: bytes, forms: tuple[bytes, ...]) -> bool:
-        """Whether there is any of these forms in a text, with or without its escapes."""
+    def occur(self, text: bytes, guarded: Guarded) -> bool:
+        """Whether there is any of these in a text, with or without its escapes."""
         ...
 
     def in_names(self, shape: Shape) -> bool:

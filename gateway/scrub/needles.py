@@ -1,16 +1,17 @@
 """What is looked for: the values an injector put into a request, in every form that is promised to be found.
 
-Literals are looked for with bytes.find, several times as fast as one pattern of `re` for all of them; texts with escapes a second
-time without these. Made once for a secret's value, never for a request.
+Literals are looked for with bytes.find, several times as fast as one pattern of `re` for all of them, where the text has a byte at
+all that they have and texts rarely: one byte is found as fast as memory is read. Texts with escapes are searched a second time
+without these. Made once for a secret's value, never for a request.
 """
 
 import base64
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from gateway.core.echoes import Span
+from gateway.core.echoes import Guarded, Span
 from gateway.core.shape import MOST, Shape
 from gateway.scrub.escapes import LONGEST, PARTIAL, SIGNS, View, escapes_for
 
@@ -21,6 +22,8 @@ BASIC: Final = b"Basic "
 """A word anybody may write; what follows it is the secret."""
 FINGERPRINT_KEY: Final = secrets.token_bytes(32)
 """Nobody can recognise a value by its fingerprint offline; it lasts as long as the process."""
+RARE: Final = b"\0QZXJKVYjqzWUGHFBPOxNLMDRkICSTEAwvybgpfmucd"
+"""Bytes that values have, in the order from what few texts have to what many do."""
 SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
@@ -46,7 +49,7 @@ def forms(value: bytes) -> set[bytes]:
 class Needles:
     """All forms of the values that belong together: a secret, and what is said on the wire."""
 
-    __slots__ = ("_escapes", "_reach", "clean", "every", "fingerprint", "forms", "mark", "short")
+    __slots__ = ("_escapes", "_reach", "clean", "every", "fingerprint", "forms", "in_bodies", "in_heads", "mark", "short")
 
     def __init__(self, *values: bytes, once: bool = False) -> None:
         """`once`: they are of no use for another request, so they are looked for as they are (and escaped) only."""
@@ -55,6 +58,7 @@ class Needles:
         found: set[bytes] = set(long) if once else set().union(*[forms(value) for value in long])
         self.forms = longest_first(found)
         self.every = longest_first(found.union(told))
+        self.in_bodies, self.in_heads = guarded(self.forms), guarded(self.every)
         self._reach = max(map(len, self.forms), default=0)
         self._escapes = escapes_for(told)
         self.clean: set[Shape] = set()
@@ -94,7 +98,7 @@ class Needles:
 
     def spans(self, text: bytes) -> list[Span]:
         """Where they are, in their order, those that overlap together."""
-        return self._spans(text, self.forms) if self.occur(text, self.forms) else []
+        return self._spans(text, self.forms) if self.occur(text, self.in_bodies) else []
 
     def begun(self, text: bytes) -> int:
         """How many bytes at the end of a text may be the beginning of one."""
@@ -106,16 +110,18 @@ class Needles:
 
     # In both
 
-    def occur(self, text: bytes, forms: tuple[bytes, ...]) -> bool:
-        """Whether there is any of these forms in a text, with or without its escapes."""
-        find = text.find
-        for form in forms:
-            if find(form) >= 0:
-                return True
+    def occur(self, text: bytes, guarded: Guarded) -> bool:
+        """Whether there is any of these in a text, with or without its escapes."""
+        find = text.find  # faster than `in`, which first takes what it is given for a number
+        for sign, forms in guarded:
+            if find(sign) >= 0:
+                for form in forms:
+                    if find(form) >= 0:
+                        return True
         if find(b"%") < 0 and find(b"\\") < 0 and find(b"&") < 0:
             return False
         plain = self._escapes.without(text)
-        return plain is not text and any(plain.find(form) >= 0 for form in forms)
+        return plain is not text and any(plain.find(form) >= 0 for _, forms in guarded for form in forms)
 
     # Inside
 
@@ -138,6 +144,17 @@ def independent(values: Iterable[bytes]) -> tuple[bytes, ...]:
     """Without those that hold another one, long enough to be found in whatever form: `Bearer s3cret-token` holds `s3cret-token`."""
     given = tuple(values)
     return tuple([value for value in given if not any(len(o) >= SHORTEST and o in value and o != value for o in given)])
+
+
+def guarded(forms: Sequence[bytes]) -> Guarded:
+    """Each form once, behind a byte without which a text holds none of those that stand with it."""
+    found: list[tuple[bytes, tuple[bytes, ...]]] = []
+    left = list(forms)
+    for sign in RARE:
+        if held := tuple([form for form in left if sign in form]):
+            found.append((bytes((sign,)), held))
+            left = [form for form in left if sign not in form]
+    return (*found, *[(form[:1], (form,)) for form in left])
 
 
 def longest_first(found: Iterable[bytes]) -> tuple[bytes, ...]:

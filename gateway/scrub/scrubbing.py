@@ -62,7 +62,7 @@ class Scrubbing:
         elif body:
             self._judge(response)
             for each in outbound.secrets:
-                if each.occur(body, each.forms):
+                if each.occur(body, each.in_bodies):
                     spans = spans_in(body, outbound.secrets)
                     response.body = masked(body, spans)
                     self._told(outbound, exchange, len(spans))
@@ -70,7 +70,7 @@ class Scrubbing:
 
     def _follow(self, response: Response, outbound: Outbound, exchange: Exchange) -> None:
         """Look through what is still to come."""
-        looked, told = [each for each in outbound.secrets if each.forms], partial(self._told, outbound, exchange)
+        looked, told = [each for each in outbound.secrets if each.in_bodies], partial(self._told, outbound, exchange)
         if response.stream is not None:
             self._judge(response)
         if looked and response.switched is not None:

@@ -1,6 +1,6 @@
 """Every value that an injector puts into a request is masked in the answer, in every form that is promised, wherever it is cut.
 
-What reads the answers here are the decoders of Python's library, not the gateway's. A new injector joins INJECTORS.
+What reads the answers here are the decoders of Python's library, not the gateway's. A new kind of credential joins canaries.KINDS.
 """
 
 import base64
@@ -9,63 +9,31 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import get_args, get_origin
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
-from pydantic import TypeAdapter
 
-from gateway.core.decision import AccessRequest, Permit
-from gateway.core.errors import Withheld
+from gateway.core.errors import GatewayError, Withheld
 from gateway.core.exchange import Exchange
 from gateway.core.message import Field, Outbound, Response
-from gateway.core.secret import Secret
-from gateway.credentials.injectors import build
 from gateway.credentials.model import Credential
 from gateway.scrub.frames import Frames
 from gateway.scrub.scrubber import Scrubber
 from gateway.scrub.scrubbing import Scrubbing
+from tests.canaries import ANOTHER, ASKING, BURIED, CANARY, HIDDEN, KINDS, ONCE, RENEWED, Mint, planted
 from tests.fakes import CountingMetrics
 from tests.frames import frame
 from tests.house import UPSTREAM_TOKEN, House, house
-from tests.minting import workshop
-from tests.scripted import fields_of, principal
-from tests.scripted import outbound as ready
-
-CANARY = "canary+0/9zA_b-C=d~7.e"
+from tests.issuer import FrozenClock
+from tests.minting import Told
+from tests.scripted import fields_of
 
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[House]:
     async with house(tmp_path) as running:
         yield running
-
-
-class Source:
-    name = "env:CANARY"
-
-    def current(self) -> Secret:
-        return SECRET
-
-
-SECRET = Secret(CANARY.encode())
-INJECTORS: dict[str, dict[str, Any]] = {
-    "bearer": {"inject": "bearer", "secret": {"env": "CANARY"}},
-    "basic": {"inject": "basic", "username": "bot", "password": {"env": "CANARY"}},
-    "header": {"inject": "header", "name": "X-Key", "secret": {"env": "CANARY"}},
-    "query": {"inject": "query", "name": "key", "secret": {"env": "CANARY"}},
-    "cookie": {"inject": "cookie", "name": "sid", "secret": {"env": "CANARY"}},
-}
-"""Configured credentials whose secret, wherever they take it from, is CANARY."""
-
-
-def injected(kind: str) -> Outbound:
-    """A request with the credential in it."""
-    outbound = ready()
-    asking = AccessRequest(outbound.request, "r", "u", {}, 0.0)
-    made = TypeAdapter[Any](Credential).validate_python(INJECTORS[kind])
-    assert build(kind, made, workshop(lambda reference: Source())).inject(outbound, Permit(principal(), asking, None)) is None
-    return outbound
 
 
 def each(form: str) -> Callable[[str], str]:
@@ -138,14 +106,13 @@ def readings(text: bytes) -> set[bytes]:
     return found
 
 
-def values(outbound: Outbound) -> set[bytes]:
-    """What must not come back: the secret, and what Basic made of it."""
-    told = [value for name, value in fields_of(outbound) if name == b"authorization" and value.startswith(b"Basic ")]
-    return {CANARY.encode(), *(value.removeprefix(b"Basic ") for value in told)}
+def leaks(values: set[bytes], given: bytes) -> bool:
+    return any(value in reading for reading in readings(given) for value in values)
 
 
-def leaks(outbound: Outbound, given: bytes) -> bool:
-    return any(value in reading for reading in readings(given) for value in values(outbound))
+def legible(value: bytes, echo: bytes) -> bool:
+    """Whether anybody could read a value in an echo: else a test of its absence would show nothing."""
+    return any(value in reading for reading in readings(echo))
 
 
 def through(outbound: Outbound, pieces: list[bytes]) -> bytes:
@@ -153,38 +120,114 @@ def through(outbound: Outbound, pieces: list[bytes]) -> bytes:
     return b"".join([*(scrubber.feed(piece) for piece in pieces), scrubber.end()])
 
 
+STATIC = ("bearer", "basic", "header", "query", "cookie")
+
+
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", INJECTORS)
-def test_no_injector_s_value_comes_back_in_any_form_cut_anywhere(kind: str, form: str) -> None:
-    outbound = injected(kind)
-    for value in values(outbound):
+@pytest.mark.parametrize("kind", STATIC)
+async def test_no_injector_s_value_comes_back_in_any_form_cut_anywhere(kind: str, form: str) -> None:
+    request = await planted(kind)
+    for value in request.values:
         echo = f'{{"a": "{FORMS[form](value.decode())}", "b": 1}}'.encode("latin-1")
-        assert value in {part for reading in readings(echo) for part in re.findall(re.escape(value), reading)}, (
-            "nobody could read it"
-        )
-        whole = through(outbound, [echo])
-        assert not leaks(outbound, whole)
+        assert legible(value, echo)
+        whole = through(request.outbound, [echo])
+        assert not leaks(request.values, whole)
         assert len(whole) == len(echo)
         assert whole.startswith(b'{"a": "')
         assert whole.endswith(b'"b": 1}')
         # What is looked for is the same wherever it goes in: where it is cut is tried with the values of two.
         for cut in range(1, len(echo)) if kind in ("basic", "query") else ():
-            assert through(outbound, [echo[:cut], echo[cut:]]) == whole
-        assert through(outbound, [echo[at : at + 1] for at in range(len(echo))]) == whole
+            assert through(request.outbound, [echo[:cut], echo[cut:]]) == whole
+        assert through(request.outbound, [echo[at : at + 1] for at in range(len(echo))]) == whole
 
 
-@pytest.mark.parametrize("kind", INJECTORS)
-def test_what_holds_nothing_leaves_at_once_to_the_byte(kind: str) -> None:
-    outbound = injected(kind)
-    scrubber = Scrubber(outbound.secrets)
+def test_every_kind_of_credential_there_is_is_tried_here() -> None:
+    [union] = [each for each in get_args(Credential) if get_origin(each) is not None]
+    told = [get_args(each.model_fields["inject"].annotation) for each in get_args(union)]
+    # A client certificate is in the connection, and its key nowhere: nothing of it is in a request that could be echoed.
+    assert sorted([*KINDS, "mtls"]) == sorted(kind for kinds in told for kind in kinds)
+
+
+def coded(form: str) -> bool:
+    """Whether a form is another code, beyond escapes."""
+    return form.startswith(("base64", "utf-16"))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in STATIC])
+async def test_neither_does_what_is_minted_signed_or_granted(kind: str) -> None:
+    request = await planted(kind)
+    assert request.values
+    for value in request.values:
+        is_signature = kind in ONCE and value != CANARY.encode()
+        for form, write in FORMS.items():
+            echo = f"<{write(value.decode())}>".encode("latin-1")
+            if is_signature and coded(form):
+                continue  # of no use for another request: see docs/explanation/nothing-comes-back.md
+            assert legible(value, echo)
+            whole = through(request.outbound, [echo])
+            assert not leaks(request.values, whole), form
+            assert (len(whole), whole[:1], whole[-1:]) == (len(echo), b"<", b">")
+            if form in ("raw", "\\u in parts", "base64 url-safe 2 2 False"):
+                assert through(request.outbound, [echo[at : at + 1] for at in range(len(echo))]) == whole
+
+
+def jwts(posted: bytes) -> set[bytes]:
+    """Statements signed, and identities shown, to a token endpoint."""
+    return set(re.findall(rb"[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}", posted))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_a_credential_is_made_of_is_in_no_request(kind: str) -> None:
+    """Client secrets, private keys, refresh tokens, assertions: what they are worth comes without them."""
+    request = await planted(kind)
+    sent = b"".join(name + value for name, value in fields_of(request.outbound)) + request.outbound.target
+    posted = b"".join(each.body + json.dumps(each.headers).encode() for each in request.fetch.posted)
+    hidden = BURIED | jwts(posted) - request.values
+    assert not leaks(hidden, sent)
+    assert (f"{HIDDEN}federated".encode() in posted) == (kind == "google_federation")
+
+
+@pytest.mark.parametrize("kind", ASKING)
+async def test_an_error_of_a_token_endpoint_is_told_to_nobody_in_its_own_words(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Servers repeat what they were sent, and what they were sent are secrets."""
+    caplog.set_level("DEBUG")
+    fetch, told = Mint(repeats=True), Told()
+    with pytest.raises(GatewayError) as caught:
+        await planted(kind, fetch=fetch, told=told)
+    posted = b"".join(each.body + json.dumps(each.headers).encode() for each in fetch.posted)
+    hidden = BURIED | jwts(posted)
+    assert any(value in reading for value in hidden for reading in readings(posted)), "nothing secret was shown to it"
+    log = "".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    error = f"{caught.value!r} {caught.value.detail} {caught.value.members} {caught.value.headers}"
+    assert not leaks(hidden, f"{error} {log} {told.events}".encode())
+
+
+@pytest.mark.parametrize("kind", RENEWED)
+async def test_a_token_that_was_refused_is_looked_for_in_the_answer_to_the_next(kind: str) -> None:
+    """An upstream that says what the token was that it did not like may do so a request later."""
+    clock = FrozenClock()
+    request = await planted(kind, clock)
+    before = request.values
+    clock.advance(60)
+    assert await request.renewed()
+    assert (before, request.values) == ({CANARY.encode()}, {ANOTHER.encode()})
+    for form, write in FORMS.items():
+        echo = f"<{write(CANARY)}|{write(ANOTHER)}>".encode("latin-1")
+        given = through(request.outbound, [echo])
+        assert not leaks(before | request.values, given), form
+        assert len(given) == len(echo)
+
+
+@pytest.mark.parametrize("kind", STATIC)
+async def test_what_holds_nothing_leaves_at_once_to_the_byte(kind: str) -> None:
+    scrubber = Scrubber((await planted(kind)).outbound.secrets)
     for piece in (b'data: {"x": "50% \\n & more"}\n\n', b"event: ping\n\n", b"\xff\xfe\0\0" * 10, b"&amp;%20\\u00e9;\n"):
         assert scrubber.feed(piece) == piece
     assert (scrubber.end(), scrubber.found) == (b"", 0)
 
 
-def test_no_more_is_held_back_than_may_be_the_beginning_of_a_value() -> None:
-    outbound = injected("header")
-    scrubber = Scrubber(outbound.secrets)
+async def test_no_more_is_held_back_than_may_be_the_beginning_of_a_value() -> None:
+    scrubber = Scrubber((await planted("header")).outbound.secrets)
     assert scrubber.feed(b"tail: canary+0") == b"tail: "
     assert scrubber.feed(b" no") == b"canary+0 no"
     assert scrubber.feed(b"&#99;&#9") == b""
@@ -220,13 +263,14 @@ async def pieces(*given: bytes) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize("field", [field for _, field in TOLD], ids=[name for name, _ in TOLD])
-def test_what_cannot_be_searched_is_withheld_and_its_upstream_let_go(field: Field, streams: bool) -> None:
+async def test_what_cannot_be_searched_is_withheld_and_its_upstream_let_go(field: Field, streams: bool) -> None:
     abandoned: list[bool] = []
+    outbound = (await planted("bearer")).outbound
     response = Response(200, [field], b"" if streams else b"x", own=False, abandon=lambda: abandoned.append(True))
     response.stream = pieces(b"x") if streams else None
     metrics = CountingMetrics()
     with pytest.raises(Withheld):
-        Scrubbing(metrics).scrub(response, injected("bearer"), exchange())
+        Scrubbing(metrics).scrub(response, outbound, exchange())
     assert abandoned == [True]
     assert metrics.counted("gateway.credential.echoes", place="unseen") == 1
 
@@ -236,10 +280,11 @@ async def test_a_body_is_masked_counted_and_told_whether_it_streams_or_not(strea
     echo = f"a {CANARY} b {quote(CANARY, safe='')}".encode()
     response = Response(200, [(b"content-type", b"text/plain; charset=utf-8")], b"" if streams else echo, own=False)
     response.stream = pieces(echo[:9], echo[9:30], echo[30:]) if streams else None
-    metrics, told, outbound = CountingMetrics(), exchange(), injected("bearer")
+    metrics, told, request = CountingMetrics(), exchange(), await planted("bearer")
+    outbound = request.outbound
     Scrubbing(metrics).scrub(response, outbound, told)
     given = b"".join([piece async for piece in response.stream]) if response.stream is not None else response.body
-    assert (len(given), leaks(outbound, given)) == (len(echo), False)
+    assert (len(given), leaks(request.values, given)) == (len(echo), False)
     assert metrics.counted("gateway.credential.echoes", place="body") == 2
     assert told.echoed is not None
     assert (told.echoed.body, told.echoed.fingerprints) == (2, [outbound.secrets[0].fingerprint])
@@ -270,8 +315,9 @@ def frames_of(wire: bytes) -> list[tuple[bytes, bytes]]:
 
 @pytest.mark.parametrize("kind", MESSAGES)
 @pytest.mark.parametrize("form", ["raw", "percent", "\\u in parts", "base64 standard 1 2 True"])
-def test_fragments_of_a_websocket_message_are_one_text(kind: str, form: str) -> None:
-    outbound = injected("basic")
+async def test_fragments_of_a_websocket_message_are_one_text(kind: str, form: str) -> None:
+    request = await planted("basic")
+    outbound = request.outbound
     text = f"say {FORMS[form](CANARY)}!".encode()
     shape = MESSAGES[kind]
     size = -(-len(text) // len(shape))
@@ -288,20 +334,32 @@ def test_fragments_of_a_websocket_message_are_one_text(kind: str, form: str) -> 
         message = b"".join(payload for head, payload in frames_of(given) if head[0] & 0xF < 0x8)
         assert message.startswith(b"say ")
         assert message.endswith(b"!next")
-        assert not leaks(outbound, message)
+        assert not leaks(request.values, message)
     assert sum(counted) == len(wire)
 
 
-def test_a_control_frame_is_searched_as_well() -> None:
-    outbound = injected("header")
-    frames = Frames(outbound.secrets, lambda found: None)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_kind_of_credential_comes_back_through_a_websocket(kind: str) -> None:
+    request = await planted(kind)
+    for value in request.values:
+        frames, half = Frames(request.outbound.secrets, lambda found: None), len(value) // 2
+        wire = frame(b"a " + value[:half], kind=0x1, final=False, masked=False) + frame(
+            value[half:] + b" z", kind=0x0, masked=False
+        )
+        given = frames.feed(wire) or b""
+        assert len(given) == len(wire)
+        assert not leaks({value}, b"".join(payload for _, payload in frames_of(given)))
+
+
+async def test_a_control_frame_is_searched_as_well() -> None:
+    frames = Frames((await planted("header")).outbound.secrets, lambda found: None)
     given = frames.feed(frame(CANARY.encode(), kind=0x9, masked=False)) or b""
     assert given[:2] == frame(CANARY.encode(), kind=0x9, masked=False)[:2]
     assert CANARY.encode() not in given
 
 
-def test_an_upstream_that_sends_empty_fragments_behind_a_beginning_is_cut_off() -> None:
-    frames = Frames(injected("header").secrets, lambda found: None)
+async def test_an_upstream_that_sends_empty_fragments_behind_a_beginning_is_cut_off() -> None:
+    frames = Frames((await planted("header")).outbound.secrets, lambda found: None)
     assert (
         frames.feed(frame(b"canary", kind=0x1, final=False, masked=False))
         == frame(b"canary", kind=0x1, final=False, masked=False)[:2]

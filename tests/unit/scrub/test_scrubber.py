@@ -39,7 +39,7 @@ def test_cut_anywhere_a_text_is_as_long_as_it_was_and_holds_no_secret(
     given_back, found = scrubbed(needles, pieces)
     assert len(given_back) == len(text)
     assert found >= 1
-    assert not needles.occur(given_back, needles.forms)
+    assert not needles.occur(given_back, needles.in_bodies)
 
 
 def test_one_secret_that_begins_within_another_is_masked_with_it() -> None:
@@ -75,3 +75,11 @@ def test_fingerprints_tell_values_apart_and_nothing_shows_them() -> None:
     one, other = Needles(b"canary-one-1"), Needles(b"canary-two-2")
     assert len({one.fingerprint, other.fingerprint, Needles(b"canary-one-1").fingerprint}) == 2
     assert "canary" not in repr(one)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=4))
+def test_every_form_is_looked_for_behind_a_byte_that_it_has(values: list[bytes]) -> None:
+    needles = Needles(*values)
+    for guards, forms in ((needles.in_bodies, needles.forms), (needles.in_heads, needles.every)):
+        assert sorted(form for _, held in guards for form in held) == sorted(forms)
+        assert all(len(sign) == 1 and sign in form for sign, held in guards for form in held)
