@@ -58,6 +58,10 @@ World = Mapping[Atom, bool | None]
 """One way the atoms could be."""
 
 
+STRICT: Final = (tree.Comparison, tree.Arithmetic, tree.Membership, tree.Invocation, tree.Minus, tree.Field, tree.Item)
+"""What has no value where one of its parts has none; `&&`, `||`, `? :` and macros may do without."""
+
+
 class Residuals:
     """Makes formulas, and remembers what each expression reads and looks like.
 
@@ -68,6 +72,12 @@ class Residuals:
         self._purse = purse
         self._reads: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
         self._atoms: dict[tuple[int, frozenset[str]], Atom] = {}
+
+    def spending(self, purse: Purse) -> "Residuals":
+        """The same memory with another purse."""
+        other = Residuals(purse)
+        other._reads, other._atoms = self._reads, self._atoms
+        return other
 
     def reads(self, node: tree.Tree) -> frozenset[str]:
         """The names an expression reads, dots included."""
@@ -89,8 +99,28 @@ class Residuals:
             case tree.Choice(test=test, then=then, other=other) if self.reads(test) <= known:
                 chosen = self._value(test, arguments)
                 return self.of(then if chosen else other, arguments, known) if isinstance(chosen, bool) else chosen
+            case _ if (fault := self._fault(node, arguments, known)) is not False:
+                return fault
             case _:
                 return self._atom(node, self.reads(node) - known)
+
+    def _fault(self, node: tree.Tree, arguments: Arguments, known: frozenset[str]) -> Formula:
+        """None where a known part has no value and so this has none, whatever the rest is; False where nobody knows."""
+        for part in tree.below(node) if isinstance(node, STRICT) else ():
+            is_known = self.reads(part) <= known
+            found = self._faulty(part, arguments) if is_known else self._fault(part, arguments, known)
+            if found is not False:
+                return found
+        return False
+
+    def _faulty(self, node: tree.Tree, arguments: Arguments) -> Formula:
+        try:
+            evaluate(node, arguments, self._purse or [MAX_SPENT])
+        except CostError:
+            return None if self._purse is None else COSTLY
+        except FAULTS:
+            return None
+        return False
 
     def _value(self, node: tree.Tree, arguments: Arguments) -> bool | Atom | None:
         try:

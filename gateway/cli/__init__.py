@@ -1,7 +1,7 @@
 """cli: the `gateway` command.
 
 One module a command, imported only when it is asked for, so that `gateway version` does not load a server. A module
-gives either `app`, a group of commands, or a function of its own name. Exit codes: 0 fine, 1 failed, 2 usage, 78 bad
+gives either `app`, a group of commands, or a function of its own name, `_` for `-`. Exit codes: 0 fine, 1 failed, 2 usage, 78 bad
 configuration (CONTRACT 1).
 """
 
@@ -26,6 +26,9 @@ COMMANDS: Final = {
     "secrets": "gateway.cli.secrets",
     "database": "gateway.cli.database",
     "grants": "gateway.cli.grants",
+    "doctor": "gateway.cli.doctor",
+    "who-can": "gateway.cli.who_can",
+    "where-used": "gateway.cli.where_used",
     "healthcheck": "gateway.cli.healthcheck",
     "version": "gateway.cli.version",
 }
@@ -67,4 +70,4 @@ def _mount(app: typer.Typer, name: str, module: str) -> None:
     if hasattr(found, "app"):
         app.add_typer(found.app, name=name)
     else:
-        app.command(name)(getattr(found, name))
+        app.command(name)(getattr(found, name.replace("-", "_")))

@@ -49,7 +49,7 @@ def status(config: Config = None, env_file: EnvFile = None) -> None:
         standing = await database.run(found)
         return standing.revision, standing.superuser, NEWEST
 
-    revision, mighty, newest = asked(loaded, chosen(loaded), work)
+    revision, mighty, newest = asked(loaded, there(chosen(loaded)), work)
     print(f"schema {revision or 'none'}, this gateway needs {newest}")
     if mighty:
         print("warning: the role is a superuser; serve with one that owns nothing")
@@ -70,6 +70,14 @@ def chosen(loaded: Loaded) -> Sqlite | Postgres:
     model = loaded.settings.database if loaded.settings is not None else None
     if model is None:
         raise ConfigError([loaded.problem((), "no database is configured", "add `database: {file: latchgate.db}`")])
+    return model
+
+
+def there(model: Sqlite | Postgres) -> Sqlite | Postgres:
+    """The same, for a command that only looks. Raises typer.Exit where there is no file yet."""
+    if isinstance(model, Sqlite) and not model.file.exists():
+        print(f"{model.file} does not exist yet: `gateway database migrate` makes it", file=sys.stderr)
+        raise typer.Exit(1)
     return model
 
 

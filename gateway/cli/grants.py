@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from gateway.cli.database import asked, chosen, loaded_as_far_as_it_goes
+from gateway.cli.bell import rung
+from gateway.cli.database import asked, chosen, loaded_as_far_as_it_goes, there
 from gateway.cli.options import Config, EnvFile
+from gateway.cli.terminal import aligned
+from gateway.cli.witness import Witness
 from gateway.config.regular import content
 from gateway.config.values import parse_duration
 from gateway.core.errors import ConfigError
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.credentials.grants.grant import Grant
     from gateway.credentials.grants.kept import Kept
     from gateway.store.sql.engine import Database
+    from gateway.store.sql.grants import GrantRow
 
 LONGEST: Final = 64 * 1024
 T = TypeVar("T")
@@ -57,6 +61,7 @@ def add(
     known = loaded.settings.providers if loaded.settings is not None else {}
     if provider not in known:
         raise typer.BadParameter(f"'{provider}' is no entry of `providers:`", param_hint="--provider")
+    _doubt(loaded, issuer)
     client = known[provider].client
     life = _seconds(expires_in) if expires_in else None
     grant = Grant(
@@ -65,12 +70,19 @@ def add(
         subject,
         _token(token_file),
         _token(refresh_token_file) if refresh_token_file is not None else None,
-        scopes=tuple(scope for scope in scopes.replace(",", " ").split()),
+        scopes=tuple(scopes.replace(",", " ").split()),
         client=client.id if client is not None else "",
         expires_at=None if life is None else time.time() + life,
     )
-    stored = _asked(loaded, lambda kept: _put(kept, grant))
-    print(f"kept: {provider} for {issuer}:{subject}, {'replaced' if stored.version > 1 else 'new'}", file=sys.stderr)
+
+    async def work(kept: "Kept", witness: Witness) -> bool:
+        before = await kept.version(grant.key)
+        stored = await kept.put(replace(grant, version=before))
+        witness.tell("grant.connected", {**_told(stored), "scopes": list(stored.scopes), "replaced": before > 0})
+        return before > 0
+
+    replaced = _asked(loaded, work)
+    print(f"kept: {provider} for {issuer}:{subject}, {'replaced' if replaced else 'new'}", file=sys.stderr)
 
 
 @app.command("list")
@@ -79,42 +91,82 @@ def list_(config: Config = None, env_file: EnvFile = None) -> None:
     from gateway.store.sql.grants import GrantRow, GrantRows
 
     async def work(database: "Database") -> list[GrantRow]:
-        rows, found = GrantRows(database), list[GrantRow]()
-        while page := await rows.page(found[-1].key if found else ("", "", "")):
-            found += page
-        return found
+        return [row async for row in GrantRows(database).every()]
 
     loaded = loaded_as_far_as_it_goes(config, env_file)
     table = [("PROVIDER", "ISSUER", "SUBJECT", "STATE", "EXPIRES", "KEY", "SCOPES")]
-    for row in asked(loaded, chosen(loaded), work):
+    for row in asked(loaded, there(chosen(loaded)), work):
         state = f"{row.state} ({row.problem})" if row.problem else row.state
         ends = datetime.fromtimestamp(row.expires_at, UTC).isoformat(timespec="seconds") if row.expires_at else "never"
         table.append((row.provider, row.issuer, row.subject, state, ends, row.key_id, row.scopes or "-"))
-    widths = [max(len(line[column]) for line in table) for column in range(6)]
-    for line in table:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[6]]))
+    for line in aligned(table):
+        print(line)
 
 
 @app.command()
-def revoke(provider: Provider, issuer: Issuer, subject: Subject, config: Config = None, env_file: EnvFile = None) -> None:
-    """Forget a principal's token; running gateways stop using it within a second. It lives on at the provider."""
+def revoke(
+    provider: Annotated[str, typer.Option(help="An entry of `providers:`; without it, all.")] = "",
+    issuer: Annotated[str, typer.Option(help="Who vouches for the principal.")] = "",
+    subject: Annotated[str, typer.Option(help="The principal's id there.")] = "",
+    principal: Annotated[str, typer.Option(metavar="ISSUER:ID", help="The same in one word, as bindings write it.")] = "",
+    config: Config = None,
+    env_file: EnvFile = None,
+) -> None:
+    """Forget a principal's token, or all of them; running gateways stop using them within a second, the provider does not."""
+    issuer, subject = _principal(issuer, subject, principal)
     loaded = loaded_as_far_as_it_goes(config, env_file)
-    if not _asked(loaded, lambda kept: kept.delete((provider, issuer, subject))):
-        print(f"{issuer}:{subject} has no grant at {provider}", file=sys.stderr)
+
+    async def work(kept: "Kept", witness: Witness) -> list[str]:
+        gone = []
+        for key in [(provider, issuer, subject)] if provider else await kept.of(issuer, subject):
+            row = await kept.delete(key)
+            if row is not None:
+                witness.tell("grant.disconnected", {**_told(row), "scopes": row.scopes.split()})
+                gone.append(row.provider)
+        return gone
+
+    gone = _asked(loaded, work)
+    if not gone:
+        print(f"{issuer}:{subject} has no grant{f' at {provider}' if provider else ''}", file=sys.stderr)
         raise typer.Exit(1)
-    print(f"forgotten here: {provider} for {issuer}:{subject}; revoke it at the provider, too", file=sys.stderr)
+    print(f"forgotten here: {', '.join(gone)} for {issuer}:{subject}; revoke it at the provider, too", file=sys.stderr)
 
 
-async def _put(kept: "Kept", grant: "Grant") -> "Grant":
-    return await kept.put(replace(grant, version=await kept.version(grant.key)))
+def _doubt(loaded: Loaded, issuer: str) -> None:
+    """Say so where nobody of that issuer can ask: it may be configured later, or be a slip."""
+    known = loaded.settings.authentication.issuers if loaded.settings is not None else []
+    if issuer not in known:
+        told = f"`authentication` knows no issuer '{issuer}' ({', '.join(known) or 'none is configured'})"
+        print(f"warning: {told}: no request will use this grant", file=sys.stderr)
 
 
-def _asked(loaded: Loaded, work: Callable[["Kept"], Awaitable[T]]) -> T:
-    """What `work` gives with the grants. Raises ConfigError where there are no keys, typer.Exit where the database cannot."""
+def _principal(issuer: str, subject: str, principal: str) -> tuple[str, str]:
+    """Issuer and id, said in either way. Raises typer.BadParameter."""
+    if principal:
+        vouching, _, id = principal.partition(":")
+        if not (vouching and id) or issuer or subject:
+            raise typer.BadParameter("one principal is ISSUER:ID, alone", param_hint="--principal")
+        return vouching, id
+    if not (issuer and subject):
+        raise typer.BadParameter("say --principal ISSUER:ID, or --issuer and --subject")
+    return issuer, subject
+
+
+def _told(grant: "Grant | GrantRow") -> dict[str, object]:
+    """What an event says of a grant."""
+    ends = None if grant.expires_at is None else datetime.fromtimestamp(grant.expires_at, UTC).isoformat(timespec="seconds")
+    about = {"provider": grant.provider, "issuer": grant.issuer, "subject": grant.subject}
+    return {**about, "version": grant.version, "expires_at": ends}
+
+
+def _asked(loaded: Loaded, work: Callable[["Kept", Witness], Awaitable[T]]) -> T:
+    """What `work` gives with the grants; replicas are told. Raises ConfigError where there are no keys, typer.Exit where the
+    database or the trail cannot."""
     ring = loaded.vault.ring
     if ring is None:
         told = loaded.problem((), "grants are sealed, and there is no usable key", "add `vault: {keys: [{id: …, env: …}]}`")
         raise ConfigError([problem for problem in loaded.errors if problem.path.startswith("vault")] or [told])
+    witness = Witness(loaded)
 
     async def run(database: "Database") -> T:
         from gateway.credentials.grants.kept import Kept
@@ -123,9 +175,17 @@ def _asked(loaded: Loaded, work: Callable[["Kept"], Awaitable[T]]) -> T:
         from gateway.store.sql.schema import ready
 
         await ready(database)
-        return await work(Kept(GrantRows(database), ring, SystemClock(), Nobody()))
+        try:
+            done = await work(Kept(GrantRows(database), ring, SystemClock(), Nobody()), witness)
+        finally:
+            await rung(loaded)
+        await database.forget()
+        return done
 
-    return asked(loaded, chosen(loaded), run)
+    try:
+        return asked(loaded, chosen(loaded), run)
+    finally:
+        witness.close()
 
 
 def _token(path: Path | None) -> Secret:

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,14 @@ import orjson
 import typer
 
 from gateway.authn import key_file
+from gateway.authn.api_keys import ISSUER
 from gateway.authn.key_file import KeyEntry
 from gateway.authn.model import ApiKeys
 from gateway.authn.strength import SHORTEST, weakness
 from gateway.authz.permissions import PATTERN
 from gateway.cli.options import Config, EnvFile
+from gateway.cli.terminal import aligned
+from gateway.cli.witness import Witness
 from gateway.config.values import NAME, parse_duration
 from gateway.core.errors import ConfigError
 from gateway.settings import Loaded, load
@@ -36,6 +39,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The public part of a key:
 class Section:
     """`authentication.api_keys` of a configuration, its pepper read."""
 
+    loaded: Loaded
     model: ApiKeys
     pepper: bytes
 
@@ -76,10 +80,12 @@ def create(
         print(key_file.render([entry]), end="")
         print(f"the key, shown once: {key}", file=sys.stderr)
         return
-    with _told(section.model.file):
-        key_file.add(section.model.file, entry)
-    print(f"{entry.id} stands for {entry.subject}, {_until(entry)}; the key is shown once:", file=sys.stderr)
-    print(key)
+    with closing(Witness(section.loaded)) as witness:
+        with _told(section.model.file):
+            key_file.add(section.model.file, entry)
+        print(f"{entry.id} stands for {entry.subject}, {_until(entry)}; the key is shown once:", file=sys.stderr)
+        print(key)
+        witness.tell("auth.key.created", _event(entry))
 
 
 @app.command("list")
@@ -94,19 +100,20 @@ def list_(
     if json:
         print(orjson.dumps([_shown(entry, now) for entry in entries], option=orjson.OPT_INDENT_2).decode())
         return
-    rows = [("ID", "STATE", "EXPIRES", "SUBJECT", "ROLES", "NAME"), *(_row(entry, now) for entry in entries)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]))
+    for line in aligned([("ID", "STATE", "EXPIRES", "SUBJECT", "ROLES", "NAME"), *(_row(entry, now) for entry in entries)]):
+        print(line)
 
 
 @app.command()
 def revoke(id: Id, config: Config = None, env_file: EnvFile = None) -> None:
     """Take a key back; a running gateway notices within seconds."""
-    path = _model(_loaded(config, env_file)).file
-    with _told(path):
-        entry = key_file.revoke(path, id, time.time())
-    print(f"{entry.id} ({entry.name}) is revoked", file=sys.stderr)
+    loaded = _loaded(config, env_file)
+    path = _model(loaded).file
+    with closing(Witness(loaded)) as witness:
+        with _told(path):
+            entry = key_file.revoke(path, id, time.time())
+        print(f"{entry.id} ({entry.name}) is revoked", file=sys.stderr)
+        witness.tell("auth.key.revoked", _event(entry))
 
 
 @app.command()
@@ -120,10 +127,12 @@ def rotate(
     seconds = _seconds(overlap, "--overlap")
     section = _section(config, env_file)
     path = section.model.file
-    with _told(path):
-        key, entry = key_file.rotate(path, section.pepper, id, prefix=section.model.prefix, now=time.time(), overlap=seconds)
-    print(f"{entry.id} replaces {id}, which lives on for at most {overlap}; the new key is shown once:", file=sys.stderr)
-    print(key)
+    with closing(Witness(section.loaded)) as witness:
+        with _told(path):
+            key, entry = key_file.rotate(path, section.pepper, id, prefix=section.model.prefix, now=time.time(), overlap=seconds)
+        print(f"{entry.id} replaces {id}, which lives on for at most {overlap}; the new key is shown once:", file=sys.stderr)
+        print(key)
+        witness.tell("auth.key.rotated", {**_event(entry), "replaces": id})
 
 
 @contextmanager
@@ -165,7 +174,7 @@ def _section(config: list[Path] | None, env_file: list[Path] | None) -> Section:
         raise ConfigError([loaded.problem(place, str(error))]) from error
     if wrong := weakness(pepper, SHORTEST):
         raise ConfigError([loaded.problem(place, f"the pepper {wrong}", "generate one with: openssl rand -base64 48")])
-    return Section(model, pepper)
+    return Section(loaded, model, pepper)
 
 
 def _seconds(text: str, option: str) -> float:
@@ -192,6 +201,11 @@ def _until(entry: KeyEntry) -> str:
 
 def _shown(entry: KeyEntry, now: float) -> dict[str, Any]:
     return {**entry.model_dump(exclude={"hash"}), "state": _state(entry, now)}
+
+
+def _event(entry: KeyEntry) -> dict[str, Any]:
+    """What the audit trail says of a key."""
+    return entry.model_dump(include={"id", "name", "subject", "roles", "permissions", "expires_at"}) | {"issuer": ISSUER}
 
 
 def _row(entry: KeyEntry, now: float) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ Written = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write what --format says to a file, and text to the terminal."),
 ]
+RevokeNow = Annotated[bool, typer.Option("--revoke-now", help="End the old one at once, not after the overlap.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Mint nothing: see whether it could be done.")]
 
 
 def write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`gateway secrets`: seal secrets into the configuration, list, verify, rotate and revoke them.
+"""`gateway secrets`: seal secrets into the configuration or the database, list, verify, rotate and revoke them.
 
 A value comes from standard input or a prompt, never from an argument, which other processes could see; none is ever printed.
 """
@@ -11,16 +11,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.options import Config, EnvFile, Format, Printed
-from gateway.cli.terminal import json, one_line, say
+from gateway.cli import stored
+from gateway.cli.options import Config, DryRun, EnvFile, Format, Printed, RevokeNow
+from gateway.cli.secrets_import import importing
+from gateway.cli.secrets_list import listed, table, tell_keys
+from gateway.cli.terminal import json, one_line
 from gateway.config.entry import put
 from gateway.config.replacing import change
-from gateway.config.values import NAME
+from gateway.config.values import NAME, EnvSecret, FileSecret
 from gateway.core.errors import ConfigError
 from gateway.core.secret import Secret
 from gateway.credentials.vault.model import REVOKED
@@ -33,13 +37,20 @@ if TYPE_CHECKING:
     from gateway.credentials.vault.ring import Ring
 
 SECTION: Final = "sealed"
-DAY: Final = 86400
+
+
+class Home(StrEnum):
+    """Where secrets are sealed into."""
+
+    DATABASE = "database"
+    CONFIG = "config"
+
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Seal secrets into the configuration; they may lie in Git.",
+    help="Seal secrets into the configuration, where they may lie in Git, or into the database.",
 )
 
 
@@ -51,7 +62,7 @@ def _name(text: str) -> str:
     return text
 
 
-Named = Annotated[str, typer.Argument(metavar="NAME", callback=_name, help="The entry of `sealed:`, as in {sealed: NAME}.")]
+Named = Annotated[str, typer.Argument(metavar="NAME", callback=_name, help="What it is referred to by: {sealed: NAME}.")]
 Into = Annotated[Path | None, typer.Option("--into", metavar="FILE", help="The file to write; else the one that has `sealed:`.")]
 
 
@@ -69,12 +80,18 @@ def seal(
     name: Named,
     into: Into = None,
     only_print: Annotated[bool, typer.Option("--print", help="Write no file: what was sealed on standard output.")] = False,
+    database: Annotated[
+        bool, typer.Option("--database", help="Into the database; running gateways use it within a second.")
+    ] = False,
     config: Config = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Seal a value from standard input, or asked for, and write it into the configuration."""
+    """Seal a value from standard input, or asked for, and write it into the configuration or the database."""
     loaded = _loaded(config, env_file)
     ring = _ring(loaded)
+    if database:
+        _store(loaded, ring, name)
+        return
     text = ring.seal(place(name), _given(name))
     if only_print:
         print(text)
@@ -84,19 +101,35 @@ def seal(
     print(f"{name} is sealed under the key {ring.ids[0]} in {file}; refer to it as {{sealed: {name}}}", file=sys.stderr)
 
 
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE|-", help="CSV, JSON or lines of JSON; `-` is standard input.")],
+    to: Annotated[Home, typer.Option(help="`config` prints entries of `sealed:`.")] = Home.DATABASE,
+    key_env: Annotated[str, typer.Option(metavar="NAME", help="The variable of the key of what is encrypted in the file.")] = "",
+    key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The file of that key.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace secrets that are there already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, decrypt and compare; write nothing.")] = False,
+    config: Config = None,
+    env_file: EnvFile = None,
+) -> None:
+    """Seal all secrets of a file, or none: columns name and value, or encrypted, iv and authTag (AES-256-GCM)."""
+    loaded = _loaded(config, env_file)
+    key = EnvSecret(env=key_env) if key_env else FileSecret(file=key_file.absolute()) if key_file is not None else None
+    to_config = to is Home.CONFIG
+    importing(loaded, _ring(loaded), file, key=key, to_config=to_config, replace=replace, dry_run=dry_run)
+
+
 @app.command("list")
 def list_(config: Config = None, env_file: EnvFile = None, format: Printed = Format.TEXT) -> None:
     """List what is sealed: names, key ids, ages, never values."""
     loaded = _loaded(config, env_file)
-    now = time.time()
-    rows = [_shown(loaded, each, now) for each in loaded.vault.entries.values()]
+    rows = listed(loaded)
     if format is Format.JSON:
         print(json(rows))
         return
-    cells = [("NAME", "KEY", "AGE", "STATE"), *(_cells(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(3)]
-    for row in cells:
-        say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+    table(rows)
+    if loaded.vault.ring is not None:
+        tell_keys(loaded, loaded.vault.ring)
 
 
 @app.command()
@@ -106,11 +139,13 @@ def verify(config: Config = None, env_file: EnvFile = None) -> None:
     closed = [each for each in loaded.vault.entries.values() if each.source is None]
     wrong = [str(problem) for problem in loaded.vault.problems if problem.severity == "error"]
     wrong += [f"{each.name} does not open" for each in closed if not wrong]
+    count, unopened = stored.verified(loaded, loaded.vault.ring) if loaded.vault.ring is not None else (0, [])
+    wrong += [stored.told(done) for done in unopened]
     for problem in wrong:
         print(one_line(problem), file=sys.stderr)
     if wrong:
         raise typer.Exit(1)
-    print(f"{len(loaded.vault.entries)} sealed, all in order", file=sys.stderr)
+    print(f"{len(loaded.vault.entries) + count} sealed, all in order", file=sys.stderr)
 
 
 @app.command()
@@ -127,18 +162,34 @@ def rotate(config: Config = None, env_file: EnvFile = None) -> None:
     closed = [each for each in entries if each.source is None]
     for file, texts in _by_file(loaded, old, ring).items():
         _write(file, texts)
-    print(f"{len(old)} sealed anew under the key {first}", file=sys.stderr)
+    count, unopened = stored.resealed(loaded, ring)
+    print(f"{len(old) + count} sealed anew under the key {first}", file=sys.stderr)
     _advise(loaded, ring, closed)
-    for each in closed:
-        print(f"{each.name} does not open and stays as it is", file=sys.stderr)
-    if closed:
+    for told in [f"{each.name} does not open" for each in closed] + [stored.told(done) for done in unopened]:
+        print(f"{told} and stays as it is", file=sys.stderr)
+    if closed or unopened:
         raise typer.Exit(1)
+
+
+@app.command("rotate-upstream")
+def rotate_upstream(
+    name: Named, revoke_now: RevokeNow = False, dry_run: DryRun = False, config: Config = None, env_file: EnvFile = None
+) -> None:
+    """Have a new secret minted by the hook of `rotate`, tried at the upstream, and put in force. Exit 1 where the old one stays."""
+    from gateway.cli.rotate_upstream import run
+
+    run(loaded := _loaded(config, env_file), _ring(loaded), name, revoke_now=revoke_now, dry_run=dry_run)
 
 
 @app.command()
 def revoke(name: Named, config: Config = None, env_file: EnvFile = None) -> None:
-    """Take a sealed value back: requests that need it are answered 503 from the next reload on."""
+    """Take a sealed value back: requests that need it are answered 503, from the next reload on; within a second where it lies in
+    the database."""
     loaded = _loaded(config, env_file)
+    if name not in loaded.vault.entries and stored.present(loaded) and stored.revoke(loaded, name):
+        print(f"{name} is revoked in the database; revoke the secret where it was issued, too:", file=sys.stderr)
+        print("backups of the database still hold it sealed, until the key it was sealed under is destroyed", file=sys.stderr)
+        return
     if name not in loaded.vault.entries:
         print(f"nothing is sealed under the name {name}", file=sys.stderr)
         raise typer.Exit(1)
@@ -194,12 +245,26 @@ def _by_file(loaded: Loaded, entries: list[Entry], ring: "Ring") -> Mapping[Path
     return found
 
 
+def _store(loaded: Loaded, ring: "Ring", name: str) -> None:
+    """Seal a value into the database."""
+    from gateway.credentials.stored.drawer import Facts
+
+    is_known = stored.seal(loaded, ring, name, _given(name), Facts())
+    how = "replaced" if is_known else "sealed"
+    print(f"{name} is {how} under the key {ring.ids[0]} in the database; refer to it as {{sealed: {name}}}", file=sys.stderr)
+    if name in loaded.vault.entries:
+        print(f"`sealed:` has an entry {name}, too, and that is the one which counts: take it out", file=sys.stderr)
+
+
 def _advise(loaded: Loaded, ring: "Ring", closed: list[Entry]) -> None:
     """Which keys may go, and whether a new one is due."""
     used = {each.key_id for each in closed}
+    tables = stored.tally(loaded, ring, 0)
+    used |= {tally.key_id for found in tables.values() for tally in found}
     for id in ring.ids[1:]:
         if id not in used:
-            print(f"nothing in these files is under the key {id} any more", file=sys.stderr)
+            where = "in these files and the database" if tables else "in these files"
+            print(f"nothing {where} is under the key {id} any more", file=sys.stderr)
     overdue = [name for name in loaded.vault.overdue(time.time()) if loaded.vault.entries[name].key_id == ring.ids[0]]
     if overdue:
         print(
@@ -233,21 +298,3 @@ def _told(file: Path) -> Iterator[None]:
     except ValueError as error:
         print(one_line(str(error)), file=sys.stderr)
         raise typer.Exit(1) from error
-
-
-def _shown(loaded: Loaded, each: Entry, now: float) -> dict[str, Any]:
-    age = max(0, int(now - each.sealed_at)) if each.sealed_at else None
-    return {"name": each.name, "key": each.key_id or None, "age_seconds": age, "state": _state(loaded, each, now)}
-
-
-def _state(loaded: Loaded, each: Entry, now: float) -> str:
-    if each.source is None:
-        return "does not open"
-    if each.source.revoked:
-        return "revoked"
-    return "overdue" if each.name in loaded.vault.overdue(now) else "sealed"
-
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    age = row["age_seconds"]
-    return row["name"], row["key"] or "-", "-" if age is None else f"{age // DAY}d", row["state"]

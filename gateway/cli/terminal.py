@@ -1,5 +1,6 @@
 """What is printed: text that can neither redraw a terminal nor forge a line of its own, and JSON."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -22,6 +23,13 @@ def one_line(text: str) -> str:
 def say(text: str) -> None:
     """Print it."""
     print(printable(text))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Each row as a line, with its cells below those of the others. The last cell is as long as it is."""
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), row[-1]]) for row in cells]
 
 
 def json(document: Any) -> str:

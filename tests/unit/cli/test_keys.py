@@ -158,3 +158,36 @@ def test_what_can_never_be_granted_is_refused_before_a_key_is_made(operator: Ope
     result = operator.run("create", "--name", "ci", option, value, exit_code=2)
     assert not operator.file.exists()
     assert "resource:action" in result.output or "role" in result.output
+
+
+def test_what_was_done_with_a_key_stands_in_the_trail_without_the_key(operator: Operator) -> None:
+    operator.config.write_text(CONFIG + "audit: {file: audit.jsonl}\n")
+    (operator.file.parent / "audit.jsonl").write_text('{"torn')
+    key = operator.create("--subject", "ci-bot", "--roles", "reader")
+    id = key.split("_")[1]
+    other = operator.run("rotate", id).stdout.strip()
+    operator.run("revoke", other.split("_")[1])
+    found = (operator.file.parent / "audit.jsonl").read_text()
+    assert found.startswith('{"torn\n')
+    assert [each for each in (key, other, "hash") if each in found] == []
+    told = [json.loads(line) for line in found.splitlines()[1:]]
+    assert [each["event"] for each in told] == ["auth.key.created", "auth.key.rotated", "auth.key.revoked"]
+    assert {(each["issuer"], each["subject"]) for each in told} == {("api_keys", "ci-bot")}
+    assert told[1]["replaces"] == id
+    assert all(each["operator"] for each in told)
+
+
+def test_a_trail_that_cannot_be_written_keeps_keys_as_they_are(operator: Operator) -> None:
+    (operator.file.parent / "audit.jsonl").mkdir()
+    operator.config.write_text(CONFIG + "audit: {file: audit.jsonl}\n")
+    result = operator.run("create", "--name", "ci", exit_code=1)
+    assert "nothing was changed" in result.stderr
+    assert not operator.file.exists()
+    operator.config.write_text(CONFIG + "audit: {file: audit.jsonl, on_full: drop}\n")
+    assert KEY.fullmatch(operator.create())
+
+
+def test_where_the_trail_is_standard_output_a_command_tells_standard_error(operator: Operator) -> None:
+    result = operator.run("create", "--name", "ci")
+    assert KEY.fullmatch(result.stdout.strip())
+    assert json.loads(result.stderr.splitlines()[-1])["event"] == "auth.key.created"

@@ -157,13 +157,13 @@ def test_a_file_that_is_not_there_is_told(operator: Operator, tmp_path: Path) ->
 def test_the_list_tells_names_keys_ages_and_states_and_never_a_value(operator: Operator) -> None:
     entries = {"fresh": sealed("fresh"), "aged": sealed("aged", age=100 * 86400), "moved": sealed("fresh"), "gone": "revoked"}
     operator.rewrite(CONFIG + "sealed:\n" + "".join(f"  {name}: {text}\n" for name, text in entries.items()))
-    lines = [line.split(maxsplit=3) for line in operator.run("list").stdout.splitlines()]
+    lines = [line.split(maxsplit=4) for line in operator.run("list").stdout.splitlines()]
     assert lines == [
-        ["NAME", "KEY", "AGE", "STATE"],
-        ["fresh", "old", "0d", "sealed"],
-        ["aged", "old", "100d", "overdue"],
-        ["moved", "old", "0d", "does not open"],
-        ["gone", "-", "-", "revoked"],
+        ["NAME", "HOME", "KEY", "AGE", "STATE"],
+        ["fresh", "files", "old", "0d", "sealed"],
+        ["aged", "files", "old", "100d", "overdue"],
+        ["moved", "files", "old", "0d", "does not open"],
+        ["gone", "files", "-", "-", "revoked"],
     ]
     rows = json.loads(operator.run("list", "--format", "json").stdout)
     assert [(row["name"], row["key"], row["state"]) for row in rows][2:] == [
@@ -174,7 +174,7 @@ def test_the_list_tells_names_keys_ages_and_states_and_never_a_value(operator: O
 
 def test_the_list_needs_no_key(operator: Operator) -> None:
     operator.rewrite(CONFIG.replace("env: OLD", "env: NOWHERE") + f"sealed: {{bot: {sealed('bot')}}}\n")
-    assert operator.run("list").stdout.splitlines()[1].split(maxsplit=3) == ["bot", "old", "0d", "does not open"]
+    assert operator.run("list").stdout.splitlines()[1].split(maxsplit=4) == ["bot", "files", "old", "0d", "does not open"]
 
 
 def test_verify_opens_everything(operator: Operator) -> None:

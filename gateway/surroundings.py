@@ -1,0 +1,189 @@
+"""What only a look at the world tells: who else may read or write the files, whether the database and the keys answer, and how the
+grants do. For `gateway doctor`; each look is bounded in time, and none of them changes anything."""
+
+import asyncio
+import stat
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.authz.lint import named
+from gateway.config.document import Steps
+from gateway.core.errors import DependencyDown, Problem
+from gateway.settings import Loaded, Settings
+from gateway.settings.rotating import rotates, secret_of
+from gateway.store.sql.model import Postgres
+
+if TYPE_CHECKING:
+    from gateway.store.sql.engine import Database
+    from gateway.store.sql.grants import GrantRow
+
+MOST_GRANTS: Final = 10_000
+TOLD: Final = 10
+"""Grants of one kind that are told by themselves."""
+
+
+def files(loaded: Loaded, settings: Settings, env_files: list[Path]) -> Iterator[Problem]:
+    """Files that others of the machine may write, or read what they should not. Secrets' own files `gateway check` looks at."""
+    private: list[tuple[Path, Steps]] = [(file, ()) for file in env_files]
+    if settings.authentication.api_keys is not None:
+        private.append((settings.authentication.api_keys.file, ("authentication", "api_keys", "file")))
+    if isinstance(settings.audit.file, Path):
+        private.append((settings.audit.file, ("audit", "file")))
+    for file, path in private:
+        if _mode(file) & stat.S_IROTH:
+            yield named(
+                "readable-file", loaded.problem(path, f"{file} is readable by everybody", f"chmod 640 {file}", severity="warning")
+            )
+    for file in dict.fromkeys([*loaded.files, *(file for file, _ in private)]):
+        for each in (file, file.parent):
+            mode = _mode(each)
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                yield named("writable-file", loaded.problem((), f"everybody may write {each}", f"chmod o-w {each}"))
+
+
+def _mode(file: Path) -> int:
+    try:
+        return file.stat().st_mode
+    except OSError:
+        return 0
+
+
+async def looked_at(loaded: Loaded, settings: Settings, now: float, within: float, patience: float) -> list[Problem]:
+    """What keys and the database say; each look takes at most `patience` seconds."""
+    looks: list[Callable[[], Awaitable[list[Problem]]]] = [lambda: _keys(loaded), lambda: _database(loaded, settings, now, within)]
+    return [problem for look in looks for problem in await _bounded(loaded, look, patience)]
+
+
+async def _bounded(loaded: Loaded, look: Callable[[], Awaitable[list[Problem]]], patience: float) -> list[Problem]:
+    try:
+        async with asyncio.timeout(patience):
+            return await look()
+    except TimeoutError:
+        message = f"something did not answer within {patience:g} s"
+        return [named("unreachable", loaded.problem((), message, "see whether the database and the vault can be reached"))]
+
+
+async def _keys(loaded: Loaded) -> list[Problem]:
+    """Whether the key that seals answers."""
+    ring = loaded.vault.ring
+    if ring is None:
+        return []
+    try:
+        await asyncio.to_thread(ring.data_key)
+    except DependencyDown as error:
+        message = f"the key '{ring.ids[0]}' cannot be used: {error.detail}"
+        return [
+            named(
+                "unreachable", loaded.problem(("vault", "keys", 0), message, "see whether it can be reached, and its token counts")
+            )
+        ]
+    return []
+
+
+async def _database(loaded: Loaded, settings: Settings, now: float, within: float) -> list[Problem]:
+    model = settings.database
+    if model is None:
+        return list(idle(loaded))
+    from gateway.store.sql.engine import Database
+    from gateway.store.sql.schema import WrongSchema
+
+    try:
+        reference = model.password if isinstance(model, Postgres) else None
+        database = Database(model, loaded.secrets(reference) if reference is not None else None)
+    except ValueError as error:
+        return [named("unreachable", loaded.problem(("database",), str(error)))]
+    try:
+        return [each async for each in _asked(loaded, settings, database, now, within)]
+    except (DependencyDown, WrongSchema, ValueError) as error:
+        return [named("unreachable", loaded.problem(("database",), str(error), "`gateway database status` says more"))]
+    finally:
+        await database.close()
+
+
+async def _asked(loaded: Loaded, settings: Settings, database: "Database", now: float, within: float) -> AsyncIterator[Problem]:
+    from gateway.store.sql.grants import GrantRow, GrantRows
+    from gateway.store.sql.schema import NEWEST, found
+
+    if not isinstance(database.model, Postgres) and not database.model.file.exists():
+        return
+    standing = await database.run(found)
+    if standing.superuser:
+        message = "the role that serves is a superuser: whoever gets its password has the whole server"
+        yield named(
+            "superuser",
+            loaded.problem(("database", "username"), message, "serve with a role that owns nothing", severity="warning"),
+        )
+    if standing.revision != NEWEST:
+        message = f"the tables are of schema {standing.revision or 'none'}, this gateway needs {NEWEST}"
+        yield named("wrong-schema", loaded.problem(("database",), message, "`gateway database migrate`"))
+        return
+    for problem in await rotations(loaded, settings, database, now):
+        yield problem
+    table: list[GrantRow] = []
+    async for row in GrantRows(database).every():
+        table.append(row)
+        if len(table) == MOST_GRANTS:
+            break
+    for problem in grants(loaded, settings, table, now, within):
+        yield problem
+
+
+async def rotations(loaded: Loaded, settings: Settings, database: "Database", now: float) -> list[Problem]:
+    """Secrets that rotate and are in force for too long, and attempts that failed. Raises DependencyDown."""
+    rotating = {secret_of(each): (name, each.rotate) for name, one in settings.credentials.items() if (each := rotates(one))}
+    if not rotating:
+        return []
+    from gateway.credentials.rotation.ledger import PREFIX
+    from gateway.credentials.rotation.rotor import is_overdue
+    from gateway.store.sql.secrets import SecretRows
+
+    told = []
+    for row in await SecretRows(database).of([*rotating, *(PREFIX + name for name in rotating)]):
+        credential, rotate = rotating[row.name.removeprefix(PREFIX)]
+        path, hint = ("credentials", credential, "rotate"), f"`gateway secrets rotate-upstream {row.name.removeprefix(PREFIX)}"
+        if row.name.startswith(PREFIX) and row.scopes:
+            message = f"the last attempt to rotate failed: {row.scopes}"
+            told.append(named("rotation-failed", loaded.problem(path, message, hint + "` when it is mended", severity="warning")))
+        elif row.name in rotating and row.key_id and rotate is not None and is_overdue(row.created_at, rotate, now):
+            message = f"the secret is in force for {int(now - row.created_at) // 86400} days"
+            told.append(named("rotation-overdue", loaded.problem(path, message, hint + " --dry-run`", severity="warning")))
+    return told
+
+
+def grants(loaded: Loaded, settings: Settings, rows: Sequence["GrantRow"], now: float, within: float) -> Iterator[Problem]:
+    """Grants that are broken, and those that end and cannot be refreshed; by themselves as long as they are few."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        who, provider = f"the grant of {row.issuer}:{row.subject} at {row.provider}", settings.providers.get(row.provider)
+        if row.state != "live":
+            kind, said, hint = "grant-broken", f"{who} is broken: {row.problem or row.state}", "its principal has to connect anew"
+        elif row.expires_at is not None and row.expires_at - now < within and (provider is None or provider.client is None):
+            kind, said, hint = (
+                "grant-ends",
+                f"{who} ends within days, and nothing refreshes it",
+                "name the provider's `client`, or add another token",
+            )
+        else:
+            continue
+        counts[kind] += 1
+        if counts[kind] <= TOLD:
+            yield named(kind, loaded.problem(("providers", row.provider), said, hint, severity="warning"))
+    for kind, count in counts.items():
+        if count > TOLD:
+            yield named(
+                kind, loaded.problem(("providers",), f"and {count - TOLD} more", "`gateway grants list`", severity="warning")
+            )
+
+
+def idle(loaded: Loaded) -> Iterator[Problem]:
+    """Keys that open nothing any more, where all that is sealed stands in the configuration."""
+    ring = loaded.vault.ring
+    used = {entry.key_id for entry in loaded.vault.entries.values()}
+    for number, id in enumerate(ring.ids if ring is not None else ()):
+        if number and id not in used:
+            message = f"nothing is sealed under the key '{id}' any more"
+            yield named(
+                "idle-key", loaded.problem(("vault", "keys", number), message, "take it out and destroy it", severity="info")
+            )
