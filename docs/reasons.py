@@ -45,8 +45,8 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "Operators: `gateway policy explain METHOD PATH --claims FILE`; the audit event names the rule.",
     ),
     Reason.INSUFFICIENT_SCOPE: (
-        "The principal's roles allow this, but the token's scopes do not cover it.",
-        "Ask the identity provider for a token with the scope.",
+        "The principal's roles allow this, but the token's scopes do not cover it; or those of its grant at `provider` do not.",
+        "Ask the identity provider for a token with the scope. With `provider`: connect there again and allow `missing_scopes`.",
     ),
     Reason.ORIGIN_DENIED: ("A browser sent this from an origin that is not listed.", "Add the origin to the route's `cors`."),
     Reason.ADDRESS_BLOCKED: (

@@ -16,8 +16,15 @@ def objects(schema: dict[str, Any], name: str) -> list[str]:
     lines = section(name, schema) if name else []
     for key in sorted(definitions):
         if definitions[key].get("type") == "object" or "enum" in definitions[key]:
-            lines += section(key, definitions[key])
+            lines += section(titled(key), definitions[key])
     return lines[:-1]
+
+
+def titled(name: str) -> str:
+    """An object's name for people: where two rooms have one of that name, the room stands before it, not the module's path."""
+    package, _, rest = name.partition("__")
+    room, _, inner = rest.partition("__")
+    return f"{room.capitalize()}{inner.rpartition('__')[2]}" if inner else package
 
 
 def section(name: str, schema: dict[str, Any]) -> list[str]:
@@ -33,7 +40,7 @@ def section(name: str, schema: dict[str, Any]) -> list[str]:
 def kind(schema: dict[str, Any]) -> str:
     """A schema as a short phrase; what has a section of its own becomes a link to it."""
     if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
+        name = titled(schema["$ref"].rpartition("/")[2])
         return f"[{name}](#{name.lower()})"
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"

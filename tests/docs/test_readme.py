@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 import typer
 
 from docs.reasons import MEANING
@@ -22,6 +23,7 @@ from gateway.cli.check import built, failures
 from gateway.demo.play import STEPS, curl
 from gateway.settings.load import load
 from tests.githubish import Github
+from tests.pages import sealed
 from tests.pki import Pki
 
 ROOT = Path(__file__).parents[2]
@@ -59,9 +61,9 @@ def whole(page: Path) -> list[str]:
     return [block for block in blocks(page, "yaml") if is_whole(block)]
 
 
-FOLLOWED = Path("docs/how-to/sealed-secrets.md")
-"""Its configurations hold what only its own commands make: test_sealed_secrets.py follows it from top to bottom."""
-CONFIGURATIONS = [(page, number) for page in PAGES if page != FOLLOWED for number in range(len(whole(page)))]
+FOLLOWED = (Path("docs/how-to/sealed-secrets.md"), Path("docs/how-to/rotation.md"))
+"""Their configurations hold what only their own commands make: test_sealed_secrets.py and test_rotation.py follow them."""
+CONFIGURATIONS = [(page, number) for page in PAGES if page not in FOLLOWED for number in range(len(whole(page)))]
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +73,17 @@ def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "certs").mkdir()
     pki = Pki(folder / "certs")
     pki.key.chmod(0o600)
-    for name in ("idp-ca", "upstream-ca", "redis-ca"):
+    for name in ("idp-ca", "upstream-ca", "redis-ca", "billing-ca"):
         shutil.copy(pki.client_ca_file, folder / "certs" / f"{name}.crt")
     shutil.copy(pki.certificate, folder / "certs" / "gateway-client.crt")
     shutil.copy(pki.key, folder / "certs" / "gateway-client.key")
+    application = pki.ca.issue_cert("latchgate", key_type=trustme.KeyType.RSA)
+    (folder / "certs" / "graph.crt").write_bytes(application.cert_chain_pems[0].bytes())
+    (folder / "certs" / "graph.key").write_bytes(application.private_key_pem.bytes())
+    (folder / "certs" / "graph.key").chmod(0o600)
+    for name in ("reader", "writer"):
+        shutil.copy(pki.certificate, folder / "certs" / f"{name}.crt")
+        shutil.copy(pki.key, folder / "certs" / f"{name}.key")
     pki.revoke()
     (folder / "api-keys.yaml").write_text("[]\n")
     for name in ("secrets", "policies", "keys"):
@@ -98,13 +107,16 @@ def furnish(folder: Path, furniture: Path, page: Path) -> dict[str, str]:
     for name in SECRET.findall(text(page)):
         (folder / name).write_text(RANDOM)
         (folder / name).chmod(0o600)
-    return {name: RANDOM[number:] + RANDOM[:number] for number, name in enumerate(VARIABLE.findall(text(page)))} | VALUES
+    return {name: RANDOM[number:] + RANDOM[:number] for number, name in enumerate(VARIABLE.findall(text(page)))} | {
+        **VALUES,
+        "BILLING_WRITER_KEY": (furniture / "certs" / "writer.key").read_text(),
+    }
 
 
 @pytest.mark.parametrize(("page", "number"), CONFIGURATIONS, ids=str)
 def test_every_whole_configuration_is_taken_as_it_stands(page: Path, number: int, tmp_path: Path, furniture: Path) -> None:
     environ = furnish(tmp_path, furniture, page)
-    (tmp_path / "config.yaml").write_text(whole(page)[number])
+    (tmp_path / "config.yaml").write_text(sealed(whole(page)[number], VALUES["GATEWAY_VAULT_KEY"]))
     loaded = load([tmp_path / "config.yaml"], environ=environ)
     assert [str(problem) for problem in built(loaded) if problem.severity == "error"] == []
     assert [str(failure) for failure in failures(loaded)] == []
@@ -113,7 +125,7 @@ def test_every_whole_configuration_is_taken_as_it_stands(page: Path, number: int
 @pytest.mark.parametrize(("page", "number"), CONFIGURATIONS, ids=str)
 def test_every_piece_fits_over_the_configuration_of_its_page(page: Path, number: int, tmp_path: Path, furniture: Path) -> None:
     environ = furnish(tmp_path, furniture, page)
-    (tmp_path / "config.yaml").write_text(whole(page)[number])
+    (tmp_path / "config.yaml").write_text(sealed(whole(page)[number], VALUES["GATEWAY_VAULT_KEY"]))
     wrong = []
     for block in blocks(page, "yaml"):
         if not is_whole(block) and not is_file(block):
@@ -150,7 +162,7 @@ def test_gateway_check_has_nothing_to_say_about_what_newcomers_copy(page: Path, 
 def invocations() -> list[tuple[Path, str]]:
     """Every line of a page that calls the gateway."""
     lines = [(page, line) for page in PAGES for block in blocks(page, "sh", "console") for line in block.splitlines()]
-    called = re.compile(r"(?:^\$ |^|\$\(|&& |; )(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?gateway( [^)|>&;#]*)")
+    called = re.compile(r"(?:^\$ |^|\$\(|&& |; )(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?gateway( [^)|<>&;#]*)")
     return [(page, found[1].strip()) for page, line in lines for found in called.finditer(line)]
 
 

@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_the_page_can_be_followed(tmp_path: Path, run: Run) -> None:
-    make_key, seal, verify, listing, _, revoke = blocks("sh")
+    make_key, seal, verify, _, listing, _, revoke = blocks("sh")
     assert run(make_key).returncode == 0
     assert (tmp_path / "vault.env").stat().st_mode & 0o777 == 0o600
     config = tmp_path / "config.yaml"
