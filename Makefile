@@ -16,6 +16,7 @@ JOBS ?= $(shell echo $$(( $$(nproc) * 2 )))
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 FUZZ ?= 300
 SOAK ?= 1800
+CRASHES ?= 17
 WORKERS ?= 1
 IMAGE ?= latchgate:dev
 BENCH_PYTHON ?= $(firstword $(wildcard $(shell $(PYTHON) -c 'import sys; print("/usr/bin/python%d.%d" % sys.version_info[:2])')) $(PYTHON))
@@ -27,6 +28,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # Read by the tests: where the tools live that cannot share our environment, and vectors others published, beside the checkout.
 export SSLYZE := $(CURDIR)/$(DONE)/sslyze/bin/sslyze
 export AWS_TOOLS := $(CURDIR)/$(DONE)/aws/bin/python
+export BAO := $(CURDIR)/$(DONE)/bao/bin/bao
 export VECTORS := $(abspath ../shared/vectors)
 
 # Many an image for containers forbids it, and then each of the hundreds of processes that tests start compiles all it imports.
@@ -45,7 +47,7 @@ demo: $(DONE)/runtime  ## five requests, five answers, on loopback
 	@echo 'To send them yourself: $(BIN)/gateway demo'
 
 .PHONY: test
-test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done  ## everything that must hold: lint, types, arch, all tests, and test-compiled
+test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done $(DONE)/bao.done  ## everything that must hold: lint, types, arch, all tests, and test-compiled
 	setsid nice $(MAKE) --no-print-directory compiled >$(DONE)/compiled.log 2>&1 & compiling=$$!; \
 	trap 'kill -- -$$compiling 2>/dev/null || true' EXIT; \
 	$(MAKE) --no-print-directory lint types arch test-python; \
@@ -53,7 +55,7 @@ test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev $(DONE)/node $(DONE)/ssly
 	$(MAKE) --no-print-directory test-compiled
 
 .PHONY: test-python
-test-python: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done  ## all tests, everything interpreted
+test-python: $(DONE)/apt-test $(DONE)/dev $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done $(DONE)/bao.done  ## all tests, everything interpreted
 	$(BIN)/python -m pytest $(SPREAD)
 
 .PHONY: fuzz
@@ -97,6 +99,10 @@ bench-long: $(DONE)/apt-bench $(DONE)/apt-rivals $(DONE)/dev $(DONE)/bench/gatew
 .PHONY: bench-policy
 bench-policy: $(DONE)/dev $(DONE)/bench/gateway.done $(DONE)/bench/policy.done  ## policy decisions beside CEL, Cedar and Casbin, written to docs (5 minutes, never gates)
 	$(BIN)/python -m bench.policy --write docs/explanation/policy-speed.md
+
+.PHONY: crash
+crash: $(DONE)/apt-test $(DONE)/dev $(DONE)/node  ## kill -9 at each step of a grant's refresh, CRASHES=17 times each (204 gateways, five minutes and more)
+	CRASHES=$(CRASHES) $(BIN)/python -m pytest tests/external/test_crash.py tests/external/patience.py --timeout 0 -o faulthandler_timeout=0
 
 .PHONY: soak
 soak: $(DONE)/apt-test $(DONE)/dev  ## faults, reloads, abuse and honest clients at once for SOAK=seconds, WORKERS=1; every answer checked
@@ -156,6 +162,11 @@ $(DONE)/sslyze.done: requirements/sslyze.txt
 $(DONE)/aws.done: requirements/aws.txt
 	rm -rf $(DONE)/aws && $(PYTHON) -m venv $(DONE)/aws
 	$(DONE)/aws/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements/aws.txt
+	@touch $@
+
+$(DONE)/bao.done: requirements/bao.txt
+	rm -rf $(DONE)/bao && $(PYTHON) -m venv $(DONE)/bao
+	$(DONE)/bao/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements/bao.txt
 	@touch $@
 
 $(DONE)/node: tests/external/node/package.json tests/external/node/package-lock.json

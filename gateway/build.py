@@ -15,18 +15,17 @@ from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.parts import Compiled, assemble, terms
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
-from gateway.core.errors import ConfigError, Problem
+from gateway.core.errors import ConfigError, DependencyDown, Problem
 from gateway.core.ports import Injector
 from gateway.core.principal import OWN_ISSUERS
 from gateway.credentials import injectors
-from gateway.doors import Doors, key_sets
+from gateway.doors import TOOLS, Doors, Rows, Tools, key_sets, sockets
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.media import INSPECTED
-from gateway.edge.model import Validate, WebSocket
+from gateway.edge.model import Validate
 from gateway.edge.security_headers import SecurityHeaders
 from gateway.edge.validation import NO_VALIDATION, Validation, read
-from gateway.edge.websocket import Handshakes
 from gateway.facts import facts, methods_of
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
@@ -34,11 +33,11 @@ from gateway.resources import ONE, Resources, secret_sources
 from gateway.routing import Entry, Parameters, Pattern, parse
 from gateway.scrub.scrubbing import Scrubbing
 from gateway.settings import Loaded, RouteModel, Settings, credentials_of
-from gateway.snapshot import Route, Service, Snapshot, Sockets
+from gateway.snapshot import Route, Service, Snapshot
 from gateway.upstream.fields import UNSETTABLE_BY_RULES, RequestFields
 from gateway.upstream.model import Scrub
 from gateway.upstream.owned import HANDSHAKE, OWNED, Names
-from gateway.websocket.tunnel import Bounds
+from gateway.ways import Ways
 
 NOTHING: Final = Validate()
 
@@ -72,9 +71,9 @@ class Builder:
         settings = self._settings
         authentication = self._authentication()
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
-        self._upstreams = {name: self._upstream(name) for name in settings.upstreams}
+        self._ways = Ways(settings, self._resources, self._loaded.secrets, self._at)
         database = self._at(("database",), lambda: self._resources.database(settings.database, self._loaded.secrets))
-        self._workshop = self._resources.workshop(self._loaded.secrets, self._resources.grants(self._loaded, database))
+        self._workshop = self._resources.workshop(self._loaded, self._resources.grants(self._loaded, database))
         self._credentials = {name: self._injector(name) for name in settings.credentials}
         self.redaction_key = self._at(("redaction", "key"), self._redaction_key)
         self.policies = policies = self._policies(authentication)
@@ -88,7 +87,8 @@ class Builder:
         self._grant, self._stated = policies.grant, Stated(limiter)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
-        doors = made.build(rows, key_sets(self._credentials.values()))
+        tools = self._at(("portal", "tools"), lambda: self._tools(rows))
+        doors = made.build(rows, key_sets(self._credentials.values()), tools)
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
     # Problems
@@ -100,7 +100,7 @@ class Builder:
         """What `make` gives, or None with its complaint noted at `path`."""
         try:
             return make()
-        except ValueError as error:
+        except (ValueError, DependencyDown) as error:
             self._note(path, str(error))
         except ConfigError as error:
             self.problems += [self._placed(path, problem) for problem in error.problems]
@@ -171,15 +171,6 @@ class Builder:
         )
         return made
 
-    def _upstream(self, name: str) -> Any:
-        from gateway.upstream.pool import Upstream
-
-        model = self._settings.upstreams[name]
-        return self._at(
-            ("upstreams", name),
-            lambda: self._resources.upstreams.take(name, model, lambda: Upstream(name, model, metrics=self._resources.metrics)),
-        )
-
     def _injector(self, name: str) -> Injector | None:
         made: Injector | None = self._at(
             ("credentials", name), lambda: injectors.build(name, self._settings.credentials[name], self._workshop)
@@ -220,22 +211,23 @@ class Builder:
         )
 
     def _service(self, at: Steps, model: RouteModel, pattern: Pattern) -> Service | None:
-        upstream_model = self._settings.upstreams[model.upstream]
-        upstream = self._upstreams[model.upstream]
-        injector = self._planned(credentials_of(model, self._settings.upstreams))
+        upstream_model, upstream = self._settings.upstreams[model.upstream], self._ways.of(model)
+        injector = self._planned(credentials_of(model, self._settings.upstreams), model.requires_scopes)
         parameters = self._at((*at, "params"), lambda: Parameters(pattern, model.params, model.allow_encoded_slash))
         gate: Gate | None = self._at(at, lambda: self._gate(model))
         validation = self._at((*at, "validate"), lambda: self._validation(model))
         if upstream is None or injector is None or parameters is None or gate is None or validation is None:
             return None
         told = upstream_model.scrub
-        scrub = None if injector.name is None else told.of_signed() if getattr(injector, "once", False) else told
+        unseen = injector.name is None or getattr(injector, "shown", False)
+        scrub = None if unseen else told.of_signed() if getattr(injector, "once", False) else told
         fields = self._at(("upstreams", model.upstream, "headers"), lambda: self._fields(model, injector, scrub))
-        if fields is None:
-            return None
         drop = upstream_model.cookies == "drop" or (upstream_model.cookies is None and injector.name is not None)
-        cookies = self._authn.credential_cookies()
-        transport = upstream.transport(model.timeouts, drop_cookies=drop, reserved_cookies=cookies)
+        way = upstream.transport(model.timeouts, drop_cookies=drop, reserved_cookies=self._authn.credential_cookies())
+        way = validation.watched(upstream.metered(way, credential=injector.name or "", route=model.name))
+        transport = self._at(at, lambda: injectors.capturing(way, model.capture, model.name, model.upstream, self._workshop))
+        if fields is None or transport is None:
+            return None
         return Service(
             upstream=model.upstream,
             parameters=parameters,
@@ -248,30 +240,27 @@ class Builder:
             stated=self._stated,
             inspected=INSPECTED if model.validate_.body_limit is None else model.validate_.body_limit,
             metrics=self._resources.metrics,
-            transport=validation.watched(upstream.metered(transport, credential=injector.name or "", route=model.name)),
+            transport=transport,
             renew=getattr(injector, "renew", None),
-            sockets=self._sockets(at, model),
+            sockets=sockets(model.websocket, self._resources.places, partial(self._at, (*at, "websocket", "origins"))),
             shaping=self._shaping,
             scrubbing=None if scrub is None else Scrubbing(self._resources.metrics, scrub.bodies, scrub.encoded == "pass"),
         )
 
-    def _planned(self, names: tuple[str, ...]) -> Injector | None:
+    def _planned(self, names: tuple[str, ...], scopes: list[str]) -> Injector | None:
         """The injector of a route; None where one of its credentials could not be built."""
-        members = [self._credentials[name] for name in names]
-        return injectors.planned([member for member in members if member is not None]) if None not in members else None
+        members = [member for name in names if (member := self._credentials[name]) is not None]
+        return injectors.planned(members, scopes) if len(members) == len(names) else None
 
-    def _sockets(self, at: Steps, model: RouteModel) -> Sockets | None:
-        chosen = WebSocket() if model.websocket is True else model.websocket
-        if not isinstance(chosen, WebSocket):
+    def _tools(self, rows: Rows) -> Tools | None:
+        chosen = self._settings.portal.tools
+        if chosen is None:
             return None
-        handshakes: Handshakes | None = self._at((*at, "websocket", "origins"), partial(Handshakes, chosen))
-        bounds = Bounds(
-            idle=chosen.idle_timeout,
-            message=chosen.max_message,
-            connections=chosen.connections,
-            per_principal=chosen.per_principal,
-        )
-        return None if handshakes is None else Sockets(handshakes, self._resources.places, bounds)
+        from gateway.listing import listing
+
+        gate = self._authn.gate(tuple(chosen.authenticate or ()), anonymous=chosen.anonymous, grant=self._grant)
+        limits = self._limits.stage(chosen.rate_limits, route=TOOLS, subject=True)
+        return listing(rows, gate, limits, schemas=chosen.schemas)
 
     def _gate(self, model: RouteModel) -> Gate:
         return self._authn.gate(tuple(model.authenticate or ()), anonymous=model.anonymous, grant=self._grant)
@@ -293,7 +282,7 @@ class Builder:
             owned=OWNED | injector.sets | (HANDSHAKE if model.websocket else frozenset()),
             sets=self._routes_policies(model.name).sets,
             pseudonym=self._settings.telemetry.service_name.encode("ascii"),
-            scrub=scrub,
+            scrub=scrub if model.capture is None else Scrub(),
         )
 
     def _finish(self, cors: Cors) -> Finish:

@@ -1,33 +1,42 @@
 """One door a listener: the table of its routes, what the gateway itself answers there, and what it refuses."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
 from gateway.config.document import Steps
 from gateway.core.errors import MethodNotAllowed, NoRoute
+from gateway.core.exchange import Exchange
 from gateway.core.message import Request, Response
 from gateway.core.ports import Injector
 from gateway.credentials.signed_jwt import SignedJwtInjector
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
-from gateway.edge.model import Listen
+from gateway.edge.model import Listen, WebSocket
 from gateway.edge.redirect import Redirect
 from gateway.edge.security_txt import PATH as SECURITY_TXT
 from gateway.edge.security_txt import SecurityText
+from gateway.edge.websocket import Handshakes
 from gateway.ratelimit.limiter import Limiter
 from gateway.resources import Resources
 from gateway.routing import ConflictError, Entry, Leaf, Table, parse
 from gateway.settings import RouteModel, Settings
-from gateway.snapshot import Door, Route
+from gateway.snapshot import Door, Route, Sockets
+from gateway.websocket.places import Places
+from gateway.websocket.tunnel import Bounds
 
 Answer = Callable[[Request], Response]
 Note = Callable[[Steps, str], None]
 KeySet = Callable[[], list[dict[str, str]]]
 """Public keys that somebody signs with, as they are now."""
+Asked = Callable[[Request, Exchange], Awaitable[Response]]
+Tools = Callable[[Sequence[str]], Asked]
+"""Makes what answers for the routes of these names."""
+Rows = list[tuple[Entry[Route], RouteModel]]
 REDIRECT: Final = "redirect_http"
+TOOLS: Final = "tools"
 EVERY_PATH: Final = "/**"
 
 
@@ -57,14 +66,16 @@ class Doors:
         self._at = attempt
         self._note = note
         self._key_sets: Sequence[KeySet] = ()
+        self._tools: Tools | None = None
 
-    def build(self, rows: list[tuple[Entry[Route], RouteModel]], key_sets: Sequence[KeySet] = ()) -> Mapping[str, Door]:
-        """All doors by name; `rows` are the routes that could be built, `key_sets` what is published on each door."""
-        self._key_sets = key_sets
+    def build(self, rows: Rows, key_sets: Sequence[KeySet] = (), tools: Tools | None = None) -> Mapping[str, Door]:
+        """All doors by name; `rows` are the routes that could be built, `key_sets` what is published on each door, `tools` what
+        makes a door's catalogue of its routes, where there is to be one."""
+        self._key_sets, self._tools = key_sets, tools
         doors: dict[str, Door] = {}
         for name, listen in self._settings.served().items():
             mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
-            doors[name] = self._door(name, listen, [*mine, *self._own()])
+            doors[name] = self._door(name, listen, [*mine, *self._own(), *self._catalogue(mine)])
             if listen.redirect_http is not None:
                 doors[f"{name}.{REDIRECT}"] = self._door(f"{name}.{REDIRECT}", listen, [self._redirect(listen)])
         return doors
@@ -127,9 +138,40 @@ class Doors:
 
             yield Entry(parse(path), ("GET",), None, self._answering("jwks", keys, self._finish_of(Cors(None))))
 
+    def _catalogue(self, mine: Sequence[Entry[Route]]) -> Iterator[Entry[Route]]:
+        """What tells principals which of a door's routes they may use."""
+        model = self._settings.portal.tools
+        if self._tools is None or model is None:
+            return
+        route = Route(
+            name=TOOLS,
+            pattern="",
+            methods=("GET",),
+            finish=self._finish_of(Cors(None)),
+            cors=Cors(None),
+            address_limits=self._limits.stage(model.rate_limits, route=TOOLS, subject=False),
+            asked=self._tools([entry.route.name or "" for entry in mine]),
+        )
+        yield Entry(parse(f"{self._settings.portal.prefix}/{TOOLS}"), route.methods, None, route)
+
     def _redirect(self, listen: Listen) -> Entry[Route]:
         """Every request of the plain-HTTP port: to https for reading, refused for the rest (CONTRACT 2)."""
         return Entry(parse(EVERY_PATH), None, None, self._answering(REDIRECT, Redirect(listen), self._finish_of(Cors(None))))
+
+
+def sockets(chosen: WebSocket | bool, places: Places, attempt: Callable[[Callable[[], Any]], Any]) -> Sockets | None:
+    """What a route that takes WebSockets needs besides; None where it takes none, or one of its origins is none."""
+    model = WebSocket() if chosen is True else chosen
+    if not isinstance(model, WebSocket):
+        return None
+    handshakes: Handshakes | None = attempt(partial(Handshakes, model))
+    bounds = Bounds(
+        idle=model.idle_timeout,
+        message=model.max_message,
+        connections=model.connections,
+        per_principal=model.per_principal,
+    )
+    return None if handshakes is None else Sockets(handshakes, places, bounds)
 
 
 def key_sets(credentials: Iterable[Injector | None]) -> list[KeySet]:

@@ -8,6 +8,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
@@ -30,6 +31,7 @@ FIELD_VALUE: Final = re.compile(r"[!-~]([ !-~]*[!-~])?", re.ASCII)
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 Trust = tuple[str | None, tuple[str, str] | None]
 """Whose certificates a client believes, and which one it shows: the files of both."""
+Contexts = dict[Trust, tuple[tuple[int, ...], ssl.SSLContext]]
 
 
 class Question(NamedTuple):
@@ -51,8 +53,10 @@ async def resolve(host: str, port: int) -> list[str]:
 class HttpFetch:
     """Implements `core.ports.Fetch`. httpx is imported when the first request is made."""
 
-    def __init__(self, *, user_agent: str, resolve: Resolve = resolve) -> None:
+    def __init__(self, *, user_agent: str, resolve: Resolve = resolve, contexts: Contexts | None = None) -> None:
+        """`contexts` are shared by clients that live one after the other: making one reads every authority of the system."""
         self._user_agent = user_agent
+        self._contexts = contexts if contexts is not None else {}
         self._resolve = resolve
         self._clients: dict[Trust, tuple[tuple[int, ...], httpx.AsyncClient]] = {}
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -163,8 +167,9 @@ class HttpFetch:
         known = self._clients.get(trust)
         if known is not None and known[0] == version:
             return known[1]
-        context = await asyncio.to_thread(_context, trust)
-        client = self._clients[trust] = (version, _build(context))
+        if trust not in self._contexts or self._contexts[trust][0] != version:
+            self._contexts[trust] = version, await asyncio.to_thread(_context, trust)
+        client = self._clients[trust] = (version, _build(self._contexts[trust][1]))
         return client[1]
 
 
@@ -193,7 +198,9 @@ def _build(context: ssl.SSLContext) -> "httpx.AsyncClient":
     import httpx
 
     limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=0)
-    return httpx.AsyncClient(verify=context, limits=limits, trust_env=False, follow_redirects=False, http2=False)
+    # Nor are cookies kept: they would be sent to whoever else is at that address, and there is no end of them.
+    none = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(verify=context, limits=limits, trust_env=False, follow_redirects=False, http2=False, cookies=none)
 
 
 def _target(url: "httpx.URL", allow_plaintext: bool) -> "httpx.URL":

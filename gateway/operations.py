@@ -10,6 +10,8 @@ from gateway.admin.app import Endpoints
 from gateway.audit.record import Record
 from gateway.config.address import parse_address
 from gateway.core.ports import SecretSource
+from gateway.credentials.sources.following import status
+from gateway.credentials.sources.source import RemoteSource
 from gateway.reload import Reload
 from gateway.resources import Resources
 from gateway.server.lifecycle import Server
@@ -18,7 +20,7 @@ from gateway.settings import Loaded, Settings
 from gateway.settings.rules.upstreams import TELLING
 from gateway.snapshot import Current
 from gateway.telemetry import logs
-from gateway.telemetry.instruments import UPSTREAMS
+from gateway.telemetry.levels import CUSTODY, UPSTREAMS
 from gateway.telemetry.series import Family, Labels
 from gateway.telemetry.telemetry import Telemetry
 
@@ -68,6 +70,7 @@ class Operating:
             "connections": running.server.connections,
             "audit": running.trail.status(),
             **running.loaded.vault.status(),
+            **asked(running.loaded),
             **running.resources.status(),
         }
 
@@ -113,6 +116,12 @@ def application(endpoints: Endpoints, settings: Settings, token: SecretSource | 
     return endpoints.under(access, prometheus=settings.telemetry.metrics.prometheus)
 
 
+def asked(loaded: Loaded) -> dict[str, Any]:
+    """The secrets that lie with services: how old each is, and what went wrong last. Nothing where there are none."""
+    found = loaded.secrets.of(RemoteSource)
+    return {"secret_sources": status(found)} if found else {}
+
+
 def described(loaded: Loaded) -> Mapping[str, Any]:
     """A configuration as it was resolved."""
     settings = loaded.settings
@@ -128,10 +137,15 @@ def masked(described: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-def upstream_levels(resources: Resources) -> list[Family]:
-    """The gauges of all upstreams, as of now. May be called from any thread."""
-    points: dict[str, list[tuple[Labels, float]]] = {instrument.name: [] for instrument in UPSTREAMS}
-    for name, upstream in resources.upstreams:
-        for metric, value, labels in upstream.levels():
-            points[metric].append((tuple(sorted({"upstream": name, **labels}.items())), value))
-    return [Family(instrument, tuple(points[instrument.name])) for instrument in UPSTREAMS if points[instrument.name]]
+def levels(resources: Resources) -> list[Family]:
+    """The gauges of all upstreams, minted tokens and grants, as of now. May be called from any thread."""
+    points: dict[str, list[tuple[Labels, float]]] = {instrument.name: [] for instrument in (*UPSTREAMS, *CUSTODY)}
+    told = [
+        (metric, value, {"upstream": name, **labels})
+        for name, each in resources.upstreams
+        for metric, value, labels in each.levels()
+    ]
+    told += [gauge for _, each in (*resources.tokens, *resources.held) for gauge in each.levels()]
+    for metric, value, labels in told:
+        points[metric].append((tuple(sorted(labels.items())), value))
+    return [Family(instrument, tuple(points[instrument.name])) for instrument in (*UPSTREAMS, *CUSTODY) if points[instrument.name]]

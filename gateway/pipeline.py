@@ -132,10 +132,9 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     limits = route.address_limits
     spent = limits.take(request, None)
     exchange.policies, exchange.allowances = await limits.spend(request, None) if spent is None else spent
-    if route.answer is not None:
-        return route.answer(request)
     service = route.service
-    assert service is not None  # noqa: S101  a route answers itself or leads to a service, see build.py
+    if service is None:
+        return await own(route, request, exchange)
     exchange.upstream = service.upstream
     if (params := claim.params) is None:
         params = claim.params = service.parameters.decoded(claim.captured)
@@ -163,6 +162,15 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     if told is not None:
         return told
     return await forwarded(request, service, permit, exchange, offer)
+
+
+async def own(route: Route, request: Request, exchange: Exchange) -> Response:
+    """The gateway's own answer, by a route that leads nowhere: it has no service, so there is nothing to inject into."""
+    if route.answer is not None:
+        return route.answer(request)
+    if route.asked is None:
+        raise InternalError("a route answers itself or leads to a service, see build.py")
+    return await route.asked(request, exchange)
 
 
 def taken_here(request: Request, door: Door) -> Response | None:
@@ -209,10 +217,14 @@ async def once_more(response: Response, outbound: Outbound, permit: Permit, tran
     body = outbound.body
     if body.length != 0 and body.whole is None:
         return response
-    if not await renew(outbound, permit):
+    renewed = None
+    try:
+        renewed = await renew(outbound, permit)
+    finally:
+        if renewed is not False and response.abandon is not None:
+            response.abandon()  # also where there is no other credential to be had now: the answer is not for the client then
+    if not renewed:
         return response
-    if response.abandon is not None:
-        response.abandon()
     again = await transport.send(outbound)
     again.retries += 1
     return again

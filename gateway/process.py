@@ -18,12 +18,14 @@ from gateway.core.errors import ConfigError
 from gateway.core.message import Inbound
 from gateway.core.ports import App
 from gateway.core.secret import Secret
+from gateway.custody import Custody
 from gateway.edge.model import Drain
 from gateway.evidence import Evidence
 from gateway.fetch import HttpFetch
-from gateway.operations import Operating, upstream_levels
+from gateway.operations import Operating, levels
 from gateway.reload import Reload, fingerprint, watch
 from gateway.resources import USER_AGENT, Resources, SystemClock
+from gateway.rotations import Rotations
 from gateway.served import Served
 from gateway.server.lifecycle import Server, run_until_signal
 from gateway.server.listener import Listener
@@ -31,7 +33,7 @@ from gateway.server.sockets import ListenError, Sockets
 from gateway.settings import Loaded, Settings
 from gateway.snapshot import Current, Snapshot
 from gateway.source import Handed, Source
-from gateway.standing import Fixed, alarm, bounds, fit, keep_fresh, names_of, served, started, stopped, usable, warn
+from gateway.standing import Fixed, alarm, bounds, fit, keep_asked, keep_fresh, names_of, served, started, stopped, usable, warn
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
 
@@ -122,7 +124,7 @@ class Process:
         self.resources = Resources(
             clock=clock, metrics=metrics, fetch=self._fetch, ensure_room=self.trail.ensure_room, tell=self.trail.event
         )
-        metrics.watch(lambda: upstream_levels(self.resources))
+        metrics.watch(lambda: levels(self.resources))
         self._evidence = Evidence(self.telemetry, self.trail, first=place is not None)
         self._ids = RequestIds()
         self.reload = Reload(self._attempt, metrics, self._refused)
@@ -144,7 +146,15 @@ class Process:
             raise ConfigError([loaded.problem(("listen",), str(error))]) from error
         await self._adopt(loaded, fingerprint(loaded.files))
         self.telemetry.metrics.gauge("gateway.config.last_success", 1)
-        self._tasks.append(asyncio.create_task(keep_fresh(lambda: self.loaded, self.telemetry.metrics)))
+        metrics, resources = self.telemetry.metrics, self.resources
+        self._tasks.append(asyncio.create_task(keep_fresh(lambda: self.loaded, metrics)))
+        self._tasks.append(asyncio.create_task(keep_asked(lambda: self.loaded, self._fetch, metrics, self.trail.event)))
+        custody = Custody(lambda: self.loaded, lambda: resources.opened, resources.clock, metrics, self.trail.event, resources.bell)
+        self._tasks += [asyncio.create_task(custody.follow()), asyncio.create_task(custody.keep_sealed())]
+        rotations = Rotations(
+            lambda: self.loaded, lambda: resources.opened, self._fetch, resources.clock, metrics, self.trail.event
+        )
+        self._tasks.append(asyncio.create_task(rotations.watch()))
         log.info("serving", extra={"listeners": self.server.addresses, "generation": snapshot.generation})
         if self._place is None:
             started(self.trail, snapshot.generation, self.server.addresses)

@@ -13,9 +13,8 @@ from gateway import __version__
 from gateway.authn.gate import Authentication
 from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
-from gateway.config.values import Rate, Reference
+from gateway.config.values import Model, Rate, Reference
 from gateway.core.ports import Clock, Fetch, Metrics, Shaping
-from gateway.credentials.oauth_model import Minted
 from gateway.credentials.tokens import Tell, Tokens
 from gateway.credentials.workshop import Workshop
 from gateway.edge.model import OpenApi
@@ -25,7 +24,9 @@ from gateway.edge.openapi.stage import Described
 from gateway.fetch import HttpFetch
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, RedisStore, Rule
+from gateway.ratelimit.reached import reached
 from gateway.settings import Loaded
+from gateway.store.bell import Bell
 from gateway.store.quota import SharedCounters
 from gateway.store.sql.model import Postgres, Sqlite
 from gateway.upstream.pool import Upstream
@@ -79,6 +80,11 @@ class Kept(Generic[T]):
         self._next[name] = known
         return known[1]
 
+    @property
+    def named(self) -> bool:
+        """Whether what is being built has any."""
+        return bool(self._next)
+
     def commit(self) -> list[T]:
         """The built ones go live; returns those that nobody names any more."""
         retired = [resource for name, (_, resource) in self._live.items() if not self._is_next(name, resource)]
@@ -114,13 +120,14 @@ class Resources:
         self.ensure_room = ensure_room
         self.tokens: Kept[Tokens] = Kept()
         self._tell = tell
+        self.bell = Bell(clock.monotonic)
         self.upstreams: Kept[Upstream] = Kept()
         self.authentication: Kept[Authentication] = Kept()
         self.descriptions: Kept[Described] = Kept()
         self.places = Places(metrics)
         self._stores: Kept[Any] = Kept()
         self._databases: Kept[Any] = Kept()
-        self._grants: Kept[Any] = Kept()
+        self.held: Kept[Any] = Kept()
         self._limiter: Limiter | None = None
         self._next_limiter: Limiter | None = None
 
@@ -128,7 +135,10 @@ class Resources:
         """The limits, with those that policies state; rules that did not change keep their counters. Raises ValueError."""
         personal = {name: Rule(key="subject", limit=rate) for name, rate in stated.items()}
         model = model.model_copy(update={"rules": {**model.rules, **personal}})
-        store = self._store(model.store, secrets) if isinstance(model.store, RedisStore) else None
+        store = None
+        if isinstance(model.store, RedisStore):
+            store = self._store(model.store, secrets)
+            self._listen(model.store, secrets)
         made = Limiter(model, clock=self.clock, metrics=self.metrics, store=store, previous=self._limiter)
         self._next_limiter = made
         return made
@@ -144,29 +154,36 @@ class Resources:
         key = model, sha256(text).digest()
         return self.descriptions.take(route, key, lambda: Described(compiled(text, model), model, note=note))
 
-    def workshop(self, secrets: Secrets, grants: Callable[[str], Any]) -> Workshop:
+    def workshop(self, loaded: Loaded, grants: Callable[[str], Any]) -> Workshop:
         """What upstream credentials are made with. Tokens that were minted stay while what they are minted from is the same."""
+        secrets = loaded.secrets
 
-        def tokens(name: str, credential: Minted, provider: str) -> Tokens:
+        def tokens(name: str, credential: Model, provider: str) -> Tokens:
             def make() -> Tokens:
                 return Tokens(name, self.clock, self.metrics, self._tell, provider=provider)
 
             return self.tokens.take(name, (credential, secret_sources(credential, secrets)), make)
 
-        return Workshop(self.fetch, self.clock, secrets, tokens, grants)
+        return Workshop(self.fetch, self.clock, secrets, tokens, grants, self.metrics, self._tell, loaded.vault.ring)
 
     def _store(self, model: RedisStore, secrets: Secrets) -> SharedCounters:
-        from gateway.store.redis import RedisCounters, tls_context
+        from gateway.store.redis import RedisCounters
 
-        redis = model.redis
-        password = secrets(redis.password) if redis.password is not None else None
-
-        def make() -> RedisCounters:
-            tls = tls_context(redis.tls.ca, redis.tls.client_certificate, redis.tls.client_key) if redis.tls is not None else None
-            return RedisCounters(redis.url, username=redis.username, password=password, tls=tls)
-
-        store: SharedCounters = self._stores.take(ONE, (redis, password), make)
+        password = secrets(model.redis.password) if model.redis.password is not None else None
+        store: SharedCounters = self._stores.take(
+            "limits", (model.redis, password), lambda: RedisCounters(**reached(model, secrets))
+        )
         return store
+
+    def _listen(self, model: RedisStore, secrets: Secrets) -> None:
+        """Hear at once of what changes in the database, where there is one."""
+        if not self._databases.named:
+            return
+        from gateway.store.redis_bell import RedisBell
+        from gateway.store.server import Server
+
+        password = secrets(model.redis.password) if model.redis.password is not None else None
+        self._stores.take("changes", (model.redis, password), lambda: RedisBell(Server(**reached(model, secrets)), self.bell))
 
     def database(self, model: Sqlite | Postgres | None, secrets: Secrets) -> Any:
         """The database of the configuration, if any. Raises ValueError for unusable TLS files; nothing is opened yet."""
@@ -177,6 +194,11 @@ class Resources:
         chosen = model.password if isinstance(model, Postgres) else None
         password = secrets(chosen) if chosen is not None else None
         return self._databases.take(ONE, (model, password), lambda: Database(model, password))
+
+    @property
+    def opened(self) -> Any:
+        """The database of the live configuration, None where it has none."""
+        return next((database for _, database in self._databases), None)
 
     def grants(self, loaded: Loaded, database: Any) -> Callable[[str], Any]:
         """What gives the grants at a named provider; it raises ValueError. They are read anew after each reload: the keys that open
@@ -193,8 +215,8 @@ class Resources:
                 raise ValueError("grants are kept in a database: add `database: {file: latchgate.db}`")
             if ring is None:
                 raise ValueError("grants are sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")
-            office = Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets)
-            return self._grants.take(name, (providers[name], id(database), id(ring)), lambda: held(name, providers[name], office))
+            office = Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets, self._tell, self.bell)
+            return self.held.take(name, (providers[name], id(database), id(ring)), lambda: held(name, providers[name], office))
 
         return of
 
@@ -207,7 +229,7 @@ class Resources:
         return Made(key, self.metrics)
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
-        return (self.upstreams, self.authentication, self.descriptions, self.tokens, self._stores, self._grants, self._databases)
+        return (self.upstreams, self.authentication, self.descriptions, self.tokens, self._stores, self.held, self._databases)
 
     async def commit(self) -> None:
         """After the swap: what is new starts, what nobody names any more ends."""
@@ -237,8 +259,8 @@ class Resources:
             "tokens": {name: tokens.status() for name, tokens in self.tokens},
             "websockets": self.places.status(),
             "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
-            "stores": {"limits": next((store.status() for _, store in self._stores), {"kind": "memory"})},
-            "grants": {name: held.status() for name, held in self._grants},
+            "stores": {"limits": {"kind": "memory"}} | {name: store.status() for name, store in self._stores},
+            "grants": {name: held.status() for name, held in self.held},
             "authentication": {name: value for _, each in self.authentication for name, value in each.status().items()},
         }
 

@@ -1,11 +1,12 @@
 """The compiled configuration: frozen, whole, read once a request. No logic beyond lookup."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.authn.gate import Gate
 from gateway.authz.policy import RoutePolicy
 from gateway.authz.rule import Rule
+from gateway.core.exchange import Exchange
 from gateway.core.message import Request, Response
 from gateway.core.ports import Injector, Limits, Metrics, Renewing, Shaping, Transport
 from gateway.edge.cors import Cors
@@ -23,7 +24,8 @@ from gateway.websocket.tunnel import Bounds
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Everything a request on one pattern needs. `answer` is set where the gateway itself answers."""
+    """Everything a request on one pattern needs. `answer` is set where the gateway itself answers, `asked` where it
+    has to know whom."""
 
     name: str | None
     pattern: str
@@ -33,6 +35,7 @@ class Route:
     address_limits: Limits
     answer: Callable[[Request], Response] | None = None
     service: "Service | None" = None
+    asked: Callable[[Request, Exchange], Awaitable[Response]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

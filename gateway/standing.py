@@ -11,7 +11,10 @@ from typing import Final
 from gateway import __version__
 from gateway.audit.record import Record
 from gateway.core.errors import ConfigError, DependencyDown
-from gateway.core.ports import Metrics
+from gateway.core.ports import Fetch, Metrics
+from gateway.credentials.sources.following import Following, told
+from gateway.credentials.sources.source import RemoteSource
+from gateway.credentials.tokens import Tell
 from gateway.edge.model import Drain
 from gateway.resources import Resources
 from gateway.settings import Loaded, Settings
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 
 FIXED: Final = ("audit", "telemetry")
 """Sections whose threads and files live as long as the process."""
+ASKED_EVERY: Final = 1.0
+"""Seconds between looks at which secrets of services are to be asked for again."""
 SECRETS_EVERY: Final = 2.0
 """Seconds between looks at secret files."""
 
@@ -89,10 +94,21 @@ async def fit(loaded: Loaded, resources: Resources) -> None:
 
 
 def alarm(loaded: Loaded, trail: Record, metrics: Metrics) -> None:
-    """Tell of each sealed value that was altered, moved, or put under a key that is not there; the configuration is refused."""
+    """Tell of each sealed value that was altered, moved, or put under a key that is not there; the configuration is refused. And of
+    what services were asked for it."""
     for name, fault in loaded.vault.refused.items():
         metrics.count("gateway.vault.refused", fault=fault)
         trail.event("secret.refused", entry=name, fault=fault)
+    told(loaded.services.untold, metrics, trail.event)
+
+
+async def keep_asked(live: Callable[[], Loaded], fetch: Fetch, metrics: Metrics, tell: Tell) -> None:
+    """Ask services again for the secrets that lie with them, before these are too old. Runs until cancelled."""
+    following = Following(fetch, metrics, tell)
+    while True:
+        loaded = live()
+        await following.look(loaded.secrets.of(RemoteSource), loaded.services.untold)
+        await asyncio.sleep(ASKED_EVERY)
 
 
 async def keep_fresh(live: Callable[[], Loaded], metrics: Metrics) -> None:
@@ -100,7 +116,7 @@ async def keep_fresh(live: Callable[[], Loaded], metrics: Metrics) -> None:
     while True:
         loaded = live()
         await asyncio.to_thread(loaded.secrets.refresh)
-        metrics.gauge("gateway.vault.overdue", len(loaded.vault.overdue(time.time())))
+        metrics.gauge("gateway.vault.overdue", loaded.vault.count_overdue(time.time()))
         await asyncio.sleep(SECRETS_EVERY)
 
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 VECTORS = Path(os.environ.get("VECTORS") or ROOT.parent / "shared" / "vectors")
 
 LONGEST = (
+    "external/test_crash.py",
     "wire/workers/test_workers.py",
     "wire/test_endings.py",
     "security/test_canary.py",

@@ -136,4 +136,4 @@ def workshop(
     def tokens(name: str, credential: Any, provider: str) -> Tokens:
         return Tokens(name, time, Counted(), trail, provider=provider, jitter=lambda: 0.0)
 
-    return Workshop(fetch or ScriptedFetch(), time, secrets, tokens, no_grants)
+    return Workshop(fetch or ScriptedFetch(), time, secrets, tokens, no_grants, Counted(), trail)

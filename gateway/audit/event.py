@@ -1,15 +1,15 @@
-"""What one line of the audit trail says: the closed catalogue of events, and the request event of CONTRACT 7.
+"""What one line of the audit trail says: the request event of CONTRACT 7, and whatever else the catalogue knows.
 
 Never in a line: header values, query values, bodies, tokens, secrets. Every line is one JSON object, bounded in length.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from gateway.audit import conditions
+from gateway.audit.catalogue import CATALOGUE, HOW_IT_ENDED, WHO, WHO_ASKED
 from gateway.audit.masks import Masks
 from gateway.audit.model import Mask
 from gateway.audit.times import Stamp, milliseconds
@@ -25,76 +25,6 @@ PATH: Final = 2048
 ITEM: Final = 128
 ITEMS: Final = 32
 ELLIPSIS: Final = "…"
-
-WHO: Final = ("request_id", "trace_id", "client", "issuer", "subject", "scheme", "credential_id", "route", "reason", "detail")
-"""What any event may tell beside its own fields."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One entry of the catalogue: how grave it is, and which fields it has beside `ts`, `event`, `level` and WHO."""
-
-    level: str
-    fields: tuple[str, ...] = ()
-
-
-REQUEST: Final = (
-    "ts",
-    "event",
-    "request_id",
-    "trace_id",
-    "generation",
-    "client",
-    "issuer",
-    "subject",
-    "scheme",
-    "credential_id",
-    "roles",
-    "route",
-    "params",
-    "method",
-    "path",
-    "status",
-    "reason",
-    "decision",
-    "rule",
-    "upstream",
-    "credential",
-    "bytes_in",
-    "bytes_out",
-    "duration_ms",
-    "upstream_ms",
-)
-"""The request event's fields, in the order they are written. Further ones follow only where they have a value."""
-
-WHO_ASKED: Final = REQUEST[REQUEST.index("generation") : REQUEST.index("params")]
-HOW_IT_ENDED: Final = REQUEST[REQUEST.index("status") : REQUEST.index("bytes_in")]
-
-KEY_FIELDS: Final = ("id", "name", "roles", "permissions", "expires_at")
-CATALOGUE: Final[Mapping[str, Kind]] = {
-    "request": Kind("info", REQUEST),
-    "auth.login.success": Kind("info"),
-    "auth.login.failed": Kind("warning", ("count",)),
-    "auth.token.invalid": Kind("warning", ("kid", "algorithm", "count")),
-    "auth.key.created": Kind("info", KEY_FIELDS),
-    "auth.key.revoked": Kind("info", KEY_FIELDS),
-    "auth.key.rotated": Kind("info", (*KEY_FIELDS, "replaces")),
-    "token.refreshed": Kind("info", ("credential", "provider", "expires_at")),
-    "grant.connected": Kind("info", ("provider", "scopes", "expires_at")),
-    "grant.disconnected": Kind("info", ("provider", "scopes")),
-    "limit.exceeded": Kind("warning", ("policy", "quota", "window", "retry_after", "backend")),
-    "address.blocked": Kind("warning", ("network", "until", "count")),
-    "config.changed": Kind("info", ("generation", "previous", "files", "changes")),
-    "config.refused": Kind("error", ("generation", "problems", "files")),
-    "validation.failed": Kind("warning", ("pointer", "keyword", "count")),
-    "secret.accessed": Kind("info", ("source", "credential", "purpose")),
-    "gateway.started": Kind("info", ("version", "generation", "listeners", "pid")),
-    "gateway.stopped": Kind("info", ("version", "generation", "pid", "cut_off")),
-    "worker.started": Kind("info", ("worker", "generation", "pid")),
-    "worker.stopped": Kind("info", ("worker", "generation", "pid", "exit", "cut_off")),
-    "websocket.opened": Kind("info", ("upstream", "credential")),
-    "secret.refused": Kind("error", ("entry", "fault")),
-}
 
 
 Told = tuple[tuple[Any, ...], str, str]

@@ -106,6 +106,11 @@ class Authentication(Model):
     api_keys: ApiKeys | None = None
     mtls: Mtls | None = None
 
+    @property
+    def issuers(self) -> list[str]:
+        """Who vouches for principals, as the audit trail and grants name it."""
+        return [*self.jwt, *(name for name in ("api_keys", "mtls") if getattr(self, name) is not None)]
+
     @model_validator(mode="after")
     def _distinct_issuers(self) -> Self:
         if taken := sorted(RESERVED & self.jwt.keys()):

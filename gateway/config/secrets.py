@@ -6,10 +6,10 @@ import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 from gateway.config.regular import opened
-from gateway.config.values import EnvSecret, FileSecret, Reference, SealedSecret
+from gateway.config.values import AwsSecret, EnvSecret, FileSecret, GcpSecret, Reference, RemoteReference, SealedSecret, VaultSecret
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Metrics, SecretSource
 from gateway.core.secret import Secret
@@ -19,6 +19,7 @@ MAX_BYTES: Final = 64 * 1024
 PATTERNED: Final = re.compile(r"[*?\[\x00-\x1f\x7f]|(?:^|/)\.\.(?:/|$)")
 
 log = logging.getLogger(__name__)
+S = TypeVar("S")
 
 
 class EnvSource:
@@ -74,6 +75,7 @@ class Secrets:
         self._variables = variables
         self._sources: dict[Reference, SecretSource] = {}
         self._sealed: Callable[[str], SecretSource] = _no_vault
+        self._remote: Callable[[RemoteReference], SecretSource] = _no_service
         self._failing: set[str] = set()
         self.metrics = metrics
 
@@ -96,6 +98,14 @@ class Secrets:
         """From now on references to sealed values are known: `sealed` gives the source of a name or raises ValueError."""
         self._sealed = sealed
 
+    def ask(self, remote: Callable[[RemoteReference], SecretSource]) -> None:
+        """From now on services are asked: `remote` gives the source of a reference, read, or raises ValueError."""
+        self._remote = remote
+
+    def of(self, kind: type[S]) -> list[S]:
+        """The sources of one kind that are in use."""
+        return [source for source in self._sources.values() if isinstance(source, kind)]
+
     def _source(self, reference: Reference) -> SecretSource:
         match reference:
             case EnvSecret():
@@ -104,6 +114,8 @@ class Secrets:
                 return self._file(str(reference.file))
             case SealedSecret():
                 return self._sealed(reference.sealed)
+            case VaultSecret() | AwsSecret() | GcpSecret():
+                return self._remote(reference)
             case _ as never:
                 assert_never(never)
 
@@ -111,7 +123,7 @@ class Secrets:
         """Go on with the sources of the configuration before, where their values are the same: what holds one keeps it fresh."""
         for reference, source in previous._sources.items():
             mine = self._sources.get(reference)
-            if mine is not None and (isinstance(source, FileSource) or _alike(source, mine)):
+            if mine is not None and (isinstance(source, FileSource) or _goes_on(source, mine)):
                 self._sources[reference] = source
         self.metrics = previous.metrics
         self.refresh()
@@ -156,8 +168,18 @@ class Secrets:
         return source
 
 
+def _no_service(_: RemoteReference) -> SecretSource:
+    raise ValueError("a secret that opens others is {env: NAME} or {file: PATH}: services are not asked yet")
+
+
 def _no_vault(name: str) -> SecretSource:
     raise ValueError(f"nothing is sealed here: '{name}' is not known")
+
+
+def _goes_on(source: SecretSource, mine: SecretSource) -> bool:
+    """Whether a source stays in the place of what a reload has made of the same reference. One that is followed says so itself."""
+    takes_over: Callable[[SecretSource], bool] | None = getattr(source, "take_over", None)
+    return takes_over(mine) if takes_over is not None else type(source) is type(mine) and _alike(source, mine)
 
 
 def _alike(one: SecretSource, other: SecretSource) -> bool:

@@ -33,6 +33,9 @@ RATE: Final = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day|[1-9][0-9]{
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 FIELD_NAME: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+LOCATED: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}$"
+"""Segments that name one secret: none is empty, a dot or two, a wildcard, or needs to be encoded."""
+MEMBER: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 
 
 class Model(BaseModel):
@@ -156,8 +159,43 @@ class SealedSecret(Model):
     sealed: Name
 
 
-Reference = EnvSecret | FileSecret | SealedSecret
-REFERENCES: Final[Mapping[str, type[Reference]]] = MappingProxyType({"env": EnvSecret, "file": FileSecret, "sealed": SealedSecret})
+class VaultSecret(Model):
+    """A secret in a key-value engine of HashiCorp Vault or OpenBao: a field of what lies at a path."""
+
+    vault: Annotated[str, Field(pattern=LOCATED, max_length=512)]
+    field: Annotated[str, Field(pattern=MEMBER)] = "value"
+    source: Name | None = None
+
+
+class AwsSecret(Model):
+    """A secret in AWS Secrets Manager by name or ARN: its text, or a field of the JSON object that it is."""
+
+    aws_secret: Annotated[str, Field(pattern=r"^[A-Za-z0-9/_+=.@:-]{1,512}$")]
+    field: Annotated[str, Field(pattern=MEMBER)] | None = None
+    source: Name | None = None
+
+
+class GcpSecret(Model):
+    """A secret in Google Secret Manager: the latest version, or the one of a number, or a field of the JSON object that it is."""
+
+    gcp_secret: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")]
+    version: Annotated[str, Field(pattern=r"^(latest|[1-9][0-9]{0,8})$")] = "latest"
+    field: Annotated[str, Field(pattern=MEMBER)] | None = None
+    source: Name | None = None
+
+
+RemoteReference = VaultSecret | AwsSecret | GcpSecret
+Reference = EnvSecret | FileSecret | SealedSecret | VaultSecret | AwsSecret | GcpSecret
+REFERENCES: Final[Mapping[str, type[Reference]]] = MappingProxyType(
+    {
+        "env": EnvSecret,
+        "file": FileSecret,
+        "sealed": SealedSecret,
+        "vault": VaultSecret,
+        "aws_secret": AwsSecret,
+        "gcp_secret": GcpSecret,
+    }
+)
 """The key that tells a kind of reference -> its model."""
 
 
@@ -175,7 +213,10 @@ def _tag(value: Any) -> str | None:
 SecretRef = Annotated[
     Annotated[EnvSecret, Tag("EnvSecret")]
     | Annotated[FileSecret, Tag("FileSecret")]
-    | Annotated[SealedSecret, Tag("SealedSecret")],
+    | Annotated[SealedSecret, Tag("SealedSecret")]
+    | Annotated[VaultSecret, Tag("VaultSecret")]
+    | Annotated[AwsSecret, Tag("AwsSecret")]
+    | Annotated[GcpSecret, Tag("GcpSecret")],
     Discriminator(
         _tag,
         custom_error_type="secret_reference",

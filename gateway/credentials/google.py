@@ -76,7 +76,7 @@ class ServiceAccountRecipe:
         self._said = {"scope": " ".join(model.scope), "aud": model.token_url}
         if model.subject is not None:
             self._said["sub"] = model.subject
-        self._wanted = Wanted("", self._mint)
+        self._wanted = Wanted("", self.mint)
 
     def __call__(self, outbound: Outbound, permit: Permit) -> Wanted:
         return self._wanted
@@ -85,7 +85,7 @@ class ServiceAccountRecipe:
         self._kid = self._file.id
         return Signer(self._file, "RS256", {"kid": self._kid})
 
-    async def _mint(self) -> Fresh:
+    async def mint(self) -> Fresh:
         if self._file.id != self._kid:
             self._signer = self._made()
         now = int(self._clock.now())
@@ -102,12 +102,12 @@ class GoogleFederationRecipe:
         self._iam = iam
         self._source = source
         self._clock = clock
-        self._wanted = Wanted("", self._mint)
+        self._wanted = Wanted("", self.mint)
 
     def __call__(self, outbound: Outbound, permit: Permit) -> Wanted:
         return self._wanted
 
-    async def _mint(self) -> Fresh:
+    async def mint(self) -> Fresh:
         model = self._model
         parameters = [
             ("grant_type", EXCHANGE),

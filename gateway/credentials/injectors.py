@@ -1,18 +1,25 @@
 """Which injector a configured credential gets: the table of this room."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from gateway.core.decision import Permit
 from gateway.core.message import Outbound
-from gateway.core.ports import Injector
+from gateway.core.ports import Injector, Transport
 from gateway.credentials import hmac_signature, model, signed_jwt
+from gateway.credentials.captured.model import Capture, Captured
 from gateway.credentials.cookie import CookieInjector
 from gateway.credentials.grants.model import Grant
 from gateway.credentials.header import Basic, HeaderInjector, bearer
+from gateway.credentials.mtls import MtlsInjector
 from gateway.credentials.plan import Plan
 from gateway.credentials.query import QueryInjector
+from gateway.credentials.sigv4_assumed import assumed
 from gateway.credentials.sigv4_build import build as sigv4
 from gateway.credentials.workshop import Workshop, minted
+
+if TYPE_CHECKING:
+    from gateway.credentials.captured.capturing import Used
 
 
 class NoCredential:
@@ -25,11 +32,19 @@ class NoCredential:
         return
 
 
-def planned(members: Sequence[Injector]) -> Injector:
-    """One injector for what a route names: none, one, or several in their order."""
+def planned(members: Sequence[Injector], scopes: Sequence[str] = ()) -> Injector:
+    """One injector for what a route names: none, one, or several in their order. `scopes` are what the route needs of grants."""
     if not members:
         return NoCredential()
+    if scopes:
+        members = [requiring(member, frozenset(scopes)) for member in members]
     return members[0] if len(members) == 1 else Plan(members)
+
+
+def requiring(member: Injector, scopes: frozenset[str]) -> Injector:
+    """The same where grants need these scopes too; what is no grant has no scopes of its own to be asked for."""
+    narrowed: Callable[[frozenset[str]], Injector] | None = getattr(member, "requiring", None)
+    return member if narrowed is None else narrowed(scopes)
 
 
 def build(name: str, credential: model.Credential, workshop: Workshop) -> Injector:
@@ -51,9 +66,18 @@ def build(name: str, credential: model.Credential, workshop: Workshop) -> Inject
         case model.SignedJwt():
             return signed_jwt.build(name, credential, secrets, workshop.clock.now)
         case model.SigV4():
-            return sigv4(name, credential, secrets, workshop.clock.now)
+            role = credential.assume_role
+            return (
+                sigv4(name, credential, secrets, workshop.clock.now) if role is None else assumed(name, credential, role, workshop)
+            )
+        case model.Mtls():
+            return MtlsInjector(name, secrets(credential.key))
         case Grant():
             return granted(name, credential, workshop)
+        case Captured():
+            from gateway.credentials.captured.injector import CapturedInjector
+
+            return CapturedInjector(name, credential, used(workshop))
         case _:
             return minted(name, credential, workshop)
 
@@ -63,3 +87,21 @@ def granted(name: str, credential: Grant, workshop: Workshop) -> Injector:
     from gateway.credentials.grants.injector import GrantInjector
 
     return GrantInjector(name, workshop.grants(credential.provider), frozenset(credential.requires_scopes))
+
+
+def capturing(transport: Transport, model: Capture | None, route: str, upstream: str, workshop: Workshop) -> Transport:
+    """The way to an upstream, with what is minted there captured where the route says so. Raises ValueError without keys."""
+    if model is None:
+        return transport
+    from gateway.credentials.captured.capturing import Capturing, Where
+
+    return Capturing(transport, model, Where(route, upstream), used(workshop))
+
+
+def used(workshop: Workshop) -> "Used":
+    """What captured credentials are sealed with. Raises ValueError without keys."""
+    from gateway.credentials.captured.capturing import Used
+
+    if workshop.ring is None:
+        raise ValueError("what is captured is sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")
+    return Used(workshop.ring, workshop.clock, workshop.metrics, workshop.tell)

@@ -4,9 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.values import Duration, Model, SecretRef, Size, Token
+from gateway.config.values import Duration, FilePath, Model, SecretRef, Size, Token
+from gateway.credentials.captured.model import Captured
+from gateway.credentials.cloud.model import REGION, AwsKeys
 from gateway.credentials.grants.model import Grant
 from gateway.credentials.oauth_model import Minted
+from gateway.credentials.rotation.model import Rotate
 
 
 class Bearer(Model):
@@ -14,6 +17,7 @@ class Bearer(Model):
 
     inject: Literal["bearer"]
     secret: SecretRef
+    rotate: Rotate | None = None
 
 
 class Basic(Model):
@@ -22,6 +26,7 @@ class Basic(Model):
     inject: Literal["basic"]
     username: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]+$")]
     password: SecretRef
+    rotate: Rotate | None = None
 
 
 class Header(Model):
@@ -30,6 +35,7 @@ class Header(Model):
     inject: Literal["header"]
     name: Token
     secret: SecretRef
+    rotate: Rotate | None = None
 
 
 class Query(Model):
@@ -38,6 +44,7 @@ class Query(Model):
     inject: Literal["query"]
     name: Annotated[str, Field(min_length=1)]
     secret: SecretRef
+    rotate: Rotate | None = None
 
 
 class Cookie(Model):
@@ -46,23 +53,20 @@ class Cookie(Model):
     inject: Literal["cookie"]
     name: Token
     secret: SecretRef
+    rotate: Rotate | None = None
 
 
-class SigV4(Model):
+class SigV4(AwsKeys):
     """AWS Signature Version 4 over each request.
 
     Either `access_key_id` with `secret_access_key`, and `session_token` where they are temporary; or `keys`, a JSON document as
-    `credential_process` and `aws sts assume-role` print it. Bodies up to `buffer` are read whole and signed by their hash; longer
-    ones go to Amazon S3 in signed chunks, or with `unsigned_payload` as they are.
+    `credential_process` and `aws sts assume-role` print it; with `assume_role` these only take on that role. Bodies up to `buffer`
+    are read whole and signed by their hash; longer ones go to Amazon S3 in signed chunks, or with `unsigned_payload` as they are.
     """
 
     inject: Literal["sigv4"]
-    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    region: Annotated[str, Field(pattern=REGION)]
     service: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
-    access_key_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,128}$")] | None = None
-    secret_access_key: SecretRef | None = None
-    session_token: SecretRef | None = None
-    keys: SecretRef | None = None
     buffer: Annotated[Size, Field(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
     unsigned_payload: bool = False
 
@@ -105,6 +109,19 @@ class SignedJwt(Model):
     actor: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 
+class Mtls(Model):
+    """A certificate that the gateway shows the upstream (RFC 8446 4.4.2), with its private key in PEM.
+
+    Nothing is put into a request. A route that shows one has connections of its own, which no other route's requests take. It
+    stands alone: not in a list, and in place of the upstream's own `tls.client_certificate`.
+    """
+
+    inject: Literal["mtls"]
+    certificate: FilePath
+    key: SecretRef
+
+
 Credential = Annotated[
-    Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | SignedJwt | Grant | Minted, Field(discriminator="inject")
+    Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | SignedJwt | Mtls | Grant | Captured | Minted,
+    Field(discriminator="inject"),
 ]

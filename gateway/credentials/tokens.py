@@ -9,8 +9,9 @@ import logging
 import random
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Final, Protocol, final
 
 from gateway.core.errors import DependencyDown, Ungranted
@@ -72,6 +73,7 @@ class Tokens:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._error = ""
+        self._failed_at = 0.0
 
     def ready(self, wanted: Wanted) -> Token | None:
         """The token, where there is one that is good; one that grows old is asked for again meanwhile."""
@@ -128,6 +130,14 @@ class Tokens:
             "expires": round(min(ends), 1) if ends else None,
             "error": self._error or None,
         }
+
+    def levels(self) -> Iterator[tuple[str, float, dict[str, str]]]:
+        """Gauges for whoever looks: metric, value, labels. May be called from any thread."""
+        now, labels = self._now(), {"credential": self.name}
+        ends = [slot.token.ends for slot in list(self._slots.values()) if slot.token is not None]
+        if (soonest := min([end for end in ends if end > now], default=inf)) < inf:
+            yield "gateway.tokens.expiry", soonest - now, labels
+        yield "gateway.tokens.last_error", self._failed_at, labels
 
     async def close(self) -> None:
         """End what is under way, after a moment in which it may be done; whoever waits longer gets DependencyDown."""
@@ -226,6 +236,7 @@ class Tokens:
         wait = float(min(RETRY * 2 ** min(slot.failures - 1, 6), LONGEST_RETRY))
         slot.retry = self._now() + wait * (1 + self._jitter() / 10)
         slot.cause, slot.refused = f"{self.name}: {cause}", refused
+        self._failed_at = self._failed_at if refused else self._clock.now()
         if not refused and cause != self._error:
             log.warning("a token could not be minted", extra={"credential": self.name, "cause": cause})
             self._error = cause

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 from urllib.parse import urlsplit
 
-from gateway.config.values import SecretRef
-from gateway.core.ports import Clock, Fetch, SecretSource
+from gateway.config.values import Model, SecretRef
+from gateway.core.ports import Clock, Fetch, Metrics, SecretSource
 from gateway.credentials import oauth_model as model
 from gateway.credentials.assertion import Signer
 from gateway.credentials.azure import azure
@@ -19,23 +19,27 @@ from gateway.credentials.google import GoogleFederationRecipe, ServiceAccountRec
 from gateway.credentials.jwt_bearer import JwtBearerRecipe
 from gateway.credentials.minted import MintedInjector, Recipe
 from gateway.credentials.refresh import RefreshTokenRecipe
-from gateway.credentials.tokens import Tokens
+from gateway.credentials.tokens import Tell, Tokens
 
 if TYPE_CHECKING:
     from gateway.credentials.grants.held import Held
+    from gateway.credentials.vault.ring import Ring
 
 Sources = Callable[[SecretRef], SecretSource]
 
 
 class Workshop(NamedTuple):
     """What minting needs. `tokens` gives those of a credential that are there already where its configuration is the same, `grants`
-    what is held at a provider; it raises ValueError."""
+    what is held at a provider; it raises ValueError. `ring` seals what is captured, `tell` is the audit trail."""
 
     fetch: Fetch
     clock: Clock
     secrets: Sources
-    tokens: Callable[[str, model.Minted, str], Tokens]
+    tokens: Callable[[str, Model, str], Tokens]
     grants: "Callable[[str], Held]"
+    metrics: Metrics
+    tell: Tell
+    ring: "Ring | None" = None
 
 
 def minted(name: str, credential: model.Minted, workshop: Workshop) -> MintedInjector:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+from weakref import proxy
 
 import orjson
 
@@ -24,7 +25,9 @@ from gateway.config.validation import validate
 from gateway.core.errors import Problem
 from gateway.settings import rules
 from gateway.settings.model import Settings
-from gateway.settings.secrets import follow
+from gateway.settings.secrets import follow, sealed_elsewhere
+from gateway.settings.sources import Services
+from gateway.settings.stored import Stored, database_of
 from gateway.settings.vault import Opened
 
 VARIABLE: Final = "GATEWAY_CONFIG"
@@ -51,6 +54,7 @@ class Loaded:
     policies: list[Document]
     secrets: Secrets
     vault: Opened
+    services: Services
     files: list[Path]
     generation: str
     compiled: Compiled | None = None
@@ -97,15 +101,23 @@ def load(
     source = Layers([anchor(document, Settings) for document in substituted])
     settings, wrong = validate(Settings, source)
     secrets = Secrets(known)
+    held = cast("Secrets", proxy(secrets))  # which asks these in its turn: nothing but the collector would free a configuration
     vault = Opened(source, secrets, time.time)
+    database = settings.database if settings is not None else database_of(source.value)
+    if database is not None:
+        vault.stored = Stored(database, held, vault.ring, lambda: sealed_elsewhere(source, vault.entries))
     secrets.unseal(vault)
+    services = Services(settings.secret_sources if settings is not None else {}, held)
+    secrets.ask(services)
     problems += [*source.problems, *wrong, *vault.problems]
     problems += [*rules.check(source), *follow(source, secrets, vault.entries)]
     files = policy_files(source) if policies_at is None else list(policies_at)
     policies = read(files)
     problems += [problem for document in policies for problem in document.problems]
     looked_at = [*paths, *env_files, *_policy_paths(source), *files, *_schema_files(source)]
-    return Loaded(settings, _in_order(problems), source, policies, secrets, vault, looked_at, _generation(substituted, policies))
+    return Loaded(
+        settings, _in_order(problems), source, policies, secrets, vault, services, looked_at, _generation(substituted, policies)
+    )
 
 
 def _advise(document: Document, *, searched: bool) -> None:

@@ -1,15 +1,18 @@
 """The whole configuration document: the rooms' models composed (CONTRACT 2)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.audit.model import Audit
 from gateway.authn.model import Authentication
 from gateway.config.values import FilePath, Method, Model, Name, Names, SecretRef
+from gateway.credentials.captured.model import Capture
 from gateway.credentials.grants.model import Provider
 from gateway.credentials.model import Credential
+from gateway.credentials.oauth_model import Scope
+from gateway.credentials.sources.model import Source
 from gateway.credentials.vault.model import Sealed, Vault
 from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
@@ -50,6 +53,13 @@ class Rewrite(Model):
     strip_prefix: str | None = None
 
 
+class Tool(Model):
+    """A route as the catalogue of tools shows it to those who may use it. Without `name` it has the route's."""
+
+    name: Name | None = None
+    description: Annotated[str, Field(max_length=4096)] = ""
+
+
 class RouteModel(Model):
     """A pattern and everything a request on it needs."""
 
@@ -57,6 +67,8 @@ class RouteModel(Model):
     match: Match
     upstream: Name
     credential: Names | None = None
+    capture: Capture | None = None
+    requires_scopes: Annotated[list[Scope], Field(max_length=64)] = []
     rewrite: Rewrite = Rewrite()
     authenticate: Annotated[list[str], Field(min_length=1)] | None = None
     anonymous: bool = False
@@ -67,6 +79,7 @@ class RouteModel(Model):
     validate_: Annotated[Validate, Field(alias="validate")] = Validate()
     timeouts: RouteTimeouts = RouteTimeouts()
     websocket: WebSocket | bool = False
+    tool: Tool | bool = True
 
 
 def credentials_of(route: RouteModel, upstreams: Mapping[str, Upstream]) -> tuple[str, ...]:
@@ -76,10 +89,26 @@ def credentials_of(route: RouteModel, upstreams: Mapping[str, Upstream]) -> tupl
     return (named,) if isinstance(named, str) else tuple(named)
 
 
+class Tools(Model):
+    """The catalogue of tools: who may ask, one of `authenticate` and `anonymous`, and how often beside the default limits."""
+
+    authenticate: Annotated[list[str], Field(min_length=1)] | None = None
+    anonymous: bool = False
+    rate_limits: list[Name] = []
+    schemas: bool = True
+
+    @model_validator(mode="after")
+    def _says_who(self) -> Self:
+        if (self.authenticate is not None) is self.anonymous:
+            raise ValueError("exactly one of `authenticate` and `anonymous: true` says who may ask")
+        return self
+
+
 class Portal(Model):
     """The gateway's own public endpoints."""
 
     prefix: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~-]+$")] = "/.gateway"
+    tools: Tools | None = None
 
 
 class Settings(Model):
@@ -97,6 +126,7 @@ class Settings(Model):
     security_headers: SecurityHeaders = {}
     vault: Vault | None = None
     sealed: Sealed = {}
+    secret_sources: dict[Name, Source] = {}
     database: Database | None = None
     providers: dict[Name, Provider] = {}
     credentials: dict[Name, Credential] = {}

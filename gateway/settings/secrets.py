@@ -13,6 +13,7 @@ from gateway.config.layers import Layers
 from gateway.config.secrets import Secrets
 from gateway.config.values import REFERENCES, Reference, SealedSecret, secret_kind
 from gateway.core.errors import DependencyDown, Problem
+from gateway.credentials.stored.source import REVOKED
 from gateway.credentials.vault.sealed import Entry
 from gateway.settings.model import Settings
 
@@ -35,8 +36,8 @@ def follow(source: Layers, secrets: Secrets, sealed: Mapping[str, Entry]) -> Ite
         except ValueError as error:
             yield source.problem(path, str(error))
             continue
-        except DependencyDown:
-            yield _revoked(source, path)
+        except DependencyDown as error:
+            yield _unavailable(source, path, error.detail)
             continue
         if wrong := _weak(source, path, value):
             yield source.problem(path, f"the secret {wrong}", "generate one, e.g. `openssl rand -base64 32`")
@@ -48,12 +49,24 @@ def follow(source: Layers, secrets: Secrets, sealed: Mapping[str, Entry]) -> Ite
             yield source.problem(("sealed", name), f"sealed value '{name[:80]}' is used by nothing", key=True, severity="warning")
 
 
-def _revoked(source: Layers, path: Steps) -> Problem:
-    """A revoked credential stops the requests that need it, everything else that was revoked stops the gateway."""
+def _unavailable(source: Layers, path: Steps, why: str) -> Problem:
+    """A credential that was revoked, or whose home is away, stops the requests that need it; anything else stops the gateway."""
+    revoked = why.endswith(f": {REVOKED}")
+    message = "the secret was revoked" if revoked else f"the secret {why.partition(': ')[2]}"
+    hint = "seal another: `gateway secrets seal`" if revoked else "see that the database, or the service that has it, answers"
     if path[0] == "credentials":
-        hint = "requests that need it are answered 503; seal another: `gateway secrets seal`"
-        return source.problem(path, "the secret was revoked", hint, severity="warning")
-    return source.problem(path, "the secret was revoked", "seal another: `gateway secrets seal`")
+        return source.problem(path, message, f"requests that need it are answered 503; {hint}", severity="warning")
+    return source.problem(path, message, hint)
+
+
+def sealed_elsewhere(source: Layers, sealed: Mapping[str, Entry]) -> list[str]:
+    """The names that references to sealed values give and the configuration does not hold, but for what opens the database."""
+    found = {
+        reference.sealed: None
+        for path, reference in references(source)
+        if isinstance(reference, SealedSecret) and reference.sealed not in sealed and path[0] != "database"
+    }
+    return list(found)
 
 
 def references(source: Layers) -> Iterator[tuple[Steps, Reference]]:

@@ -4,12 +4,10 @@ Names and buckets of `http.*` are OpenTelemetry's HTTP conventions (stable, v1.4
 so that their Prometheus form is the one every dashboard knows (process_cpu_seconds_total ...).
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Type = Literal["counter", "gauge", "updown", "histogram"]
-Across = Literal["sum", "min", "max", "each"]
-"""How the values of several workers become one; "each" tells every worker's by itself."""
+from gateway.telemetry.instrument import Instrument
+from gateway.telemetry.levels import CUSTODY, UPSTREAMS
 
 BOUNDS: Final[tuple[float, ...]] = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 FINE_BOUNDS: Final[tuple[float, ...]] = (
@@ -29,24 +27,6 @@ FINE_BOUNDS: Final[tuple[float, ...]] = (
     5.0,
 )
 """For what the gateway itself takes: fifty microseconds to five seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """One thing that is measured. `unit` is UCUM: `s`, `By`, `{request}`; `bounds` are a histogram's bucket ends."""
-
-    name: str
-    type: Type
-    unit: str
-    about: str
-    labels: tuple[str, ...] = ()
-    bounds: tuple[float, ...] = ()
-    across: Across | None = None
-
-    @property
-    def combined(self) -> Across:
-        """What is counted is added up; what is measured is told by worker, unless `across` knows better."""
-        return self.across or ("each" if self.type == "gauge" else "sum")
 
 
 OVERFLOW: Final = "otel.metric.overflow"
@@ -151,19 +131,46 @@ COUNTED: Final = (
         "gateway.vault.refused",
         "counter",
         "{value}",
-        "Sealed values that were altered, moved, or are under another key, seen by a reload.",
+        "Sealed values, of the configuration or the database, that were altered, moved, or are under another key.",
         ("fault",),
+    ),
+    Instrument(
+        "gateway.vault.unconfirmed",
+        "counter",
+        "{look}",
+        "Looks at the database that failed while secrets of it were `used` on, or were `refused` since it has been away too long.",
+        ("outcome",),
+    ),
+    Instrument("gateway.vault.resealed", "counter", "{text}", "Texts of the database sealed anew under the first key.", ("table",)),
+    Instrument(
+        "gateway.rotation.steps",
+        "counter",
+        "{step}",
+        "Upstream secrets `rotated`, old ones `revoked` after the overlap, and attempts that `failed`: the old one stays.",
+        ("credential", "outcome"),
+    ),
+    Instrument(
+        "gateway.rotation.overdue",
+        "gauge",
+        "{secret}",
+        "Secrets in force for a tenth longer than `rotate.every` says.",
+        across="max",
     ),
     Instrument("gateway.vault.overdue", "gauge", "{value}", "Sealed values older than `vault.rotate_after`.", across="max"),
     Instrument(
         "gateway.grant.refreshes",
         "counter",
         "{refresh}",
-        "Refreshes of grants: success, failure (the old token serves on), broken (its principal connects again), lost.",
+        "Refreshes of grants: success, failure (the old token serves on), broken (its principal connects again), superseded, lost.",
         ("provider", "outcome"),
     ),
     Instrument("gateway.grant.stale", "counter", "{read}", "Grants used on while the database was away.", ("provider",)),
     Instrument("gateway.grant.refused", "counter", "{grant}", "Stored grants that did not open.", ("provider", "fault")),
+    Instrument("gateway.credentials.captured", "counter", "{credential}", "Captured, or withheld.", ("route", "outcome")),
+    Instrument("gateway.credentials.placeholders", "counter", "{request}", "Placeholders refused.", ("credential", "outcome")),
+    Instrument("gateway.secret.reads", "counter", "{read}", "Questions to services that keep secrets.", ("source", "outcome")),
+    Instrument("gateway.secret.age", "gauge", "s", "Seconds since a service last gave a secret; -1: never.", ("source",)),
+    Instrument("gateway.secret.failing", "gauge", "{secret}", "1 while a service last did not give a secret, else 0.", ("source",)),
     Instrument("gateway.secret.refresh_failures", "counter", "{failure}", "Secrets that could not be read again.", ("source",)),
     Instrument("gateway.upstream.connect_failures", "counter", "{failure}", "Failed connections to an upstream.", ("upstream",)),
     Instrument("gateway.upstream.poisoned", "counter", "{connection}", "Idle upstream connections that spoke.", ("upstream",)),
@@ -227,28 +234,6 @@ COUNTED: Final = (
 )
 """What rooms count and set by name."""
 
-UPSTREAMS: Final = (
-    Instrument(
-        "gateway.upstream.connections", "gauge", "{connection}", "Connections to an upstream.", ("upstream", "state"), across="sum"
-    ),
-    Instrument(
-        "gateway.upstream.waiting", "gauge", "{request}", "Requests that wait for a connection.", ("upstream",), across="sum"
-    ),
-    Instrument("gateway.upstream.addresses", "gauge", "{address}", "Addresses of an upstream's targets.", ("upstream", "state")),
-    Instrument(
-        "gateway.upstream.quota_remaining",
-        "gauge",
-        "{request}",
-        "Requests an upstream's quota has left, where it says so.",
-        ("upstream", "credential"),
-    ),
-    Instrument(
-        "gateway.upstream.quota_paused", "gauge", "{quota}", "Quotas an upstream asked to pause.", ("upstream", "credential")
-    ),
-    Instrument("gateway.upstream.circuit_open", "gauge", "", "1 while a circuit breaker refuses requests.", ("upstream",)),
-)
-"""What upstreams are asked for when somebody looks."""
-
 PROCESS: Final = (
     Instrument("process.cpu", "counter", "s", "Processor time used, user and system.", across="each"),
     Instrument("process.resident.memory", "gauge", "By", "Resident memory."),
@@ -269,6 +254,7 @@ INSTRUMENTS: Final = (
     RATE_LIMITS,
     *COUNTED,
     *UPSTREAMS,
+    *CUSTODY,
     *PROCESS,
     BUILD,
 )

@@ -189,8 +189,8 @@ class Backlog:
                 return
 
 
-TALKATIVE: Final = ("httpx", "httpcore", "asyncio", "watchfiles")
-"""Libraries that tell every call, some with its header fields: only their warnings are for operators."""
+TALKATIVE: Final = ("httpx", "httpcore", "asyncio", "watchfiles", "aiosqlite", "sqlalchemy", "alembic")
+"""Libraries that tell every call, some with header fields or parameters of SQL: only their warnings are for operators."""
 
 
 class Logs:

@@ -7,7 +7,8 @@ of the gateway. What is measured is joined as its instrument says (`Instrument.a
 from collections.abc import Iterable
 from typing import Any, Final
 
-from gateway.telemetry.instruments import INSTRUMENTS, Instrument
+from gateway.telemetry.instrument import Instrument
+from gateway.telemetry.instruments import INSTRUMENTS
 from gateway.telemetry.series import Buckets, Family, Labels
 
 KNOWN: Final = {instrument.name: instrument for instrument in INSTRUMENTS}

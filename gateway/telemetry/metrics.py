@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from gateway.core.exchange import Exchange
 from gateway.telemetry.exposition import render
-from gateway.telemetry.instruments import ACTIVE, BOUNDS, BUILD, COUNTED, FINE_BOUNDS, OVERHEAD, Instrument
+from gateway.telemetry.instrument import Instrument
+from gateway.telemetry.instruments import ACTIVE, BOUNDS, BUILD, COUNTED, FINE_BOUNDS, OVERHEAD
 from gateway.telemetry.names import Names
 from gateway.telemetry.projection import project
 from gateway.telemetry.series import METHODS, OTHER, OVERFLOWN, Buckets, Family, Key, Labels, Series, label, was_called

@@ -6,6 +6,7 @@ from typing import Any, Final
 from gateway.core.decision import Decision
 from gateway.core.principal import ANONYMOUS
 from gateway.core.reason import Reason
+from gateway.telemetry.instrument import Instrument
 from gateway.telemetry.instruments import (
     AUTHN,
     AUTHZ,
@@ -16,7 +17,6 @@ from gateway.telemetry.instruments import (
     SERVER_DURATION,
     SHADOW,
     VALIDATION,
-    Instrument,
 )
 from gateway.telemetry.names import Names
 from gateway.telemetry.series import OVERFLOWN, Buckets, Family, Labels, Seen, Series, label

@@ -5,7 +5,8 @@ from typing import Any, Final, NamedTuple
 
 from gateway.core.exchange import Exchange
 from gateway.core.reason import Reason
-from gateway.telemetry.instruments import BOUNDS, OVERFLOW, Instrument
+from gateway.telemetry.instrument import Instrument
+from gateway.telemetry.instruments import BOUNDS, OVERFLOW
 from gateway.telemetry.redact import visible
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})

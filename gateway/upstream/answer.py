@@ -160,7 +160,7 @@ def scrubbed(shape: Shape, values: Values, outbound: Outbound) -> tuple[Shape, V
     """The fields with every injected value replaced, without those whose names hold one; the framing's digits are left alone."""
     joined, secrets = b"\n".join(values), outbound.secrets
     for each in secrets:
-        if each.occur(joined, each.every) or (shape not in each.clean and each.in_names(shape)):
+        if each.occur(joined, each.in_heads) or (shape not in each.clean and each.in_names(shape)):
             break
     else:
         return shape, values

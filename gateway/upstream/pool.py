@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.core.ports import Metrics, Transport
@@ -21,12 +21,20 @@ from gateway.upstream.model import RouteTimeouts, Timeouts
 from gateway.upstream.model import Upstream as UpstreamModel
 from gateway.upstream.quota import Metered, Quota
 from gateway.upstream.target import FRESH, Resolve, is_literal, parse_targets, resolve_by_system
-from gateway.upstream.tls import ClientTls
+from gateway.upstream.tls import ClientTls, Shown
 from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.waiting import Given, Queue
 
 if TYPE_CHECKING:
     from gateway.upstream.h2.sessions import Sessions
+
+APART: Final = "/"
+"""Between an upstream's name and that of a certificate, in metrics and for operators; it is in no name."""
+
+
+def label(name: str, shown: Shown | None) -> str:
+    """What the connections to an upstream are called."""
+    return name if shown is None else f"{name}{APART}{shown.name}"
 
 
 class Upstream:
@@ -36,18 +44,26 @@ class Upstream:
     """
 
     def __init__(
-        self, name: str, model: UpstreamModel, *, metrics: Metrics, resolve: Resolve = resolve_by_system, fresh: float = FRESH
+        self,
+        name: str,
+        model: UpstreamModel,
+        *,
+        metrics: Metrics,
+        resolve: Resolve = resolve_by_system,
+        fresh: float = FRESH,
+        shown: Shown | None = None,
     ) -> None:
-        self.name = name
+        """`shown` is a certificate in place of the model's own: these connections are all of it."""
+        self.name = label(name, shown)
         self._model = model
         self._metrics = metrics
         self._targets = parse_targets(model)
         self._lanes = [Lane(target, model, resolve, fresh) for target in self._targets]
-        self._judge = Judge(name, model, self._lanes, count=self._count, refuse=self._refuse)
+        self._judge = Judge(self.name, model, self._lanes, count=self._count, refuse=self._refuse)
         self._rotation = self._judge.rotation
         for lane in self._lanes:
             lane.addresses.moved = partial(self._rotation.moved, lane)
-        self._tls = ClientTls(model.tls, http2=model.http2)
+        self._tls = ClientTls(model.tls, http2=model.http2, shown=shown)
         self._sessions = None if not model.http2 else self._multiplexed()
         self._fresh = fresh
         self._limit = model.connections
@@ -97,7 +113,7 @@ class Upstream:
             return transport
         if credential not in self._quotas:
             count = partial(self._metrics.count, upstream=self.name, credential=credential)
-            self._quotas[credential] = Quota(f"{self.name}-quota", model, count)
+            self._quotas[credential] = Quota(f"{self.name.partition(APART)[0]}-quota", model, count)
         return Metered(transport, self._quotas[credential], route, model.per)
 
     async def close(self) -> None:

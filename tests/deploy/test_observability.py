@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.telemetry.instruments import COUNTED, INSTRUMENTS, Instrument, prometheus_name
+from gateway.telemetry.instrument import Instrument
+from gateway.telemetry.instruments import COUNTED, INSTRUMENTS, prometheus_name
 from tests.deploy.manifests import DEPLOY, ROOT
 
 DASHBOARD = json.loads((DEPLOY / "grafana" / "latchgate.json").read_text())

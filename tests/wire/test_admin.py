@@ -124,7 +124,7 @@ async def test_the_dump_and_the_routes_show_what_is_served_and_no_secret(gateway
         ("things", "api", "bot"),
     ]
     dump = await gateway.get("/config_dump", listener="admin", host="localhost", token=TOKEN)
-    assert dump.json()["credentials"]["bot"] == {"inject": "bearer", "secret": {"env": "UPSTREAM_TOKEN"}}
+    assert dump.json()["credentials"]["bot"] == {"inject": "bearer", "secret": {"env": "UPSTREAM_TOKEN"}, "rotate": None}
     assert TOKEN.encode() not in dump.body
 
 

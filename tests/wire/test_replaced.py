@@ -50,6 +50,6 @@ async def test_who_came_before_a_reload_keeps_one_route_and_not_the_configuratio
             document["routes"].pop()
             gateway.write(document)
             assert await gateway.process.reload()
-            alive = sum(isinstance(each, Route) and (each.name or "").startswith("open.fleeting") for each in gc.get_objects())
+            alive = sum(type(each) is Route and (each.name or "").startswith("open.fleeting") for each in gc.get_objects())
             goes_on.set()
         assert alive == 39

@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.core.errors import Problem
+from gateway.credentials.captured.model import Captured
 from gateway.credentials.model import Credential, Header, Hmac, Query, SignedJwt
 from gateway.settings.rules.draft import Draft
 from gateway.upstream.owned import FRAMING, HOP_BY_HOP, OWNED, Names
@@ -32,6 +33,14 @@ def check(draft: Draft) -> Iterator[Problem]:
                     yield draft.error((*path, "headers", field), "only the gateway itself sets this header", key=True)
         if isinstance(credential, SignedJwt) and credential.header.lower().encode("ascii") in TAKEN:
             yield draft.error((*path, "header"), "only the gateway itself sets this header")
+        if isinstance(credential, Captured):
+            yield from _placed(draft, path, credential)
         if isinstance(credential, Query):
             hint = "prefer a header where the upstream takes one"
             yield draft.warning((*path, "inject"), "a credential in the query ends in the upstream's access logs", hint)
+
+
+def _placed(draft: Draft, path: tuple[str, ...], credential: Captured) -> Iterator[Problem]:
+    for key, name in (("header", credential.header), ("sent_in", credential.sent_in)):
+        if name is not None and name.lower().encode("ascii") in TAKEN:
+            yield draft.error((*path, key), "only the gateway itself sets this header")

@@ -20,6 +20,8 @@ def check(draft: Draft) -> Iterator[Problem]:
     for name in draft.names("upstreams"):
         yield from _one_or_more(draft, ("upstreams", name, "credential"), "credential", credentials)
     yield from _listed(draft, ("rate_limits", "default"), "rate limit", limits)
+    yield from _listed(draft, ("portal", "tools", "rate_limits"), "rate limit", limits)
+    yield from _listed(draft, ("portal", "tools", "authenticate"), "scheme", schemes(draft))
 
 
 def schemes(draft: Draft) -> list[str]:

@@ -9,7 +9,7 @@ from gateway.settings.rules.draft import Draft
 
 
 def check(draft: Draft) -> Iterator[Problem]:
-    for place, name, upstream in dict.fromkeys(_uses(draft)):
+    for place, name, upstream in dict.fromkeys(uses(draft)):
         credential = draft.value("credentials", name)
         if isinstance(credential, dict) and _names_host(credential):
             yield from _host(draft, place, upstream)
@@ -24,7 +24,7 @@ def _names_host(credential: dict[str, Any]) -> bool:
     )
 
 
-def _uses(draft: Draft) -> Iterator[tuple[Steps, str, str]]:
+def uses(draft: Draft) -> Iterator[tuple[Steps, str, str]]:
     """Every place that names a credential, with the credential and the upstream."""
     for upstream in draft.names("upstreams"):
         path: Steps = ("upstreams", upstream, "credential")

@@ -18,6 +18,8 @@ def check(draft: Draft) -> Iterator[Problem]:
     own = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "credential")]
     limits = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "rate_limits")]
     accepted = [name for number, _ in enumerate(routes) for name in draft.items("routes", number, "authenticate")]
+    limits += draft.items("portal", "tools", "rate_limits")
+    accepted += draft.items("portal", "tools", "authenticate")
     yield from _leftovers(draft, ("upstreams",), "upstream", [route.get("upstream") for route in routes])
     yield from _leftovers(draft, ("credentials",), "credential", [*inherited, *own])
     yield from _leftovers(draft, ("cors",), "CORS policy", [route.get("cors") for route in routes])

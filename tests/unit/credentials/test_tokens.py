@@ -305,3 +305,24 @@ async def test_status_and_metrics_tell_no_token(held: Held) -> None:
         ("gateway.tokens.minted", {"credential": "crm", "outcome": "failure"}),
     ]
     assert "token-1" not in repr((held.tokens.status(), held.metrics.counts, held.told.events))
+
+
+async def test_what_ends_first_and_what_failed_last_is_told_to_who_looks() -> None:
+    held = Held()
+    labels = {"credential": "crm"}
+    assert list(held.tokens.levels()) == [("gateway.tokens.last_error", 0.0, labels)]
+    await held.line("a")
+    held.press.lifetime = 600.0
+    await held.line("b")
+    levels = {name: (value, told) for name, value, told in held.tokens.levels()}
+    assert 0 < levels["gateway.tokens.expiry"][0] <= 600
+    assert levels["gateway.tokens.expiry"][1] == labels
+    held.press.error = Ungranted("not for you")
+    with pytest.raises(GatewayError):
+        await held.line("c")
+    assert {name: value for name, value, _ in held.tokens.levels()}["gateway.tokens.last_error"] == 0.0
+    held.press.error = DependencyDown("away")
+    with pytest.raises(DependencyDown):
+        await held.line("d")
+    assert {name: value for name, value, _ in held.tokens.levels()}["gateway.tokens.last_error"] == held.clock.now()
+    await held.tokens.close()

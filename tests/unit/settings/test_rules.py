@@ -553,3 +553,84 @@ def test_a_signature_is_for_one_host_and_for_the_body_that_is_sent(overlay: Any,
     found = [line for line in told(overlay) if "sign" in line and not line.startswith("warning: ")]
     assert len(found) == (finding is not None)
     assert all(str(finding) in line for line in found)
+
+
+GRANTS = {name: {"inject": "grant", "provider": name} for name in ("github", "gitlab")} | {
+    "bot": {"inject": "bearer", "secret": {"env": "A"}}
+}
+
+
+@pytest.mark.parametrize(
+    ("credential", "inherited", "finding"),
+    [
+        ("github", None, None),
+        (None, "github", None),
+        (["github", "bot"], None, None),
+        ("bot", "github", "sends no principal's grant"),
+        (None, None, "sends no principal's grant"),
+        (["github", "gitlab"], None, "at several providers: github, gitlab"),
+    ],
+    ids=["own", "inherited", "fallback", "no grant", "no credential", "two providers"],
+)
+def test_scopes_are_asked_of_grants_at_one_provider(credential: Any, inherited: Any, finding: str | None) -> None:
+    overlay = {"credentials": GRANTS, "upstreams": {"github": {"credential": inherited}}}
+    found = [line for line in told(overlay | route(credential=credential, requires_scopes=["repo"])) if "requires_scopes" in line]
+    assert len(found) == (finding is not None)
+    assert all(str(finding) in line for line in found)
+    assert not [line for line in told(overlay | route(credential=credential)) if "requires_scopes" in line]
+
+
+CAPTURE = {"spend_with": "minted", "fields": ["/token"]}
+MINTED: dict[str, Any] = {"minted": {"inject": "captured", "sent_in": "X-Upstream-Authorization"}}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "more", "finding"),
+    [
+        (MINTED, {"capture": CAPTURE}, None),
+        ({}, {"capture": CAPTURE}, "no credential 'minted' opens placeholders"),
+        (
+            {"minted": {"inject": "bearer", "secret": {"env": "T"}}},
+            {"capture": CAPTURE},
+            "no credential 'minted' opens placeholders",
+        ),
+        (MINTED, {"capture": CAPTURE, "anonymous": True}, "a placeholder is for one principal"),
+        (MINTED, {"capture": CAPTURE, "websocket": True}, "nothing is captured from a WebSocket"),
+        (MINTED, {"credential": "minted"}, None),
+        ({"minted": {"inject": "captured"}}, {"credential": "minted"}, "so would the placeholder for 'minted'"),
+        ({"minted": {"inject": "captured", "header": "X-Key"}}, {"credential": "minted"}, None),
+        ({"minted": {"inject": "captured", "sent_in": "AUTHORIZATION"}}, {"credential": ["minted"]}, "so would the placeholder"),
+        ({"minted": {"inject": "captured", "header": "Forwarded"}}, {}, "only the gateway itself sets this header"),
+        ({"minted": {"inject": "captured", "sent_in": "Host"}}, {}, "only the gateway itself sets this header"),
+    ],
+)
+def test_placeholders_are_made_for_somebody_and_have_a_way_in(credentials: Any, more: Any, finding: str | None) -> None:
+    words = ("placeholder", "captured from", "only the gateway itself")
+    found = [line for line in told({"credentials": credentials} | route(**more)) if any(word in line for word in words)]
+    assert len(found) == (finding is not None), found
+    assert all(str(finding) in line for line in found)
+
+
+SHOWN = {
+    "ci": {"inject": "mtls", "certificate": __file__, "key": {"env": "A"}},
+    "bot": {"inject": "bearer", "secret": {"env": "A"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("credential", "upstream", "finding"),
+    [
+        ("ci", {}, None),
+        (None, {"credential": "ci"}, None),
+        (["ci", "bot"], {}, "routes.0.credential: 'ci' is a client certificate and stands alone"),
+        (["bot", "ci"], {}, "routes.0.credential: 'ci' is a client certificate and stands alone"),
+        (None, {"credential": ["bot", "ci"]}, "upstreams.github.credential: 'ci' is a client certificate and stands alone"),
+        ("ci", {"url": "http://api.example.com"}, "routes.0.credential: a client certificate is shown over TLS only"),
+    ],
+    ids=["own", "inherited", "first of a list", "last of a list", "list of the upstream", "plain HTTP"],
+)
+def test_a_client_certificate_stands_alone_and_goes_over_tls(credential: Any, upstream: Any, finding: str | None) -> None:
+    overlay = {"credentials": SHOWN, "upstreams": {"github": upstream}}
+    found = [line for line in told(overlay | route(credential=credential)) if "client certificate" in line]
+    assert len(found) == (finding is not None)
+    assert all(line.replace("[0]", ".0").startswith(str(finding)) for line in found)

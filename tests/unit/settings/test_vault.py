@@ -100,7 +100,11 @@ REFUSED: dict[str, tuple[str | None, str, str]] = {
         VAULT,
         "4:8: sealed.bot: is not sealed in a form that this version knows: 'lgs1:' is expected",
     ),
-    "no entry": (None, VAULT, "4:33: credentials.bot.secret: nothing is sealed under the name 'bot'"),
+    "no entry": (
+        None,
+        VAULT,
+        "4:33: credentials.bot.secret: nothing is sealed under the name 'bot': `gateway secrets seal bot` seals it",
+    ),
     "no key at all": (
         sealed("bot", b"x"),
         "log: {level: info}",
@@ -144,12 +148,12 @@ REFUSED: dict[str, tuple[str | None, str, str]] = {
     "a key in two places": (
         sealed("bot", b"x"),
         "vault: {keys: [{id: new, env: NEW, file: key}]}",
-        "2:16: vault.keys[0]: exactly one of `env`, `file` and `transit` says where the key is",
+        "2:16: vault.keys[0]: exactly one of `env`, `file`, `transit`, `aws_kms` and `gcp_kms` says where the key is",
     ),
     "a key in no place": (
         sealed("bot", b"x"),
         "vault: {keys: [{id: new}]}",
-        "2:16: vault.keys[0]: exactly one of `env`, `file` and `transit` says where the key is",
+        "2:16: vault.keys[0]: exactly one of `env`, `file`, `transit`, `aws_kms` and `gcp_kms` says where the key is",
     ),
     "a reminder every minute": (
         sealed("bot", b"x"),

@@ -7,13 +7,17 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from gateway.core.secret import Secret
+from gateway.store.sql.engine import Database
+from gateway.store.sql.model import Sqlite
 from gateway.telemetry.logs import BACKLOG, JsonLines, Logs, TextLines, configure
 from gateway.telemetry.model import Log
 from tests.exchanges import ID, exchange
@@ -92,6 +96,17 @@ def test_the_level_changes_while_running(logs: Logs, pipe: Pipe) -> None:
         logs.set_level("loud")
     logs.close()
     assert [json.loads(line)["message"] for line in pipe.read_all()] == ["seen"]
+
+
+async def test_sql_and_its_parameters_are_not_told_at_debug(logs: Logs, pipe: Pipe, tmp_path: Path) -> None:
+    database = Database(Sqlite(file=tmp_path / "grants.db"))
+    database.claim()
+    logs.set_level("debug")
+    await database.write(text("create table t (a text)"))
+    await database.write(text("insert into t values (:a)").bindparams(a="sealed-canary"))
+    await database.close()
+    logs.close()
+    assert not any("sealed-canary" in line or "insert" in line for line in pipe.read_all())
 
 
 def test_the_format_changes_with_the_configuration(logs: Logs, pipe: Pipe) -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.telemetry.exposition import render
-from gateway.telemetry.instruments import INSTRUMENTS, Instrument
+from gateway.telemetry.instrument import Instrument
+from gateway.telemetry.instruments import INSTRUMENTS
 from gateway.telemetry.merge import Sums, pack, unpack
 from gateway.telemetry.metrics import Registry
 from gateway.telemetry.series import Buckets, Family

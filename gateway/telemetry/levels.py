@@ -1,0 +1,63 @@
+"""What upstreams, minted tokens and grants are asked for when somebody looks. Part of the closed list of `instruments`."""
+
+from typing import Final
+
+from gateway.telemetry.instrument import Instrument
+
+UPSTREAMS: Final = (
+    Instrument(
+        "gateway.upstream.connections", "gauge", "{connection}", "Connections to an upstream.", ("upstream", "state"), across="sum"
+    ),
+    Instrument(
+        "gateway.upstream.waiting", "gauge", "{request}", "Requests that wait for a connection.", ("upstream",), across="sum"
+    ),
+    Instrument("gateway.upstream.addresses", "gauge", "{address}", "Addresses of an upstream's targets.", ("upstream", "state")),
+    Instrument(
+        "gateway.upstream.quota_remaining",
+        "gauge",
+        "{request}",
+        "Requests an upstream's quota has left, where it says so.",
+        ("upstream", "credential"),
+    ),
+    Instrument(
+        "gateway.upstream.quota_paused", "gauge", "{quota}", "Quotas an upstream asked to pause.", ("upstream", "credential")
+    ),
+    Instrument("gateway.upstream.circuit_open", "gauge", "", "1 while a circuit breaker refuses requests.", ("upstream",)),
+)
+"""What upstreams are asked for when somebody looks."""
+
+CUSTODY: Final = (
+    Instrument(
+        "gateway.tokens.expiry",
+        "gauge",
+        "s",
+        "Seconds until the first of a credential's minted tokens ends, of those that have not.",
+        ("credential",),
+        across="min",
+    ),
+    Instrument(
+        "gateway.tokens.last_error",
+        "gauge",
+        "s",
+        "Unix time at which a token could not be minted last; 0 while that never happened.",
+        ("credential",),
+        across="max",
+    ),
+    Instrument(
+        "gateway.grant.expiry",
+        "gauge",
+        "s",
+        "Seconds until the first token of the grants in use at a provider ends, of those that have not.",
+        ("provider",),
+        across="min",
+    ),
+    Instrument(
+        "gateway.grant.last_error",
+        "gauge",
+        "s",
+        "Unix time at which a grant could not be refreshed last; 0 while that never happened.",
+        ("provider",),
+        across="max",
+    ),
+)
+"""What minted tokens and grants are asked for when somebody looks."""
