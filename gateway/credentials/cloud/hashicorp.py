@@ -24,6 +24,8 @@ RENEW: Final = 1 / 3
 """The part of a token's life that is left when it is renewed."""
 SPARE: Final = 5.0
 """Seconds before its end from which a token is not used any more."""
+LONGEST: Final = 10**9
+"""Seconds of a life that is believed."""
 Sources = Callable[[SecretRef], SecretSource]
 
 
@@ -102,7 +104,7 @@ class VaultClient:
             raise DependencyDown(f"{self.host}: the answer to the login holds no token")
         if isinstance(life, bool) or not isinstance(life, int) or life < 0:
             raise DependencyDown(f"{self.host}: the answer to the login does not say how long its token lives")
-        now = self._now()
+        now, life = self._now(), min(life, LONGEST)
         ends = now + life - min(SPARE, life / 10) if life else float("inf")
         return Held(Secret(token.encode()), now + life * (1 - RENEW) if life else ends, ends, members.get("renewable") is True)
 

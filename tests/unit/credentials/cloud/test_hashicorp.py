@@ -178,6 +178,14 @@ async def test_a_login_that_is_not_understood_is_told_without_its_words(server: 
     assert SECRET not in str(told.value.detail)
 
 
+@pytest.mark.parametrize("digits", [18, 309])
+async def test_a_life_of_more_seconds_than_clocks_count_is_a_long_one(server: Server, asking: Asking, digits: int) -> None:
+    life = b"1" + b"0" * digits
+    server.login = 200, b'{"auth": {"client_token": "token-1", "lease_duration": %b, "renewable": true}}' % life
+    server.good.add("token-1")
+    assert [await asking(), await asking()] == [200, 200]
+
+
 @pytest.mark.parametrize(
     "login",
     [
