@@ -97,7 +97,7 @@ def list_(config: Config = None, env_file: EnvFile = None) -> None:
     table = [("PROVIDER", "ISSUER", "SUBJECT", "STATE", "EXPIRES", "KEY", "SCOPES")]
     for row in asked(loaded, there(chosen(loaded)), work):
         state = f"{row.state} ({row.problem})" if row.problem else row.state
-        ends = datetime.fromtimestamp(row.expires_at, UTC).isoformat(timespec="seconds") if row.expires_at else "never"
+        ends = datetime.fromtimestamp(row.expires_at, UTC).isoformat(timespec="seconds") if row.expires_at is not None else "never"
         table.append((row.provider, row.issuer, row.subject, state, ends, row.key_id, row.scopes or "-"))
     for line in aligned(table):
         print(line)

@@ -61,8 +61,15 @@ class Following:
                 source.confirmed = began
             else:
                 self._revoke(name, source, 0)
-        for row in await rows.of(changed) if changed else ():
-            await self._renew(ring, row, sources[row.name], began)
+        found = await rows.of(changed) if changed else ()
+        away: DependencyDown | None = None
+        for row in sorted(found, key=is_revoked, reverse=True):  # what is taken back waits for nobody's key
+            try:
+                await self._renew(ring, row, sources[row.name], began)
+            except DependencyDown as error:
+                away = error
+        if away is not None:
+            raise away
 
     async def _renew(self, ring: Sealing, row: SecretRow, source: StoredSource, began: float) -> None:
         if is_revoked(row):

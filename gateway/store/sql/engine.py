@@ -9,6 +9,7 @@ import ssl
 import stat
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -138,6 +139,8 @@ def _sqlite(model: Sqlite) -> AsyncEngine:
 
 
 def _prepare(connection: Any, _: Any) -> None:
+    # What is not UTF-8 spoils its own row, not the answer: see `rows.read`.
+    connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     cursor = connection.cursor()
     for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")

@@ -8,12 +8,13 @@ from sqlalchemy import ColumnElement, delete, insert, select, tuple_, update
 from sqlalchemy.engine import Row
 
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import Conflict, inserted
+from gateway.store.sql.rows import Conflict, bounded, inserted, read
 from gateway.store.sql.tables import GRANTS
 
 PAGE: Final = 500
 LONGEST: Final = 2048
 """Characters of a provider, an issuer or a subject."""
+WHOLE: Final = [bounded(column) for column in GRANTS.columns]
 
 Key = tuple[str, str, str]
 """provider, issuer, subject."""
@@ -49,13 +50,13 @@ class GrantRows:
 
     async def get(self, key: Key) -> GrantRow | None:
         """Raises DependencyDown."""
-        found = await self._database.rows(select(GRANTS).where(_is(key)))
+        found = await self._database.rows(select(*WHOLE).where(_is(key)))
         return _row(found[0]) if found else None
 
     async def page(self, after: Key = ("", "", "")) -> Sequence[GrantRow]:
         """The next at most PAGE grants in the order of their keys. Raises DependencyDown."""
         key = tuple_(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject)
-        statement = select(GRANTS).where(key > after).order_by(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject).limit(PAGE)
+        statement = select(*WHOLE).where(key > after).order_by(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
     async def every(self) -> AsyncIterator[GrantRow]:
@@ -69,7 +70,7 @@ class GrantRows:
     async def of(self, issuer: str, subject: str) -> Sequence[GrantRow]:
         """Those of one principal, at most PAGE. Raises DependencyDown."""
         theirs = (GRANTS.c.issuer == issuer) & (GRANTS.c.subject == subject)
-        statement = select(GRANTS).where(theirs).order_by(GRANTS.c.provider).limit(PAGE)
+        statement = select(*WHOLE).where(theirs).order_by(GRANTS.c.provider).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
     async def put(self, row: GrantRow, version: int) -> GrantRow:
@@ -102,4 +103,4 @@ def _is(key: Key) -> ColumnElement[bool]:
 
 
 def _row(found: Row[Any]) -> GrantRow:
-    return GrantRow(**found._mapping)
+    return GrantRow(**read(GRANTS, found))

@@ -10,11 +10,12 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.core.errors import DependencyDown
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import Conflict
+from gateway.store.sql.rows import Conflict, bounded, read
 from gateway.store.sql.tables import SECRETS
 
 PAGE: Final = 500
 LONGEST_NAME: Final = 200
+WHOLE: Final = [bounded(column) for column in SECRETS.columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ class SecretRows:
 
     async def get(self, name: str) -> SecretRow | None:
         """Raises DependencyDown."""
-        found = await self._database.rows(select(SECRETS).where(SECRETS.c.name == name))
+        found = await self._database.rows(select(*WHOLE).where(SECRETS.c.name == name))
         return _row(found[0]) if found else None
 
     async def page(self, after: str = "") -> Sequence[SecretRow]:
         """The next at most PAGE secrets in the order of their names. Raises DependencyDown."""
-        statement = select(SECRETS).where(SECRETS.c.name > after).order_by(SECRETS.c.name).limit(PAGE)
+        statement = select(*WHOLE).where(SECRETS.c.name > after).order_by(SECRETS.c.name).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
     async def every(self) -> AsyncIterator[SecretRow]:
@@ -60,11 +61,12 @@ class SecretRows:
     async def versions(self, names: Sequence[str]) -> Mapping[str, int]:
         """Which version there is of each named secret; those that are not there are left out. Raises DependencyDown."""
         statement = select(SECRETS.c.name, SECRETS.c.version)
-        return {row.name: row.version for row in await self._named(statement, names)}
+        rows = [read(SECRETS, row) for row in await self._named(statement, names)]
+        return {row["name"]: row["version"] for row in rows}
 
     async def of(self, names: Sequence[str]) -> Sequence[SecretRow]:
         """The named secrets, as far as they are there. Raises DependencyDown."""
-        return [_row(each) for each in await self._named(select(SECRETS), names)]
+        return [_row(each) for each in await self._named(select(*WHOLE), names)]
 
     async def _named(self, statement: Select[Any], names: Sequence[str]) -> list[Row[Any]]:
         found: list[Row[Any]] = []
@@ -112,4 +114,4 @@ def _putting(row: SecretRow, new: SecretRow) -> Insert | Update:
 
 
 def _row(found: Row[Any]) -> SecretRow:
-    return SecretRow(**found._mapping)
+    return SecretRow(**read(SECRETS, found))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Table, and_, case, func, select, tuple_, update
 
 from gateway.store.sql.engine import Database
+from gateway.store.sql.rows import bounded, read
 
 PAGE: Final = 200
 
@@ -56,9 +57,9 @@ class Texts:
         wanted = other | and_(columns.key_id == first, columns.updated_at <= overdue)
         if after:
             wanted &= tuple_(*self._key) > after
-        statement = select(*self._key, columns.version, columns.sealed, columns.key_id)
+        statement = select(*self._key, columns.version, bounded(columns.sealed), columns.key_id)
         rows = await self._database.rows(statement.where(wanted).order_by(*self._key).limit(PAGE))
-        return [Text(tuple(row[:-3]), row.version, row.sealed, row.key_id) for row in rows]
+        return [self._text(read(self._table, row)) for row in rows]
 
     async def every(self, after: Key = ()) -> Sequence[Text]:
         """The next at most PAGE texts there are. Raises DependencyDown."""
@@ -80,3 +81,6 @@ class Texts:
         counted = select(columns.key_id, func.count().label("many"), old.label("old"))
         statement = counted.where(columns.key_id != "").group_by(columns.key_id)
         return [Tally(row.key_id, row.many, row.old) for row in await self._database.rows(statement)]
+
+    def _text(self, row: dict[str, Any]) -> Text:
+        return Text(tuple([row[column.name] for column in self._key]), row["version"], row["sealed"], row["key_id"])
