@@ -7,7 +7,7 @@ from gateway.core.shape import Shape
 
 Span = tuple[int, int]
 """From where to where, in bytes."""
-Guarded = tuple[tuple[bytes, tuple[bytes, ...]], ...]
+Guarded = tuple[tuple[int, tuple[bytes, ...]], ...]
 """Single bytes, and what is looked for in texts that have them."""
 
 
