@@ -27,8 +27,9 @@ from gateway.settings import Loaded
 if TYPE_CHECKING:
     from gateway.credentials.grants.grant import Grant
     from gateway.credentials.grants.kept import Kept
+    from gateway.credentials.vault.ring import Ring
     from gateway.store.sql.engine import Database
-    from gateway.store.sql.grants import GrantRow
+    from gateway.store.sql.grants import GrantRow, GrantRows
 
 LONGEST: Final = 64 * 1024
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def add(
     if provider not in known:
         raise typer.BadParameter(f"'{provider}' is no entry of `providers:`", param_hint="--provider")
     _doubt(loaded, issuer)
-    client = known[provider].client
+    ring, client = _ring(loaded), known[provider].client
     life = _seconds(expires_in) if expires_in else None
     grant = Grant(
         provider,
@@ -75,7 +76,8 @@ def add(
         expires_at=None if life is None else time.time() + life,
     )
 
-    async def work(kept: "Kept", witness: Witness) -> bool:
+    async def work(rows: "GrantRows", witness: Witness) -> bool:
+        kept = _sealing(rows, ring)
         before = await kept.version(grant.key)
         stored = await kept.put(replace(grant, version=before))
         witness.tell("grant.connected", {**_told(stored), "scopes": list(stored.scopes), "replaced": before > 0})
@@ -112,14 +114,19 @@ def revoke(
     config: Config = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Forget a principal's token, or all of them; running gateways stop using them within a second, the provider does not."""
+    """Forget a principal's token, or all of them; running gateways stop using them within a second, the provider does not.
+
+    It needs no key of the vault.
+    """
+    from gateway.credentials.grants.kept import forget
+
     issuer, subject = _principal(issuer, subject, principal)
     loaded = loaded_as_far_as_it_goes(config, env_file)
 
-    async def work(kept: "Kept", witness: Witness) -> list[str]:
+    async def work(rows: "GrantRows", witness: Witness) -> list[str]:
         gone = []
-        for key in [(provider, issuer, subject)] if provider else await kept.of(issuer, subject):
-            row = await kept.delete(key)
+        for key in [(provider, issuer, subject)] if provider else [row.key for row in await rows.of(issuer, subject)]:
+            row = await forget(rows, key)
             if row is not None:
                 witness.tell("grant.disconnected", {**_told(row), "scopes": row.scopes.split()})
                 gone.append(row.provider)
@@ -159,24 +166,32 @@ def _told(grant: "Grant | GrantRow") -> dict[str, object]:
     return {**about, "version": grant.version, "expires_at": ends}
 
 
-def _asked(loaded: Loaded, work: Callable[["Kept", Witness], Awaitable[T]]) -> T:
-    """What `work` gives with the grants; replicas are told. Raises ConfigError where there are no keys, typer.Exit where the
-    database or the trail cannot."""
-    ring = loaded.vault.ring
-    if ring is None:
-        told = loaded.problem((), "grants are sealed, and there is no usable key", "add `vault: {keys: [{id: …, env: …}]}`")
-        raise ConfigError([problem for problem in loaded.errors if problem.path.startswith("vault")] or [told])
+def _ring(loaded: Loaded) -> "Ring":
+    """The key ring. Raises ConfigError where there is none that can be used."""
+    if loaded.vault.ring is not None:
+        return loaded.vault.ring
+    told = loaded.problem((), "grants are sealed, and there is no usable key", "add `vault: {keys: [{id: …, env: …}]}`")
+    raise ConfigError([problem for problem in loaded.errors if problem.path.startswith("vault")] or [told])
+
+
+def _sealing(rows: "GrantRows", ring: "Ring") -> "Kept":
+    from gateway.credentials.grants.kept import Kept
+    from gateway.resources import Nobody, SystemClock
+
+    return Kept(rows, ring, SystemClock(), Nobody())
+
+
+def _asked(loaded: Loaded, work: Callable[["GrantRows", Witness], Awaitable[T]]) -> T:
+    """What `work` gives with the grants; replicas are told. Raises typer.Exit where the database or the trail cannot."""
     witness = Witness(loaded)
 
     async def run(database: "Database") -> T:
-        from gateway.credentials.grants.kept import Kept
-        from gateway.resources import Nobody, SystemClock
         from gateway.store.sql.grants import GrantRows
         from gateway.store.sql.schema import ready
 
         await ready(database)
         try:
-            done = await work(Kept(GrantRows(database), ring, SystemClock(), Nobody()), witness)
+            done = await work(GrantRows(database), witness)
         finally:
             await rung(loaded)
         await database.forget()

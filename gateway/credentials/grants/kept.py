@@ -76,21 +76,8 @@ class Kept:
         return 0 if found is None else found.version
 
     async def delete(self, key: Key) -> GrantRow | None:
-        """What was there, unopened. One that is refreshed just now is deleted all the same. Raises Conflict and DependencyDown."""
-        for left in range(TRIES, 0, -1):
-            found = await self._rows.get(key)
-            try:
-                if found is not None:
-                    await self._rows.delete(key, found.version)
-                return found
-            except Conflict:
-                if left == 1:
-                    raise
-        return None
-
-    async def of(self, issuer: str, subject: str) -> list[Key]:
-        """What a principal has, at whichever provider. Raises DependencyDown."""
-        return [row.key for row in await self._rows.of(issuer, subject)]
+        """See `forget`."""
+        return await forget(self._rows, key)
 
     async def _opened(self, found: GrantRow) -> Grant:
         try:
@@ -102,6 +89,21 @@ class Kept:
             self._evidence.refused(found.key, found.version, fault)
             log.critical("a stored grant does not open", extra={"provider": found.provider, "fault": fault})
             raise DependencyDown(f"grant at {found.provider}: does not open ({fault})") from error
+
+
+async def forget(rows: GrantRows, key: Key) -> GrantRow | None:
+    """Delete a grant; what was there, unopened. One that is refreshed just now is deleted all the same. Raises Conflict and
+    DependencyDown."""
+    for left in range(TRIES, 0, -1):
+        found = await rows.get(key)
+        try:
+            if found is not None:
+                await rows.delete(key, found.version)
+            return found
+        except Conflict:
+            if left == 1:
+                raise
+    return None
 
 
 def at(key: Key, version: int) -> bytes:

@@ -151,6 +151,20 @@ def test_a_trail_that_cannot_be_written_keeps_grants_as_they_are(operator: Opera
     assert len(operator.rows()) == 1
 
 
+@pytest.mark.parametrize("vault", ["vault: {keys: [{id: k1, env: LOST_KEY}]}", "# vault:"], ids=["lost", "none"])
+def test_a_grant_is_revoked_without_the_key_of_the_vault(operator: Operator, vault: str) -> None:
+    operator.add("alice")
+    operator.add("alice", provider="pages")
+    operator.config.write_text(CONFIG.replace("vault: {keys: [{id: k1, env: VAULT_KEY}]}", vault))
+    operator.run("revoke", "--principal", "corp:alice", "--provider", "pages")
+    assert "tracker for corp:alice;" in operator.run("revoke", "--principal", "corp:alice").stderr
+    assert operator.rows() == []
+    assert [(each["event"], each["provider"]) for each in operator.told()[2:]] == [
+        ("grant.disconnected", "pages"),
+        ("grant.disconnected", "tracker"),
+    ]
+
+
 def test_a_redis_that_is_away_fails_no_revocation(operator: Operator) -> None:
     operator.add("alice")
     operator.config.write_text(CONFIG + f"rate_limits: {{store: {{redis: {{url: 'unix://{operator.folder}/nobody'}}}}}}\n")
