@@ -4,26 +4,22 @@ A value comes from standard input or a prompt, never from an argument, which oth
 """
 
 import base64
-import codecs
 import getpass
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli import stored
 from gateway.cli.options import Config, DryRun, EnvFile, Format, Printed, RevokeNow
+from gateway.cli.sealed_file import by_file, home, write
 from gateway.cli.secrets_import import importing
 from gateway.cli.secrets_list import listed, table, tell_keys
 from gateway.cli.terminal import json, one_line
-from gateway.config.entry import put
-from gateway.config.replacing import change
 from gateway.config.values import NAME, EnvSecret, FileSecret
 from gateway.core.errors import ConfigError
 from gateway.core.secret import Secret
@@ -35,8 +31,6 @@ from gateway.settings import Loaded, load
 
 if TYPE_CHECKING:
     from gateway.credentials.vault.ring import Ring
-
-SECTION: Final = "sealed"
 
 
 class Home(StrEnum):
@@ -96,8 +90,8 @@ def seal(
     if only_print:
         print(text)
         return
-    file = into or _home(loaded, name)
-    _write(file, {name: text})
+    file = into or home(loaded, name)
+    write(file, {name: text})
     print(f"{name} is sealed under the key {ring.ids[0]} in {file}; refer to it as {{sealed: {name}}}", file=sys.stderr)
 
 
@@ -160,8 +154,8 @@ def rotate(config: Config = None, env_file: EnvFile = None) -> None:
     entries = loaded.vault.entries.values()
     old = [each for each in entries if each.source is not None and not each.source.revoked and each.key_id != first]
     closed = [each for each in entries if each.source is None]
-    for file, texts in _by_file(loaded, old, ring).items():
-        _write(file, texts)
+    for file, texts in by_file(loaded, old, ring).items():
+        write(file, texts)
     count, unopened = stored.resealed(loaded, ring)
     print(f"{len(old) + count} sealed anew under the key {first}", file=sys.stderr)
     _advise(loaded, ring, closed)
@@ -193,8 +187,8 @@ def revoke(name: Named, config: Config = None, env_file: EnvFile = None) -> None
     if name not in loaded.vault.entries:
         print(f"nothing is sealed under the name {name}", file=sys.stderr)
         raise typer.Exit(1)
-    file = _home(loaded, name)
-    _write(file, {name: REVOKED})
+    file = home(loaded, name)
+    write(file, {name: REVOKED})
     print(f"{name} is revoked in {file}; reload the gateway, and revoke the secret where it was issued:", file=sys.stderr)
     print("earlier versions of the file, as in Git, still hold it sealed", file=sys.stderr)
 
@@ -229,22 +223,6 @@ def _given(name: str) -> Secret:
     return Secret(raw)
 
 
-def _home(loaded: Loaded, name: str) -> Path:
-    """The file that gives an entry, else the one that has `sealed:`, else the one that has `vault:`."""
-    known = name in loaded.vault.entries
-    has_section = bool(loaded.vault.entries)
-    return Path(loaded.source.giver((SECTION, name) if known else (SECTION,) if has_section else ("vault",)).file)
-
-
-def _by_file(loaded: Loaded, entries: list[Entry], ring: "Ring") -> Mapping[Path, Mapping[str, str]]:
-    """What is sealed anew, by the file that it stands in."""
-    found: dict[Path, dict[str, str]] = {}
-    for each in entries:
-        if each.source is not None:
-            found.setdefault(_home(loaded, each.name), {})[each.name] = ring.seal(place(each.name), each.source.current())
-    return found
-
-
 def _store(loaded: Loaded, ring: "Ring", name: str) -> None:
     """Seal a value into the database."""
     from gateway.credentials.stored.drawer import Facts
@@ -271,30 +249,3 @@ def _advise(loaded: Loaded, ring: "Ring", closed: list[Entry]) -> None:
             f"under {ring.ids[0]} for too long: {', '.join(overdue)}; put a new key in front of it and rotate again",
             file=sys.stderr,
         )
-
-
-def _write(file: Path, texts: Mapping[str, str]) -> None:
-    """Put entries into a file. Exits with a line where that cannot be done."""
-
-    def edited(raw: bytes) -> bytes:
-        mark = codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b""
-        text = raw.removeprefix(mark).decode()
-        for name, value in texts.items():
-            text = put(str(file), text, SECTION, name, value)
-        return mark + text.encode()
-
-    with _told(file):
-        change(file, edited)
-
-
-@contextmanager
-def _told(file: Path) -> Iterator[None]:
-    """A file that cannot be read or written is one line and exit 1."""
-    try:
-        yield
-    except OSError as error:
-        print(f"{file}: {error.strerror or 'cannot be changed'}", file=sys.stderr)
-        raise typer.Exit(1) from error
-    except ValueError as error:
-        print(one_line(str(error)), file=sys.stderr)
-        raise typer.Exit(1) from error
