@@ -87,6 +87,9 @@ class Custody:
             if lease is None:
                 return
             try:
+                if not await resealing.fits():
+                    log.critical("the first key opens nothing that is under it: other gateways have another key of that id")
+                    return
                 done = await resealing.turn(before, overdue, lambda: asyncio.sleep(pause))
             finally:
                 await leases.release(lease)

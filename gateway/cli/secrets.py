@@ -77,6 +77,7 @@ def seal(
     database: Annotated[
         bool, typer.Option("--database", help="Into the database; running gateways use it within a second.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --database: also where what is there does not open.")] = False,
     config: Config = None,
     env_file: EnvFile = None,
 ) -> None:
@@ -84,7 +85,7 @@ def seal(
     loaded = _loaded(config, env_file)
     ring = _ring(loaded)
     if database:
-        _store(loaded, ring, name)
+        _store(loaded, ring, name, force=force)
         return
     text = ring.seal(place(name), _given(name))
     if only_print:
@@ -102,6 +103,7 @@ def import_(
     key_env: Annotated[str, typer.Option(metavar="NAME", help="The variable of the key of what is encrypted in the file.")] = "",
     key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The file of that key.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace secrets that are there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also those that do not open.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, decrypt and compare; write nothing.")] = False,
     config: Config = None,
     env_file: EnvFile = None,
@@ -110,7 +112,7 @@ def import_(
     loaded = _loaded(config, env_file)
     key = EnvSecret(env=key_env) if key_env else FileSecret(file=key_file.absolute()) if key_file is not None else None
     to_config = to is Home.CONFIG
-    importing(loaded, _ring(loaded), file, key=key, to_config=to_config, replace=replace, dry_run=dry_run)
+    importing(loaded, _ring(loaded), file, key=key, to_config=to_config, replace=replace, force=force, dry_run=dry_run)
 
 
 @app.command("list")
@@ -150,6 +152,7 @@ def rotate(config: Config = None, env_file: EnvFile = None) -> None:
     """
     loaded = _loaded(config, env_file)
     ring = _ring(loaded)
+    stored.fitting(loaded, ring)
     first = ring.ids[0]
     entries = loaded.vault.entries.values()
     old = [each for each in entries if each.source is not None and not each.source.revoked and each.key_id != first]
@@ -159,8 +162,10 @@ def rotate(config: Config = None, env_file: EnvFile = None) -> None:
     count, unopened = stored.resealed(loaded, ring)
     print(f"{len(old) + count} sealed anew under the key {first}", file=sys.stderr)
     _advise(loaded, ring, closed)
-    for told in [f"{each.name} does not open" for each in closed] + [stored.told(done) for done in unopened]:
-        print(f"{told} and stays as it is", file=sys.stderr)
+    for told in [f"{each.name} does not open: see `gateway secrets verify`" for each in closed] + [
+        stored.told(done) for done in unopened
+    ]:
+        print(f"stays as it is: {told}", file=sys.stderr)
     if closed or unopened:
         raise typer.Exit(1)
 
@@ -223,11 +228,9 @@ def _given(name: str) -> Secret:
     return Secret(raw)
 
 
-def _store(loaded: Loaded, ring: "Ring", name: str) -> None:
+def _store(loaded: Loaded, ring: "Ring", name: str, *, force: bool) -> None:
     """Seal a value into the database."""
-    from gateway.credentials.stored.drawer import Facts
-
-    is_known = stored.seal(loaded, ring, name, _given(name), Facts())
+    is_known = stored.seal(loaded, ring, name, _given(name), force=force)
     how = "replaced" if is_known else "sealed"
     print(f"{name} is {how} under the key {ring.ids[0]} in the database; refer to it as {{sealed: {name}}}", file=sys.stderr)
     if name in loaded.vault.entries:

@@ -28,6 +28,7 @@ def importing(
     key: EnvSecret | FileSecret | None,
     to_config: bool,
     replace: bool,
+    force: bool,
     dry_run: bool,
 ) -> None:
     """Seal all secrets of a file. Exits with 1 and a line for each thing wrong, and then nothing was written."""
@@ -39,7 +40,7 @@ def importing(
             for each in found:
                 print(f"  {each.name}: {ring.seal(entry(each.name), each.secret)}")
     else:
-        _store(loaded, ring, found, replace=replace, dry_run=dry_run)
+        _store(loaded, ring, found, replace=replace, force=force, dry_run=dry_run)
     would = "would be sealed" if dry_run else "sealed"
     home = "for the configuration" if to_config else "into the database"
     print(f"{len(found)} {would} under the key {ring.ids[0]} {home}", file=sys.stderr)
@@ -71,7 +72,7 @@ def _refuse(there: list[Found]) -> None:
         raise typer.Exit(1)
 
 
-def _store(loaded: Loaded, ring: "Ring", found: list[Found], *, replace: bool, dry_run: bool) -> None:
+def _store(loaded: Loaded, ring: "Ring", found: list[Found], *, replace: bool, force: bool, dry_run: bool) -> None:
     async def work(database: "Database") -> None:
         from gateway.credentials.stored.drawer import Drawer
         from gateway.store.sql.secrets import SecretRows
@@ -79,6 +80,8 @@ def _store(loaded: Loaded, ring: "Ring", found: list[Found], *, replace: bool, d
         rows = SecretRows(database)
         known = {row.name: row for row in await rows.of([each.name for each in found])}
         _refuse([each for each in found if each.name in known and not replace])
+        if not force:
+            await stored.proven(database, ring, list(known.values()))
         if dry_run:
             return
         drawer = Drawer(rows, ring, time.time)

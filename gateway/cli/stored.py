@@ -1,5 +1,6 @@
 """What `gateway secrets` does with the database: the rows of secrets, and how many rows and grants each key seals."""
 
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -8,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway.cli.bell import rung
 from gateway.cli.database import asked, chosen
 from gateway.cli.terminal import one_line
+from gateway.config.values import NAME
 from gateway.core.secret import Secret
 from gateway.settings import Loaded
 
 if TYPE_CHECKING:
-    from gateway.credentials.stored.drawer import Facts
     from gateway.credentials.stored.resealing import Done, Resealing
     from gateway.credentials.vault.ring import Ring
     from gateway.store.sql.engine import Database
@@ -39,18 +40,44 @@ def ask(loaded: Loaded, work: "Callable[[Database], Awaitable[T]]") -> T:
     return asked(loaded, chosen(loaded), run)
 
 
-def seal(loaded: Loaded, ring: "Ring", name: str, secret: Secret, facts: "Facts") -> bool:
-    """Store a secret; whether one was replaced."""
+def seal(loaded: Loaded, ring: "Ring", name: str, secret: Secret, *, force: bool) -> bool:
+    """Store a secret; whether one was replaced. Unless by `force`, only where the keys here prove to be those of the gateways."""
 
     async def work(database: "Database") -> bool:
-        from gateway.credentials.stored.drawer import Drawer
+        from gateway.credentials.stored.drawer import Drawer, Facts
         from gateway.store.sql.secrets import SecretRows
 
-        replaced = await Drawer(SecretRows(database), ring, time.time).put(name, secret, facts)
+        rows = SecretRows(database)
+        if not force:
+            await proven(database, ring, await rows.of([name]))
+        replaced = await Drawer(rows, ring, time.time).put(name, secret, Facts())
         await rung(loaded)
         return replaced
 
     return ask(loaded, work)
+
+
+async def proven(database: "Database", ring: "Ring", replaced: "Sequence[SecretRow]") -> None:
+    """See that what is to be replaced opens, and that the first key opens what is under it: of an id that the gateways know, it
+    must be their key. Raises ValueError that says what to do, and DependencyDown."""
+    from gateway.credentials.stored.drawer import is_revoked
+    from gateway.credentials.stored.resealing import Done, Resealing
+    from gateway.store.sql.texts import Text
+
+    resealing, closed = Resealing(database, ring, time.time), []
+    for row in replaced:
+        text = Text((row.name,), row.version, row.sealed, row.key_id)
+        if not is_revoked(row) and (fault := await resealing.fault("secrets", text)) is not None:
+            closed.append(named(Done("secrets", text, fault=fault)))
+    if not closed and not await resealing.fits():
+        closed.append(_foreign(ring))
+    if closed:
+        told = "nothing was written: give the keys of the gateways in `vault.keys`, or --force where the old values are lost"
+        raise ValueError("\n".join([*closed, told]))
+
+
+def _foreign(ring: "Ring") -> str:
+    return f"nothing that is under the key {ring.ids[0]} opens with it: it is another key of that name"
 
 
 def revoke(loaded: Loaded, name: str) -> bool:
@@ -127,6 +154,36 @@ def tally(loaded: Loaded, ring: "Ring", overdue_after: float) -> "dict[str, Sequ
     return ask(loaded, work)
 
 
-def told(done: "Done") -> str:
-    """What is wrong with a row, in one line. Keys of grants are of others' making."""
+def fitting(loaded: Loaded, ring: "Ring") -> None:
+    """See that the first key is that of whoever sealed under it. Exits where it is not."""
+
+    async def work(database: "Database") -> None:
+        from gateway.credentials.stored.resealing import Resealing
+
+        if not await Resealing(database, ring, time.time).fits():
+            raise ValueError(f"{_foreign(ring)}; nothing was written: give theirs, or call your new key something else")
+
+    if present(loaded):
+        ask(loaded, work)
+
+
+def named(done: "Done") -> str:
+    """Which row does not open, and why, in one line. Keys of grants are of others' making."""
     return one_line(f"{done.table}: {' '.join(done.text.key)} does not open ({done.fault})")
+
+
+def told(done: "Done") -> str:
+    """The same, and the way out."""
+    return f"{named(done)}: {one_line(_mending(done))}"
+
+
+def _mending(done: "Done") -> str:
+    if done.fault == "unknown-key":
+        return f"put the key {done.text.key_id} back into `vault.keys`"
+    if done.table == "grants":
+        mended = "`gateway grants revoke`, and its principal connects anew"
+    elif re.fullmatch(NAME, done.text.key[0]):
+        mended = f"`gateway secrets seal {done.text.key[0]} --database --force` with its value"
+    else:
+        mended = "delete the row"
+    return f"see who may write the database; then {mended}"

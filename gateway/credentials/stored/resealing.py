@@ -64,28 +64,40 @@ class Resealing:
         """Whether there is anything to do. Raises DependencyDown."""
         return any([await texts.due(self._ring.ids[0], settled, overdue) for texts in self._tables])
 
+    async def fits(self) -> bool:
+        """Whether the first key opens any of the texts that are said to be under it; also where there are none. Else it is another
+        than the one of whoever sealed them, and what it seals opens for nobody but who has it. Raises DependencyDown."""
+        has_any = False
+        for texts in self._tables:
+            for text in await texts.under(self._ring.ids[0]):
+                has_any = True
+                if await self.fault(texts.table, text) is None:
+                    return True
+        return not has_any
+
     async def verified(self) -> AsyncIterator[Done]:
         """Open every text there is, and change none. Raises DependencyDown."""
         for texts in self._tables:
             after: Key = ()
             while page := await texts.every(after):
                 for text in page:
-                    yield Done(texts.table, text, fault=await self._fault(texts, text))
+                    yield Done(texts.table, text, fault=await self.fault(texts.table, text))
                 after = page[-1].key
 
     async def tally(self, before: float) -> dict[str, Sequence[Tally]]:
         """By table, how many texts each key seals, and how many of them since before a time. Raises DependencyDown."""
         return {texts.table: await texts.tally(before) for texts in self._tables}
 
-    async def _fault(self, texts: Texts, text: Text) -> Fault | None:
+    async def fault(self, table: str, text: Text) -> Fault | None:
+        """Why a text does not open; None where it does. Raises DependencyDown."""
         try:
-            opened = await asyncio.to_thread(self._ring.open, _place(texts, text), text.sealed)
+            opened = await asyncio.to_thread(self._ring.open, _place(table, text), text.sealed)
         except NotOpened as error:
             return error.fault
         return None if opened.key_id == text.key_id else Fault.ALTERED
 
     async def _resealed(self, texts: Texts, text: Text) -> Done:
-        place = _place(texts, text)
+        place = _place(texts.table, text)
         try:
             opened = await asyncio.to_thread(self._ring.open, place, text.sealed)
         except NotOpened as error:
@@ -94,8 +106,8 @@ class Resealing:
         return Done(texts.table, text, await texts.replace(text, sealed, self._ring.ids[0], self._now()))
 
 
-def _place(texts: Texts, text: Text) -> bytes:
-    if texts.table == SECRETS.name:
+def _place(table: str, text: Text) -> bytes:
+    if table == SECRETS.name:
         return at_secret(text.key[0], text.version)
     provider, issuer, subject = text.key
     return at_grant((provider, issuer, subject), text.version)

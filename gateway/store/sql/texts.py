@@ -14,6 +14,7 @@ from gateway.store.sql.engine import Database
 from gateway.store.sql.rows import bounded, read
 
 PAGE: Final = 200
+SAMPLE: Final = 10
 
 Key = tuple[str, ...]
 
@@ -59,6 +60,13 @@ class Texts:
             wanted &= tuple_(*self._key) > after
         statement = select(*self._key, columns.version, bounded(columns.sealed), columns.key_id)
         rows = await self._database.rows(statement.where(wanted).order_by(*self._key).limit(PAGE))
+        return [self._text(read(self._table, row)) for row in rows]
+
+    async def under(self, key_id: str) -> Sequence[Text]:
+        """At most SAMPLE texts that are said to be under a key. Raises DependencyDown."""
+        columns = self._table.c
+        statement = select(*self._key, columns.version, bounded(columns.sealed), columns.key_id).where(columns.key_id == key_id)
+        rows = await self._database.rows(statement.order_by(*self._key).limit(SAMPLE))
         return [self._text(read(self._table, row)) for row in rows]
 
     async def every(self, after: Key = ()) -> Sequence[Text]:

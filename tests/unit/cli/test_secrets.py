@@ -219,7 +219,7 @@ def test_rotate_leaves_what_does_not_open_and_what_is_revoked(operator: Operator
     entries = f"sealed:\n  bot: {sealed('bot')}\n  moved: {sealed('bot')}\n  gone: revoked\n"
     operator.rewrite(CONFIG.replace("[{id: old", "[{id: new, env: NEW}, {id: old") + entries)
     told = operator.run("rotate", exit_code=1).stderr
-    assert told == "1 sealed anew under the key new\nmoved does not open and stays as it is\n"
+    assert told == "1 sealed anew under the key new\nstays as it is: moved does not open: see `gateway secrets verify`\n"
     assert entries.splitlines()[2] in operator.config.read_text()
     assert "gone: revoked" in operator.config.read_text()
 

@@ -1,6 +1,7 @@
 """`gateway secrets` on secrets of the database, as an operator uses it."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -13,12 +14,16 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from gateway.cli.secrets import app
+from gateway.cli.stored import told
 from gateway.core.secret import Secret
 from gateway.credentials.stored.drawer import at
+from gateway.credentials.stored.resealing import Done
+from gateway.credentials.vault.fault import Fault
 from gateway.reach import sources
 from gateway.settings import load
 from gateway.store.sql.rows import Conflict
 from gateway.store.sql.secrets import SecretRow
+from gateway.store.sql.texts import Text
 from tests.storing import KEYS, Beside, ring
 
 VALUE = "hunter2-hunter2-hunter2"
@@ -98,8 +103,8 @@ def test_rotation_moves_rows_to_the_first_key_and_names_the_key_that_may_go(oper
     operator.run("seal", "bot", "--database")
     version = operator.beside(lambda beside: beside.rows.versions(["bot"]))
     operator.keys(K2, K1)
-    told = operator.run("rotate").stderr
-    assert told == "1 sealed anew under the key k2\nnothing in these files and the database is under the key k1 any more\n"
+    said = operator.run("rotate").stderr
+    assert said == "1 sealed anew under the key k2\nnothing in these files and the database is under the key k1 any more\n"
     assert "key k1: nothing, may be retired" in operator.run("list").stderr
     assert operator.run("rotate").stderr.startswith("0 sealed anew")
     assert operator.beside(lambda beside: beside.rows.versions(["bot"])) == version
@@ -131,10 +136,78 @@ def test_a_row_that_was_tampered_with_is_told_by_verify_and_kept_by_rotate(opera
     operator.run("seal", "bot", "--database")
     operator.run("seal", "other", "--database")
     operator.beside(lambda beside: beside.database.write(text("UPDATE secrets SET version = version + 1 WHERE name = 'bot'")))
-    assert operator.run("verify", exit_code=1).stderr == "secrets: bot does not open (altered)\n"
+    fix = "see who may write the database; then `gateway secrets seal bot --database --force` with its value"
+    assert operator.run("verify", exit_code=1).stderr == f"secrets: bot does not open (altered): {fix}\n"
     operator.keys(K2, K1)
-    told = operator.run("rotate", exit_code=1).stderr.splitlines()
-    assert told == ["1 sealed anew under the key k2", "secrets: bot does not open (altered) and stays as it is"]
+    said = operator.run("rotate", exit_code=1).stderr.splitlines()
+    assert said == ["1 sealed anew under the key k2", f"stays as it is: secrets: bot does not open (altered): {fix}"]
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "fault", "fix"),
+    [
+        ("secrets", ("a b; rm -rf",), Fault.ALTERED, "see who may write the database; then delete the row"),
+        ("secrets", ("rotation:bot",), Fault.MALFORMED, "see who may write the database; then delete the row"),
+        ("secrets", ("bot",), Fault.UNKNOWN_KEY, "put the key k9 back into `vault.keys`"),
+        ("grants", ("hub", "corp", "$(id)"), Fault.UNKNOWN_KEY, "put the key k9 back into `vault.keys`"),
+        ("grants", ("hub", "corp", "$(id)"), Fault.ALTERED, "see who may write the database; then `gateway grants revoke`"),
+    ],
+)
+def test_what_does_not_open_is_told_with_the_way_out(table: str, key: tuple[str, ...], fault: Fault, fix: str) -> None:
+    line = told(Done(table, Text(key, 7, "lgs1", "k9"), fault=fault))
+    assert line.startswith(f"{table}: {' '.join(key)} does not open ({fault}): {fix}")
+    assert line.count("\n") == 0
+
+
+def test_a_secret_is_not_sealed_over_one_that_another_key_of_the_same_id_has_sealed(operator: Operator) -> None:
+    operator.run("seal", "bot", "--database")
+    env = (operator.folder / "env").read_text()
+    (operator.folder / "env").write_text(env.replace(KEYS["k1"], KEYS["k2"]))
+    for name, sealed in (
+        ("bot", "secrets: bot does not open (altered)"),
+        ("other", "nothing that is under the key k1 opens with it"),
+    ):
+        said = operator.run("seal", name, "--database", typed="another", exit_code=1).stderr
+        assert said.startswith(sealed)
+        assert "nothing was written" in said
+        assert "--force" in said
+    for more in ([], ["--dry-run"]):
+        said = operator.run("import", "-", "--replace", *more, typed="name,value\nbot,another\n", exit_code=1).stderr
+        assert said.startswith("secrets: bot does not open (altered)")
+    (operator.folder / "env").write_text(env)
+    assert operator.opened() == VALUE.encode()
+    assert [row[0] for row in operator.rows()] == ["bot"]
+
+
+def test_a_row_that_cannot_be_opened_any_more_is_replaced_by_force(operator: Operator) -> None:
+    spoil = text("UPDATE secrets SET version = version + 1 WHERE name = 'bot'")
+    operator.run("seal", "bot", "--database")
+    operator.beside(lambda beside: beside.database.write(spoil))
+    assert "bot is replaced" in operator.run("seal", "bot", "--database", "--force").stderr
+    operator.beside(lambda beside: beside.database.write(spoil))
+    operator.run("import", "-", "--replace", "--force", typed="name,value\nbot,new\n")
+    assert operator.opened() == b"new"
+
+
+def test_nothing_is_sealed_anew_under_another_key_of_the_same_id(operator: Operator) -> None:
+    operator.run("seal", "bot", "--database")
+    operator.keys(K2, K1)
+    operator.run("seal", "other", "--database")
+    operator.run("seal", "kept")
+    before = (operator.folder / "config.yaml").read_text()
+    env = (operator.folder / "env").read_text()
+    (operator.folder / "env").write_text(env.replace(KEYS["k2"], base64.b64encode(bytes(range(200, 232))).decode()))
+    assert operator.run("rotate", exit_code=1).stderr.startswith("nothing that is under the key k2 opens with it")
+    (operator.folder / "env").write_text(env)
+    assert operator.opened() == VALUE.encode()
+    assert (operator.folder / "config.yaml").read_text() == before
+
+
+def test_a_revoked_row_is_sealed_over_without_force(operator: Operator) -> None:
+    operator.run("seal", "bot", "--database")
+    operator.run("revoke", "bot")
+    operator.run("seal", "bot", "--database")
+    assert operator.opened() == VALUE.encode()
 
 
 def test_what_is_overdue_or_ends_is_told(operator: Operator) -> None:
