@@ -90,10 +90,12 @@ def seal(
     text = ring.seal(place(name), _given(name))
     if only_print:
         print(text)
+        stored.tell_hidden(loaded, [name])
         return
     file = into or home(loaded, name)
     write(file, {name: text})
     print(f"{name} is sealed under the key {ring.ids[0]} in {file}; refer to it as {{sealed: {name}}}", file=sys.stderr)
+    stored.tell_hidden(loaded, [name], file)
 
 
 @app.command("import")

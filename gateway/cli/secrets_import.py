@@ -39,6 +39,7 @@ def importing(
             print("sealed:")
             for each in found:
                 print(f"  {each.name}: {ring.seal(entry(each.name), each.secret)}")
+        stored.tell_hidden(loaded, [each.name for each in found])
     else:
         _store(loaded, ring, found, replace=replace, force=force, dry_run=dry_run)
     would = "would be sealed" if dry_run else "sealed"

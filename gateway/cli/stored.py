@@ -10,8 +10,11 @@ from gateway.cli.bell import rung
 from gateway.cli.database import asked, chosen
 from gateway.cli.terminal import one_line
 from gateway.config.values import NAME
+from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
 from gateway.settings import Loaded
+from gateway.settings.stored import rows_now
+from gateway.store.sql.model import Postgres
 
 if TYPE_CHECKING:
     from gateway.credentials.stored.resealing import Done, Resealing
@@ -107,6 +110,22 @@ def rows(loaded: Loaded) -> "list[SecretRow]":
         return [row async for row in SecretRows(database).every()]
 
     return ask(loaded, work)
+
+
+def tell_hidden(loaded: Loaded, names: "Sequence[str]", where: object = "`sealed:`") -> None:
+    """Say which of the names the database has, too, where an entry of the files was made. A database that is away is no failure."""
+    model = loaded.settings.database if loaded.settings is not None else None
+    if model is None:
+        return
+    try:
+        password = model.password if isinstance(model, Postgres) else None
+        hidden = [row.name for row in rows_now(model, loaded.secrets(password) if password is not None else None, names)]
+    except (DependencyDown, ValueError):
+        print("whether the database has a secret of that name, too, could not be seen", file=sys.stderr)
+        return
+    for name in hidden:
+        told = f"the entry in {where} counts, that one is hidden until you take the entry out"
+        print(f"the database has a secret {name}, too: {told}", file=sys.stderr)
 
 
 def resealed(loaded: Loaded, ring: "Ring") -> "tuple[int, list[Done]]":

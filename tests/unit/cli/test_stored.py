@@ -222,6 +222,25 @@ def test_what_is_overdue_or_ends_is_told(operator: Operator) -> None:
     assert operator.rows() == [["bot", "database", "k1", "100d", "overdue, expires in 5d"]]
 
 
+def test_an_entry_of_the_files_that_hides_one_of_the_database_is_told(operator: Operator) -> None:
+    hidden = "the database has a secret bot, too: the entry in {} counts, that one is hidden until you take the entry out\n"
+    assert "hidden" not in operator.run("seal", "bot").stderr
+    operator.run("seal", "bot", "--database")
+    assert operator.run("seal", "bot").stderr.endswith(hidden.format(operator.folder / "config.yaml"))
+    assert "hidden" not in operator.run("seal", "other").stderr
+    assert operator.run("seal", "bot", "--print").stderr == hidden.format("`sealed:`")
+    assert operator.run("import", "-", "--to", "config", "--replace", typed="name,value\nbot,x\n").stderr.startswith(
+        hidden.format("`sealed:`")
+    )
+
+
+def test_a_secret_is_sealed_into_the_files_while_the_database_is_away(operator: Operator) -> None:
+    (operator.folder / "store.db").mkdir()
+    told = operator.run("seal", "bot").stderr
+    assert "bot is sealed under the key k1" in told
+    assert "whether the database has a secret of that name, too, could not be seen" in told
+
+
 def test_a_database_that_is_not_there_is_one_line(operator: Operator) -> None:
     (operator.folder / "store.db").mkdir()
     assert operator.run("seal", "bot", "--database", exit_code=1).stderr.count("\n") == 1
