@@ -25,6 +25,8 @@ PATH: Final = 2048
 ITEM: Final = 128
 ITEMS: Final = 32
 ELLIPSIS: Final = "…"
+DELETE: Final = 0x7F
+"""The one character of ASCII that JSON leaves as it is and displays obey."""
 
 
 Told = tuple[tuple[Any, ...], str, str]
@@ -85,7 +87,9 @@ class Events:
             ).encode()
         except (TypeError, ValueError):
             return self.in_full(exchange, duration)
-        return sealed(line) if len(line) <= LINE else self.in_full(exchange, duration)
+        if len(line) > LINE:
+            return self.in_full(exchange, duration)
+        return line if line.isascii() and DELETE not in line else sealed(line)
 
     def _told(self, exchange: Exchange) -> tuple[str, str]:
         """What comes from `generation` to `credential`, and after the last of REQUEST. Raises TypeError as `fragment` does."""

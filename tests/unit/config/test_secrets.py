@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.secrets import MAX_BYTES, FileSource, Secrets
+from gateway.config.local import MAX_BYTES, FileSource
+from gateway.config.secrets import Secrets
 from gateway.config.values import EnvSecret, FileSecret
 from gateway.core.errors import DependencyDown
 
