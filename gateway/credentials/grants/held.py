@@ -119,20 +119,15 @@ class Held:
         if age >= AHEAD and key not in self._reads and len(self._reads) < READING:
             _ = self._reading(key)
         if now >= slot.due and slot.grant is not None and self._refresher.may(key):
-            self._refresher.start(slot.grant).add_done_callback(partial(self._refreshed, key))
+            self._refresher.start(slot.grant).add_done_callback(partial(self._refreshed, key, self._monotonic()))
         return slot
 
     async def get(self, key: Key) -> Slot:
         """The same, waited for. Raises Ungranted where there is none or it is broken, and DependencyDown."""
-        slot = self._slots.get(key)
-        if slot is None or self._monotonic() - slot.read >= FRESH or slot.read <= self._bell.at:
-            joined = key in self._reads
-            slot = await asyncio.shield(self._reading(key))
-            if joined and slot.read <= self._bell.at:
-                slot = await asyncio.shield(self._reading(key))  # what we joined was begun before the bell
+        slot = await self._current(key, self._slots.get(key))
         grant = slot.grant
         if grant is not None and grant.is_live and self._now() >= slot.ends:
-            slot = self._keep(key, await self._refresher.refreshed(grant))
+            slot = await self._current(key, await self._replaced(key, grant))
         return usable(self.provider, slot)
 
     async def renewed(self, key: Key, sent: list[bytes]) -> tuple[bytes, Slot] | None:
@@ -149,7 +144,7 @@ class Held:
         refused = slot.line
         if refused not in sent or slot.grant.refresh is None or self._rested(slot, slot.grant.refreshed_at) < COOLDOWN:
             return None
-        slot = self._keep(key, await self._refresher.refreshed(slot.grant))
+        slot = await self._current(key, await self._replaced(key, slot.grant))
         return (refused, slot) if slot.line and slot.line != refused else None
 
     def _rested(self, slot: Slot, refreshed_at: float) -> float:
@@ -175,6 +170,20 @@ class Held:
         await asyncio.gather(*self._reads.values(), return_exceptions=True)
         await self._refresher.close()
 
+    async def _current(self, key: Key, slot: Slot | None) -> Slot:
+        """What is known, where it was read a moment ago; else it is read again. Raises DependencyDown."""
+        if slot is None or self._monotonic() - slot.read >= FRESH or slot.read <= self._bell.at:
+            joined = key in self._reads
+            slot = await asyncio.shield(self._reading(key))
+            if joined and slot.read <= self._bell.at:
+                slot = await asyncio.shield(self._reading(key))  # what we joined was begun before the bell
+        return slot
+
+    async def _replaced(self, key: Key, grant: Grant) -> Slot:
+        """What a refresh gave. Raises DependencyDown."""
+        asked = self._monotonic()
+        return self._keep(key, await self._refresher.refreshed(grant), asked)
+
     def _reading(self, key: Key) -> "asyncio.Task[Slot]":
         """The reading of a grant, begun or joined. Raises DependencyDown where too many are read already."""
         task = self._reads.get(key)
@@ -190,10 +199,10 @@ class Held:
         if not task.cancelled():
             task.exception()  # told to who waits, and nobody need
 
-    def _refreshed(self, key: Key, task: "asyncio.Task[Grant | None]") -> None:
+    def _refreshed(self, key: Key, asked: float, task: "asyncio.Task[Grant | None]") -> None:
         """What a refresh ahead of time gave. One that failed was counted, and the old token serves until its end."""
         if not task.cancelled() and task.exception() is None:
-            self._keep(key, task.result())
+            self._keep(key, task.result(), asked)
 
     async def _read(self, key: Key) -> Slot:
         """Read a grant; what was known of it where the database is away, for as long as that may be. Raises DependencyDown."""
@@ -209,14 +218,16 @@ class Held:
             return known
         known = self._slots.get(key)
         if known is None or known.grant is None or grant is None or known.grant.version != grant.version:
-            # A refresh that ended while we were reading knows better.
-            return known if known is not None and known.confirmed > began else self._keep(key, grant, began)
+            late = known is not None and known.confirmed > began and follows(known.grant, grant)
+            return known if known is not None and late else self._keep(key, grant, began)
         known.read = known.confirmed = began
         self._slots.move_to_end(key)
         return known
 
-    def _keep(self, key: Key, grant: Grant | None, read: float | None = None) -> Slot:
-        known, slot = self._slots.get(key), Slot(grant, self._now(), self._monotonic() if read is None else read, self._jitter())
+    def _keep(self, key: Key, grant: Grant | None, read: float) -> Slot:
+        """Know this from now on. It counts from when it was asked for: since it was stored, it may have been revoked."""
+        known, slot = self._slots.get(key), Slot(grant, self._now(), read, self._jitter())
+        slot.confirmed = self._monotonic()
         if known is not None:
             slot.before = known.before if known.line == slot.line else known.line
         self._slots[key] = slot
@@ -224,6 +235,11 @@ class Held:
         if len(self._slots) > MOST:
             self._slots.popitem(last=False)
         return slot
+
+
+def follows(known: Grant | None, read: Grant | None) -> bool:
+    """Whether what a refresh gave while a row was read is what became of that row. One that was deleted meanwhile stays so."""
+    return known is None or (read is not None and known.created_at == read.created_at)
 
 
 def usable(provider: str, slot: Slot) -> Slot:

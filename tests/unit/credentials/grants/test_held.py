@@ -1,7 +1,7 @@
 """The grants in use: what goes out without waiting, what is read again when, and what a database that is away costs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
@@ -43,13 +43,23 @@ class Drawer:
 
 
 class Turns:
-    """Everybody's turn."""
+    """Everybody's turn. `gate` holds back who gives one up."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def take(self, name: str, seconds: float) -> Lease:
         return Lease(name, "us", 1, False)
 
+    async def fence(self, name: str) -> int:
+        return 0
+
+    async def seize(self, name: str, seconds: float, fence: int) -> Lease | None:
+        return None
+
     async def release(self, lease: Lease, *, done: bool) -> None:
-        return
+        await self.gate.wait()
 
 
 class Provider:
@@ -76,7 +86,8 @@ class Place:
         self.drawer = Drawer()
         self.provider = Provider()
         metrics = CountingMetrics()
-        refresher = Refresher(self.provider, self.drawer, Turns(), self.clock, metrics, jitter=lambda: 0.0)
+        self.turns = Turns()
+        refresher = Refresher(self.provider, self.drawer, self.turns, self.clock, metrics, jitter=lambda: 0.0)
         self.bell = Bell(self.clock.monotonic)
         self.held = Held("tracker", self.drawer, refresher, self.clock, metrics, self.bell, jitter=lambda: 0.0)
 
@@ -90,7 +101,14 @@ async def place() -> AsyncIterator[Place]:
     made.drawer.rows[KEY] = ALICE
     yield made
     made.drawer.gate.set()
+    made.turns.gate.set()
     await made.held.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0)
 
 
 def line(token: str) -> bytes:
@@ -215,6 +233,60 @@ async def test_an_upstreams_refusal_renews_once_in_a_while(place: Place) -> None
     place.clock.step(COOLDOWN)
     assert await place.held.renewed(KEY, [line("access-1")]) is not None
     assert place.provider.asked == 2
+
+
+async def test_a_grant_that_is_revoked_while_its_refresh_ends_is_not_sent_by_who_waited_for_it(place: Place) -> None:
+    place.drawer.rows[KEY] = replace(ALICE, created_at=place.clock.now() - 3600, expires_at=place.clock.now())
+    place.turns.gate.clear()
+    waiting = asyncio.create_task(place.held.get(KEY))
+    await until(lambda: place.drawer.rows[KEY].version == 2)
+    del place.drawer.rows[KEY]
+    place.clock.step(1)
+    place.turns.gate.set()
+    with pytest.raises(Ungranted):
+        await waiting
+
+
+@pytest.mark.parametrize("rung", [False, True])
+async def test_a_refresh_ahead_of_time_brings_no_grant_back_that_was_revoked_meanwhile(place: Place, rung: bool) -> None:
+    now = place.clock.now()
+    place.drawer.rows[KEY] = replace(ALICE, created_at=now - 95, expires_at=now + 20)
+    await place.held.get(KEY)
+    place.turns.gate.clear()
+    assert place.held.ready(KEY) is not None
+    await until(lambda: place.drawer.rows[KEY].version == 2)
+    del place.drawer.rows[KEY]
+    if rung:
+        place.bell.ring()
+    place.clock.step(0.4 if rung else 1.0)
+    with pytest.raises(Ungranted):
+        await place.held.get(KEY)
+    place.turns.gate.set()
+    await until(lambda: place.held.status()["refreshing"] == 0)
+    assert place.held.ready(KEY) is None
+    with pytest.raises(Ungranted):
+        await place.held.get(KEY)
+
+
+async def test_a_refresh_that_ends_while_a_revoked_grant_is_read_does_not_bring_it_back(place: Place) -> None:
+    now = place.clock.now()
+    place.drawer.rows[KEY] = replace(ALICE, created_at=now - 95, expires_at=now + 20)
+    await place.held.get(KEY)
+    place.turns.gate.clear()
+    assert place.held.ready(KEY) is not None
+    await until(lambda: place.drawer.rows[KEY].version == 2)
+    place.clock.step(1)
+    del place.drawer.rows[KEY]
+    place.drawer.gate.clear()
+    reads = place.drawer.reads
+    waiting = asyncio.create_task(place.held.get(KEY))
+    await until(lambda: place.drawer.reads > reads)
+    place.clock.step(0.1)
+    place.turns.gate.set()
+    await until(lambda: place.held.status()["refreshing"] == 0)
+    place.drawer.gate.set()
+    with pytest.raises(Ungranted):
+        await waiting
 
 
 def test_a_token_is_sent_until_shortly_before_its_end_and_refreshed_after_most_of_its_life() -> None:
