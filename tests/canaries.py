@@ -198,6 +198,12 @@ class Drawer:
     async def take(self, name: str, seconds: float) -> Lease | None:
         return Lease(name, "here", 1, orphaned=False)
 
+    async def fence(self, name: str) -> int:
+        return 1
+
+    async def seize(self, name: str, seconds: float, fence: int) -> Lease | None:
+        return await self.take(name, seconds)
+
     async def release(self, lease: Lease, *, done: bool) -> None:
         return
 

@@ -68,6 +68,8 @@ class Turns(Protocol):
     """Who of all processes may ask the provider."""
 
     async def take(self, name: str, seconds: float) -> Lease | None: ...
+    async def fence(self, name: str) -> int: ...
+    async def seize(self, name: str, seconds: float, fence: int) -> Lease | None: ...
     async def release(self, lease: Lease, *, done: bool) -> None: ...
 
 
@@ -155,8 +157,7 @@ class Refresher:
     def _landed(self, grant: Grant, flight: "asyncio.Task[Grant | None]") -> None:
         key = grant.key
         del self._flights[key]
-        failed = flight.cancelled() or flight.exception() is not None
-        if not failed:
+        if not (flight.cancelled() or flight.exception() is not None):
             self._pauses.pop(key, None)
             self._error = ""
             return
@@ -170,17 +171,19 @@ class Refresher:
         self._pauses[key] = self._clock.monotonic() + pause * (0.9 + self._jitter() / 5), pause
 
     async def _fly(self, grant: Grant) -> Grant | None:
-        deadline = self._clock.monotonic() + LEASE + WAIT
+        turn, watched, deadline = name(grant.key), -1, 0.0
         while True:
             latest = await self._store.get(grant.key)
             if latest is None or latest.version != grant.version or not latest.is_live:
                 return latest
             began = self._clock.monotonic()
-            lease = await self._turns.take(name(grant.key), LEASE)
+            lease = await self._turns.take(turn, LEASE)
+            if lease is None and watched < 0:
+                watched, deadline = await self._turns.fence(turn), self._clock.monotonic() + LEASE + WAIT
+            elif lease is None and began >= deadline and (lease := await self._turns.seize(turn, LEASE, watched)) is None:
+                raise DependencyDown(f"grant at {grant.provider}: another process is refreshing it and does not end")
             if lease is not None:
                 return await self._in_turn(grant, lease, began + ASK_BY)
-            if self._clock.monotonic() >= deadline:
-                raise DependencyDown(f"grant at {grant.provider}: another process is refreshing it and does not end")
             await self._sleep(POLL)
 
     async def _in_turn(self, grant: Grant, lease: Lease, ask_by: float) -> Grant | None:

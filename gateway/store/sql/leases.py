@@ -4,6 +4,7 @@ A lease asks nothing of its holder, who may have stopped to exist: it ends by it
 thought dead from the one that came after it.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -11,6 +12,8 @@ from uuid import uuid4
 from sqlalchemy import TextClause, text
 
 from gateway.store.sql.engine import Database
+
+log = logging.getLogger(__name__)
 
 CLOCK: Final = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
@@ -23,6 +26,12 @@ ON CONFLICT (name) DO UPDATE SET holder = :holder, fence = leases.fence + 1, unt
 WHERE leases.holder = '' OR leases.until < {now}
 RETURNING fence, orphaned
 """
+SEIZE: Final = """
+UPDATE leases SET holder = :holder, fence = fence + 1, until = {now} + :seconds, orphaned = 1
+WHERE name = :name AND fence = :fence AND holder <> ''
+RETURNING fence
+"""
+FENCE: Final = "SELECT fence FROM leases WHERE name = :name"
 RELEASE: Final = "UPDATE leases SET holder = '', until = 0 WHERE name = :name AND holder = :holder"
 ABANDON: Final = "UPDATE leases SET until = 0 WHERE name = :name AND holder = :holder"
 
@@ -43,12 +52,29 @@ class Leases:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._take = text(TAKE.format(now=CLOCK[database.kind]))
+        self._seize = text(SEIZE.format(now=CLOCK[database.kind]))
 
     async def take(self, name: str, seconds: float) -> Lease | None:
         """The lease for so long, or None while another has it. Raises DependencyDown."""
         holder = uuid4().hex
         found = await self._database.rows(self._take, {"name": name, "holder": holder, "seconds": seconds})
         return Lease(name, holder, found[0].fence, bool(found[0].orphaned)) if found else None
+
+    async def fence(self, name: str) -> int:
+        """The number of whoever has or had it last, 0 where nobody did. Raises DependencyDown."""
+        found = await self._database.rows(text(FENCE), {"name": name})
+        return int(found[0].fence) if found else 0
+
+    async def seize(self, name: str, seconds: float, fence: int) -> Lease | None:
+        """The lease of a holder who, by the caller's own clock, has had it for longer than any lasts; None where it is another's by
+        now. Where the database's clock was put back, or an end written by hand, it would never end. Raises DependencyDown."""
+        holder = uuid4().hex
+        values = {"name": name, "holder": holder, "seconds": seconds, "fence": fence}
+        found = await self._database.rows(self._seize, values)
+        if not found:
+            return None
+        log.warning("a lease that did not end was taken from its holder", extra={"fence": fence})
+        return Lease(name, holder, found[0].fence, orphaned=True)
 
     async def release(self, lease: Lease, *, done: bool = True) -> None:
         """Let the next one have it, who is told where it is not `done`; harmless where it is another's already.

@@ -244,6 +244,17 @@ async def test_who_dies_before_it_asks_costs_nothing(house: House) -> None:
     assert given.access == Secret(b"access-1")
 
 
+async def test_a_lease_whose_end_was_moved_to_the_next_century_costs_one_lease_and_not_the_grant(house: House) -> None:
+    """By whoever writes the database, or by a clock of its server that was put back."""
+    grant = await house.kept.put(ALICE)
+    assert await house.leases.take(refresh.name(grant.key), 30) is not None  # and dies
+    await house.database.write(text("UPDATE leases SET until = until + 3e9"))
+    given = await house.replica().start(grant)
+    assert given is not None
+    assert given.access == Secret(b"access-1")
+    assert house.provider.asked == ["refresh-0"]
+
+
 async def test_a_connection_made_anew_during_a_refresh_wins(house: House) -> None:
     grant = await house.kept.put(ALICE)
     house.provider.open.clear()

@@ -50,3 +50,21 @@ async def test_leases_of_two_things_do_not_meet(database: Database) -> None:
     leases = Leases(database)
     assert await leases.take("grant:1", 30) is not None
     assert await leases.take("grant:2", 30) is not None
+
+
+async def test_a_lease_that_does_not_end_is_seized_from_whom_was_watched_and_from_nobody_else(database: Database) -> None:
+    leases = Leases(database)
+    assert await leases.fence("grant:1") == 0
+    assert await leases.seize("grant:1", 30, 0) is None, "nobody has it"
+    first = await leases.take("grant:1", 30)
+    assert first is not None
+    assert await leases.fence("grant:1") == first.fence
+    await database.write(text("UPDATE leases SET until = until + 1e9"))
+    assert await leases.take("grant:1", 30) is None
+    seized = await asyncio.gather(*(leases.seize("grant:1", 30, first.fence) for _ in range(5)))
+    (second,) = [each for each in seized if each is not None]
+    assert (second.fence, second.orphaned) == (first.fence + 1, True)
+    await leases.release(first)
+    assert await leases.take("grant:1", 30) is None, "who had it before releases nothing"
+    await leases.release(second)
+    assert await leases.seize("grant:1", 30, second.fence) is None, "it was given back"
