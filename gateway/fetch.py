@@ -51,7 +51,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 @final
 class HttpFetch:
-    """Implements `core.ports.Fetch`. httpx is imported when the first request is made."""
+    """Implements `core.ports.RevokingFetch`. httpx is imported when the first request is made."""
 
     def __init__(self, *, user_agent: str, resolve: Resolve = resolve, contexts: Contexts | None = None) -> None:
         """`contexts` are shared by clients that live one after the other: making one reads every authority of the system."""
@@ -101,6 +101,21 @@ class HttpFetch:
         """
         question = Question("POST", _fields(url, {**(headers or {}), "content-type": content_type}), body, limit)
         return await self._answered(url, question, (ca, identity), timeout, allow_plaintext, allow_private)
+
+    async def delete(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        timeout: float,
+        allow_plaintext: bool = False,
+        allow_private: bool = False,
+        ca: str | None = None,
+    ) -> Fetched:
+        """DELETE `url` under the same guard. Raises DependencyDown as `get` does."""
+        question = Question("DELETE", _fields(url, headers), None, limit)
+        return await self._answered(url, question, (ca, None), timeout, allow_plaintext, allow_private)
 
     async def _answered(
         self, url: str, question: Question, trust: Trust, timeout: float, allow_plaintext: bool, allow_private: bool

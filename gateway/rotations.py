@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core.errors import DependencyDown
-from gateway.core.ports import Clock, Fetch, Metrics
+from gateway.core.ports import Clock, Metrics, RevokingFetch
 from gateway.credentials.tokens import Tell
 from gateway.settings import Loaded
 from gateway.settings.rotating import jobs, rotates
 
 if TYPE_CHECKING:
-    from gateway.credentials.rotation.rotor import Job, Rotor
+    from gateway.credentials.rotation.job import Job
+    from gateway.credentials.rotation.rotor import Rotor
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Rotations:
         self,
         live: Callable[[], Loaded],
         database: Callable[[], Any],
-        fetch: Fetch,
+        fetch: RevokingFetch,
         clock: Clock,
         metrics: Metrics,
         tell: Tell,
@@ -55,12 +56,13 @@ class Rotations:
         settings, ring = loaded.settings, loaded.vault.ring
         if settings is None or ring is None or database is None or not any(map(rotates, settings.credentials.values())):
             return
-        from gateway.credentials.rotation.rotor import Place, Rotor
+        from gateway.credentials.rotation.job import Place
+        from gateway.credentials.rotation.rotor import Rotor
         from gateway.store.sql.leases import Leases
         from gateway.store.sql.secrets import SecretRows
 
         place = Place(SecretRows(database), Leases(database), ring, self._clock, self._metrics, self._tell)
-        wanted: Mapping[str, Job] = jobs(settings, self._fetch)
+        wanted: Mapping[str, Job] = jobs(settings, self._fetch, self._clock.now)
         looked = await asyncio.gather(*(self._turned(Rotor(job, place), job) for job in wanted.values()))
         self._metrics.gauge(OVERDUE, sum(looked))
 

@@ -135,8 +135,8 @@ async def rotations(loaded: Loaded, settings: Settings, database: "Database", no
     rotating = {secret_of(each): (name, each.rotate) for name, one in settings.credentials.items() if (each := rotates(one))}
     if not rotating:
         return []
+    from gateway.credentials.rotation.job import is_overdue
     from gateway.credentials.rotation.ledger import PREFIX
-    from gateway.credentials.rotation.rotor import is_overdue
     from gateway.store.sql.secrets import SecretRows
 
     told = []

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.secret import Secret
-from gateway.credentials.rotation.rotor import Place, Rotor
+from gateway.credentials.rotation.job import Place
+from gateway.credentials.rotation.rotor import Rotor
 from gateway.credentials.stored.drawer import at
 from gateway.fetch import HttpFetch
 from gateway.settings import load
@@ -97,11 +98,11 @@ class Provider:
         return {"every": "1d", "overlap": "1h", "hook": hook, "verify": {"path": "/me", "within": "100ms"}} | over
 
 
-class Scene:
+class Stage:
     """One secret that rotates, in a database; what is told of it."""
 
-    def __init__(self, folder: Path, provider: Provider, upstream: Upstream | None, beside: Beside) -> None:
-        self.folder, self.provider, self.upstream, self.beside = folder, provider, upstream or Upstream(), beside
+    def __init__(self, folder: Path, upstream: Upstream, beside: Beside) -> None:
+        self.folder, self.upstream, self.beside = folder, upstream, beside
         self.clock, self.metrics = SteppedClock(time.time()), CountingMetrics()
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.fetch = HttpFetch(user_agent="tests")
@@ -113,13 +114,18 @@ class Scene:
     def events(self) -> list[str]:
         return [name for name, _ in self.told]
 
+    @property
+    def why(self) -> str:
+        """What the last event says."""
+        return str(self.told[-1][1]["detail"])
+
     def rotor(self, beside: Beside | None = None, rows: SecretRows | None = None) -> Rotor:
         """What a gateway has, made anew as after a restart."""
         loaded = load([self.folder / "config.yaml"], [], environ=ENVIRON)
         assert loaded.settings is not None, [str(problem) for problem in loaded.problems]
         here = beside or self.beside
         place = Place(rows or here.rows, Leases(here.database), ring(), self.clock, self.metrics, self.tell)
-        return Rotor(jobs(loaded.settings, self.fetch)["bot"], place)
+        return Rotor(jobs(loaded.settings, self.fetch, self.clock.now)["bot"], place)
 
     async def in_force(self) -> str:
         row = await self.beside.rows.get("bot")
@@ -131,6 +137,14 @@ class Scene:
         then = time.time() - days * DAY
         row = SecretRow("bot", ring().seal(at("bot", 7), Secret(value.encode())), "k1", created_at=then, updated_at=then)
         await self.beside.rows.put(row, 7)
+
+
+class Scene(Stage):
+    """The same with a provider."""
+
+    def __init__(self, folder: Path, provider: Provider, upstream: Upstream | None, beside: Beside) -> None:
+        super().__init__(folder, upstream or Upstream(), beside)
+        self.provider = provider
 
 
 def taking(provider: Provider, before: Callable[[], None] = lambda: None) -> Callable[[Seen], bytes]:
@@ -152,15 +166,34 @@ def rotating(folder: Path, port: int, **rotate: Any) -> dict[str, Any]:
     return config(port, **parts)
 
 
+def configure(folder: Path, whole: dict[str, Any]) -> None:
+    """Write what of a configuration a rotation needs."""
+    document = {key: whole[key] for key in ("version", "vault", "database", "credentials", "audit", "upstreams")}
+    (folder / "config.yaml").write_text(written(document))
+
+
+@asynccontextmanager
+async def stage(folder: Path, credential: Callable[[int], dict[str, Any]], first: str) -> AsyncIterator[Stage]:
+    """A credential whose secret is two days old, and its upstream, of which it is told the port."""
+    async with Upstream() as upstream, Beside(folder / "store.db") as beside:
+        whole = rotating(folder, upstream.port)
+        whole["credentials"]["bot"] = credential(upstream.port)
+        configure(folder, whole)
+        found = Stage(folder, upstream, beside)
+        await found.age(first)
+        try:
+            yield found
+        finally:
+            await found.fetch.close()
+
+
 @asynccontextmanager
 async def scene(folder: Path, **rotate: Any) -> AsyncIterator[Scene]:
     """A provider, its upstream, and a secret two days old that is to be replaced every day."""
     provider = Provider(folder)
     async with Upstream() as upstream, Beside(folder / "store.db") as beside:
         upstream.answer = taking(provider)
-        whole = rotating(folder, upstream.port, **provider.rotate(**rotate))
-        document = {key: whole[key] for key in ("version", "vault", "database", "credentials", "audit", "upstreams")}
-        (folder / "config.yaml").write_text(written(document))
+        configure(folder, rotating(folder, upstream.port, **provider.rotate(**rotate)))
         found = Scene(folder, provider, upstream, beside)
         await found.age()
         try:

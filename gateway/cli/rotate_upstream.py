@@ -21,7 +21,8 @@ from gateway.settings import Loaded
 from gateway.settings.rotating import jobs
 
 if TYPE_CHECKING:
-    from gateway.credentials.rotation.rotor import Job, Outcome, Rotor
+    from gateway.credentials.rotation.job import Job, Outcome
+    from gateway.credentials.rotation.rotor import Rotor
     from gateway.credentials.vault.ring import Ring
     from gateway.store.sql.engine import Database
 
@@ -77,8 +78,8 @@ def rehearse(loaded: Loaded, ring: "Ring", name: str) -> list[Words]:
 
 
 async def _turned(rotor: "Rotor", *, revoke_now: bool) -> "Outcome":
+    from gateway.credentials.rotation.job import Outcome
     from gateway.credentials.rotation.record import Phase
-    from gateway.credentials.rotation.rotor import Outcome
 
     _, record = await rotor.standing()
     if record.phase is Phase.OVERLAP and not revoke_now:
@@ -95,7 +96,8 @@ async def _seen(rotor: "Rotor", job: "Job") -> list[Words]:
     if current is None or current.secret is None:
         return [(False, f"{job.name}: there is none in the database, or it was revoked")]
     wrong, open_to_all = await asyncio.gather(job.trial.once(current.secret), job.trial.once(None))
-    verdict = f"the upstream takes the secret in force{f': no, {wrong}' if wrong else ''}"
+    asked = "the upstream" if job.rotate.verify_ is not None else "the provider"
+    verdict = f"{asked} takes the secret in force{f': no, {wrong}' if wrong else ''}"
     proof = "and answers the same without any: this path proves nothing" if not open_to_all else "and refuses to answer without"
     days = (current.since + job.rotate.every - time.time()) / 86400
     when = f"due in {days:.0f} days" if days > 0 else f"due for {-days:.0f} days"
@@ -106,13 +108,16 @@ async def _seen(rotor: "Rotor", job: "Job") -> list[Words]:
 def _program(job: "Job") -> Words:
     from gateway.credentials.rotation.hook import unfit
 
+    if job.rotate.hook is None:
+        return True, f"minted by {job.rotate.provider.kind if job.rotate.provider is not None else 'nobody'}"
     program = Path(job.rotate.hook.command[0])
     wrong = unfit(program) or ("" if os.access(program, os.X_OK) else "this account may not run it")
     return not wrong, f"the hook {program}{f': {wrong}' if wrong else ' can be run'}"
 
 
 def _rotor(job: "Job", database: "Database", ring: "Ring", tell: Any) -> "Rotor":
-    from gateway.credentials.rotation.rotor import Place, Rotor
+    from gateway.credentials.rotation.job import Place
+    from gateway.credentials.rotation.rotor import Rotor
     from gateway.store.sql.leases import Leases
     from gateway.store.sql.secrets import SecretRows
 
@@ -123,7 +128,7 @@ def _job(loaded: Loaded, fetch: HttpFetch, name: str) -> "Job":
     settings = loaded.settings
     if settings is None or loaded.errors:
         raise ConfigError(loaded.errors)
-    found = jobs(settings, fetch)
+    found = jobs(settings, fetch, time.time)
     if name not in found:
         hint = f"one of {', '.join(found)}" if found else "add `rotate: {every: 90d, hook: …, verify: …}` to its credential"
         raise ConfigError([loaded.problem(("credentials",), f"no credential rotates a secret of the name '{name}'", hint)])
@@ -131,7 +136,7 @@ def _job(loaded: Loaded, fetch: HttpFetch, name: str) -> "Job":
 
 
 def _well() -> "frozenset[Outcome]":
-    from gateway.credentials.rotation.rotor import Outcome
+    from gateway.credentials.rotation.job import Outcome
 
     return frozenset({Outcome.OVERLAPPING, Outcome.REVOKED})
 

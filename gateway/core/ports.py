@@ -90,6 +90,24 @@ class Fetch(Protocol):
         ...
 
 
+class RevokingFetch(Fetch, Protocol):
+    """The same, which also deletes."""
+
+    async def delete(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        timeout: float,
+        allow_plaintext: bool = False,
+        allow_private: bool = False,
+        ca: str | None = None,
+    ) -> Fetched:
+        """DELETE `url`. Raises DependencyDown as `post` does."""
+        ...
+
+
 class Grant(Protocol):
     """Turns a verified identity into a principal: bindings give it roles, roles give it permissions."""
 

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256, sha512
 from secrets import token_hex
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.config.values import SecretRef
 from gateway.core.decision import Permit
+from gateway.core.echoes import Echoes
 from gateway.core.errors import BadRequest
 from gateway.core.message import Outbound, lines
 from gateway.core.ports import SecretSource
@@ -29,12 +30,22 @@ SHORTEST: Final = 16
 """Bytes of a key: half of what RFC 2104 3 advises, because it is the other side's choice."""
 
 
+class Signed(Protocol):
+    """What a signature is made of and put into: an Outbound, or a question of the gateway's own."""
+
+    method: str
+    authority: bytes
+    target: bytes
+    lines: list[bytes]
+    secrets: tuple[Echoes, ...]
+
+
 class Sent:
     """What of one request may be put into a template."""
 
     __slots__ = ("_body", "_outbound", "_timestamp", "nonce", "signature")
 
-    def __init__(self, outbound: Outbound, body: bytes, timestamp: bytes, nonce: bytes) -> None:
+    def __init__(self, outbound: Signed, body: bytes, timestamp: bytes, nonce: bytes) -> None:
         self._outbound = outbound
         self._body = body
         self._timestamp = timestamp
@@ -96,7 +107,7 @@ class HmacInjector:
         body = outbound.body
         if self._reads and body.length != 0 and body.whole is None:
             return self._with_body(outbound)
-        self._sign(outbound, body.whole or b"")
+        self.sign(outbound, body.whole or b"")
         return None
 
     async def _with_body(self, outbound: Outbound) -> None:
@@ -110,9 +121,10 @@ class HmacInjector:
             if error.reason is Reason.BODY_TOO_LARGE:
                 raise BadRequest(detail, reason=Reason.BODY_TOO_LARGE, close=True) from error
             raise
-        self._sign(outbound, content)
+        self.sign(outbound, content)
 
-    def _sign(self, outbound: Outbound, body: bytes) -> None:
+    def sign(self, outbound: Signed, body: bytes) -> None:
+        """Raises DependencyDown without a usable key."""
         key = self._key.refresh()
         sent = Sent(outbound, body, self._moment(self._now()), token_hex(16).encode("ascii"))
         sent.signature = self._written(hmac.digest(key, self._content.render(sent), self._algorithm))

@@ -69,6 +69,7 @@ class SigV4(AwsKeys):
     service: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
     buffer: Annotated[Size, Field(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
     unsigned_payload: bool = False
+    rotate: Rotate | None = None
 
 
 class Hmac(Model):
@@ -88,6 +89,7 @@ class Hmac(Model):
     encoding: Literal["hex", "base64", "base64url"] = "hex"
     timestamp: Literal["seconds", "milliseconds", "rfc3339"] = "seconds"
     buffer: Annotated[Size, Field(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
+    rotate: Rotate | None = None
 
 
 class SignedJwt(Model):

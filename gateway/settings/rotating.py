@@ -1,45 +1,80 @@
 """The rotations that a configuration asks for: which stored secret, by which program, tried at which upstream."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.config.values import SealedSecret
-from gateway.core.ports import Fetch
-from gateway.credentials.model import Basic, Bearer, Cookie, Credential, Header, Query
+from gateway.core.ports import RevokingFetch
+from gateway.credentials.model import Basic, Bearer, Cookie, Credential, Header, Hmac, Query, SigV4
+from gateway.credentials.rotation.model import GitLab, Hook, Iam, Rotate
 from gateway.settings.model import Settings, credentials_of
 from gateway.upstream.model import Upstream
 
 if TYPE_CHECKING:
-    from gateway.credentials.rotation.rotor import Job
-    from gateway.credentials.rotation.trial import Rotating, Target
+    from gateway.credentials.rotation.job import Job
+    from gateway.credentials.rotation.minter import Minter
+    from gateway.credentials.rotation.shown import Rotating
+    from gateway.credentials.rotation.trial import Ask, Target
 
 
 def rotates(credential: Credential) -> "Rotating | None":
     """The same where it rotates."""
-    if not isinstance(credential, Bearer | Basic | Header | Query | Cookie):
+    if not isinstance(credential, Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac):
         return None
     return credential if credential.rotate is not None else None
 
 
-def jobs(settings: Settings, fetch: Fetch) -> "dict[str, Job]":
+def jobs(settings: Settings, fetch: RevokingFetch, now: Callable[[], float]) -> "dict[str, Job]":
     """By the name of the secret. What cannot rotate as it is configured was refused by the rules."""
-    from gateway.credentials.rotation.rotor import Job
-    from gateway.credentials.rotation.trial import Trial
+    from gateway.credentials.rotation.job import Job
+    from gateway.credentials.rotation.trial import Trial, Upstream
 
     found = {}
     for name, credential in settings.credentials.items():
         rotating = rotates(credential)
         if rotating is None or rotating.rotate is None:
             continue
-        verify, secret = rotating.rotate.verify_, secret_of(rotating)
-        upstream = settings.upstreams[verify.upstream or sent_to(settings, name)[0]]
-        trial = Trial(rotating, _target(upstream), verify.path, verify.status, fetch)
-        found[secret] = Job(secret, name, rotating.rotate, trial)
+        secret, rotate = secret_of(rotating), rotating.rotate
+        minter, ask = minting(rotate, rotating, fetch, now)
+        if rotate.verify_ is not None:
+            upstream = settings.upstreams[rotate.verify_.upstream or sent_to(settings, name)[0]]
+            ask = Upstream(rotating, _target(upstream), rotate.verify_, fetch, now)
+        found[secret] = Job(secret, name, rotate, minter, Trial(ask))
     return found
+
+
+def minting(rotate: Rotate, credential: "Rotating", fetch: RevokingFetch, now: Callable[[], float]) -> "tuple[Minter, Ask]":
+    """What mints, and what it says itself of a secret."""
+    match rotate.provider, rotate.hook:
+        case Iam() as iam, _:
+            from gateway.credentials.rotation.iam import AccessKeys
+
+            keys = AccessKeys(iam, credential.region if isinstance(credential, SigV4) else "", fetch, now)
+            return keys, keys.ask
+        case GitLab() as gitlab, _:
+            from gateway.credentials.rotation.gitlab import SelfRotation
+
+            tokens = SelfRotation(gitlab, rotate.every, fetch, now)
+            return tokens, tokens.ask
+        case _, Hook() as hook:
+            from gateway.credentials.rotation.hook import Program
+
+            return Program(hook), _unasked
+        case _:
+            raise ValueError("nothing mints")
+
+
+async def _unasked(_: object) -> str:
+    """A program is not asked: with one there is an upstream that is."""
+    return "nobody was asked"
 
 
 def secret_of(credential: "Rotating") -> str:
     """The name of its row."""
-    reference = credential.password if isinstance(credential, Basic) else credential.secret
+    if isinstance(credential, Basic):
+        reference: object = credential.password
+    else:
+        reference = credential.keys if isinstance(credential, SigV4) else credential.secret
     return reference.sealed if isinstance(reference, SealedSecret) else ""
 
 

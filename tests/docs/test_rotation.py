@@ -5,7 +5,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import yaml
+
 from gateway.core.secret import Secret
+from gateway.credentials.rotation.model import Rotate
 from gateway.credentials.stored.drawer import Drawer, Facts
 from gateway.credentials.vault.keys import LocalKey
 from gateway.credentials.vault.ring import Ring
@@ -18,7 +21,7 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 async def test_the_configuration_of_the_page_is_taken_as_it_stands(tmp_path: Path) -> None:
-    [configuration] = blocks(PAGE, "yaml")
+    configuration, *_ = blocks(PAGE, "yaml")
     (tmp_path / "config.yaml").write_text(configuration)
     (tmp_path / "policies").mkdir()
     async with Beside(tmp_path / "latchgate.db") as beside:
@@ -26,6 +29,11 @@ async def test_the_configuration_of_the_page_is_taken_as_it_stands(tmp_path: Pat
         await drawer.put("tickets-token", Secret(b"a-token-of-the-page"), Facts())
     loaded = load([tmp_path / "config.yaml"], environ={"GATEWAY_VAULT_KEY": KEY})
     assert [str(problem) for problem in loaded.errors] == []
+
+
+def test_the_providers_of_the_page_are_taken_as_they_stand() -> None:
+    _, *providers = blocks(PAGE, "yaml")
+    assert [Rotate.model_validate(yaml.safe_load(each)["rotate"]).provider is not None for each in providers] == [True, True]
 
 
 def test_the_hook_of_the_page_is_a_program_that_a_shell_reads() -> None:

@@ -6,11 +6,7 @@ nothing of Amazon's.
 
 import asyncio
 import json
-import os
-import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +16,13 @@ from gateway.core.secret import Secret
 from gateway.credentials.sources.source import RemoteSource
 from gateway.credentials.vault.place import entry
 from gateway.settings import load
+from tests.external.amazon import Amazon
 from tests.external.mock import run
 from tests.fakes import stored_key
 from tests.house import House, house
 from tests.pki import Pki
 
 HERE = Path(__file__).parent / "aws"
-PYTHON = Path(os.environ.get("AWS_TOOLS") or Path(__file__).parents[2] / ".make" / "aws" / "bin" / "python")
 PEPPER = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
 POLICY = """
 apiVersion: gateway/v1
@@ -42,43 +38,6 @@ kind: Roles
 roles: {client: ["aws:use"]}
 """
 SERVICES = ("s3", "dynamodb", "sts", "sqs")
-
-
-@dataclass
-class Amazon:
-    """A running server and the one set of keys that it knows."""
-
-    port: int
-    id: str
-    secret: str
-    kms: str
-    role: str
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The interpreter that has boto3 and moto."""
-    if not PYTHON.exists():
-        reason = "boto3 and moto are missing: `make test` installs them"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return PYTHON
-
-
-@pytest.fixture(scope="module")
-def amazon(python: Path) -> Iterator[Amazon]:
-    # The first three requests are free: they make the user whose keys all others must be signed with.
-    setup = {"AWS_ACCESS_KEY_ID": "setup", "AWS_SECRET_ACCESS_KEY": "setup", "AWS_DEFAULT_REGION": "us-east-1"}
-    environ = {**os.environ, **setup, "INITIAL_NO_AUTH_ACTION_COUNT": "3"}
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([python, HERE / "server.py"], env=environ, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
-    with process:
-        assert process.stdout is not None
-        try:
-            yield Amazon(**json.loads(process.stdout.readline()))
-        finally:
-            process.kill()
 
 
 def document(server: Amazon, pki: Pki, *, secret: str) -> dict[str, Any]:

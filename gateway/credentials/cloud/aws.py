@@ -74,18 +74,37 @@ async def signed_post(
     limit: int,
 ) -> Fetched:
     """POST to the root of a service. Raises DependencyDown."""
-    date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    scope = sigv4.Scope(date.encode("ascii"), place.region.encode("ascii"), place.service.encode("ascii"))
     payload = sha256(body).hexdigest()
-    said = {**headers, "x-amz-date": date, "x-amz-content-sha256": payload}
+    question = Question("POST", place, b"/", {**headers, "content-type": content_type}, payload.encode("ascii"))
+    said = signed(question, keys, now)
+    del said["content-type"]
+    return await sent(fetch, place, body, content_type, said, limit)
+
+
+class Question(NamedTuple):
+    """What is signed of a request of the gateway's own. `payload` is the hash of its body, `once` says that it is for Amazon S3."""
+
+    method: str
+    place: Place
+    target: bytes
+    headers: Mapping[str, str]
+    payload: bytes
+    once: bool = False
+
+
+def signed(question: Question, keys: AwsKeys, now: float) -> dict[str, str]:
+    """Its header fields with the signature over all of them, and without Host."""
+    place, date = question.place, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    scope = sigv4.Scope(date.encode("ascii"), place.region.encode("ascii"), place.service.encode("ascii"))
+    said = {**question.headers, "x-amz-date": date, "x-amz-content-sha256": question.payload.decode("ascii")}
     if keys.token:
         said["x-amz-security-token"] = keys.token.decode("ascii")
-    covered = {**said, "host": _host_field(place.url), "content-type": content_type}
-    fields = [(name.encode("ascii"), value.encode("ascii")) for name, value in covered.items()]
-    request = sigv4.canonical(b"POST", b"/", fields, payload.encode("ascii"))
-    signed = sigv4.signature(sigv4.signing_key(keys.secret.reveal(), scope), sigv4.string_to_sign(scope, request.text))
-    said["authorization"] = sigv4.authorization(keys.id, scope, request.names, signed).decode("ascii")
-    return await sent(fetch, place, body, content_type, said, limit)
+    fields = [(name.encode("ascii"), value.encode("ascii")) for name, value in {**said, "host": host_field(place.url)}.items()]
+    method = question.method.encode("ascii")
+    request = sigv4.canonical(method, question.target, fields, question.payload, once=question.once)
+    made = sigv4.signature(sigv4.signing_key(keys.secret.reveal(), scope), sigv4.string_to_sign(scope, request.text))
+    said["authorization"] = sigv4.authorization(keys.id, scope, request.names, made).decode("ascii")
+    return said
 
 
 async def sent(fetch: Fetch, place: Place, body: bytes, content_type: str, headers: Mapping[str, str], limit: int) -> Fetched:
@@ -110,7 +129,7 @@ def fault(answer: Fetched, known: frozenset[str]) -> str:
     return name if name in known else ""
 
 
-def _host_field(url: str) -> str:
+def host_field(url: str) -> str:
     """What goes out as Host: the port only where it is not the scheme's own."""
     parts = urlsplit(url)
     usual = {"https": 443, "http": 80}[parts.scheme]

@@ -90,19 +90,19 @@ class Role:
     def _understood(self, answer: Fetched) -> AwsKeys:
         host, body = self.place.host, answer.body
         if answer.status != 200:
-            code = _element(body, b"Code", rb"[A-Za-z]{1,64}")
+            code = element(body, b"Code", rb"[A-Za-z]{1,64}")
             raise DependencyDown(f"{host}: answered {answer.status}" + (f" {code}" if code in CODES else ""))
         id, secret = (
-            _element(body, b"AccessKeyId", rb"[A-Z0-9]{16,128}"),
-            _element(body, b"SecretAccessKey", rb"[A-Za-z0-9+/=]{16,256}"),
+            element(body, b"AccessKeyId", rb"[A-Z0-9]{16,128}"),
+            element(body, b"SecretAccessKey", rb"[A-Za-z0-9+/=]{16,256}"),
         )
         token, ends = (
-            _element(body, b"SessionToken", rb"[A-Za-z0-9+/=]{1,16384}"),
-            _time(_element(body, b"Expiration", rb"[0-9TZ:.+-]{20,32}")),
+            element(body, b"SessionToken", rb"[A-Za-z0-9+/=]{1,16384}"),
+            _time(element(body, b"Expiration", rb"[0-9TZ:.+-]{20,32}")),
         )
         if not id or not secret or not token or ends is None or ends <= self._now():
             raise DependencyDown(f"{host}: the answer holds no keys that count")
-        if not self._is_ours(_element(body, b"Arn", rb"[!-;=?-~]{20,2048}")):
+        if not self._is_ours(element(body, b"Arn", rb"[!-;=?-~]{20,2048}")):
             raise DependencyDown(f"{host}: the answer is about another role")
         return AwsKeys(id.encode("ascii"), Secret(secret.encode("ascii")), token.encode("ascii"), ends)
 
@@ -139,7 +139,7 @@ class Lasting:
         return made
 
 
-def _element(body: bytes, name: bytes, form: bytes) -> str:
+def element(body: bytes, name: bytes, form: bytes) -> str:
     """The text of an element that stands there once and has this form, else ""."""
     found = re.findall(rb"<%b>([^<]*)</%b>" % (name, name), body)
     return found[0].decode("ascii") if len(found) == 1 and re.fullmatch(form, found[0]) else ""

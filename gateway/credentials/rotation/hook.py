@@ -16,6 +16,8 @@ from typing import Final, cast
 
 from gateway.core.secret import Secret
 from gateway.core.strict_json import InvalidJson, parse
+from gateway.credentials.rotation.minter import NotDone
+from gateway.credentials.rotation.model import Hook
 from gateway.credentials.rotation.record import LONGEST_SECRET, Held
 
 ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -29,6 +31,29 @@ LAST_WORD: Final = 1.0
 
 class HookFailed(Exception):
     """The hook did not do what it was asked to; the text tells no more than why, nothing of what it said."""
+
+
+class Program:
+    """A hook. Implements `minter.Minter`."""
+
+    replaces = False
+    cut_off = "a gateway ended while the hook was minting: the provider may have a secret that nobody holds"
+
+    def __init__(self, model: Hook) -> None:
+        self._command = model.command
+        self.patience = model.timeout
+
+    async def mint(self, old: Held) -> Held:
+        try:
+            return await mint(self._command, self.patience, old)
+        except HookFailed as error:
+            raise NotDone(f"the hook {error}") from None
+
+    async def revoke(self, gone: Held, current: Secret | None) -> None:
+        try:
+            await revoke(self._command, self.patience, gone, current)
+        except HookFailed as error:
+            raise NotDone(f"the hook {error}") from None
 
 
 async def mint(command: Sequence[str], seconds: float, old: Held) -> Held:

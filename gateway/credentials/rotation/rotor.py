@@ -5,67 +5,30 @@ One gateway at a time has it, by a lease; one that was thought dead finds that i
 Whatever fails, the old secret stays in force, the new one is revoked, and the next attempt waits.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final
 
 from gateway.core.errors import DependencyDown
-from gateway.core.ports import Clock, Metrics
-from gateway.credentials.rotation import hook
-from gateway.credentials.rotation.hook import HookFailed
+from gateway.core.secret import Secret
+from gateway.credentials.rotation.job import Job, Outcome, Place, is_overdue, pause
 from gateway.credentials.rotation.ledger import PREFIX, Current, Ledger
-from gateway.credentials.rotation.model import Rotate
+from gateway.credentials.rotation.minter import NotDone
 from gateway.credentials.rotation.record import LONGEST_CAUSE, LONGEST_SECRET, Held, Phase, Record
-from gateway.credentials.rotation.trial import Trial
-from gateway.credentials.stored.drawer import Sealing
-from gateway.credentials.tokens import Tell
-from gateway.store.sql.leases import Leases
 from gateway.store.sql.rows import Conflict
-from gateway.store.sql.secrets import SecretRows
 
 log = logging.getLogger(__name__)
 
 STEPS: Final = "gateway.rotation.steps"
 MARGIN: Final = 60.0
-"""Seconds that a lease lasts beyond what the program and the upstream may take."""
-FIRST_PAUSE: Final = 60.0
-LONGEST_PAUSE: Final = 6 * 3600.0
-CUT_OFF: Final = "a gateway ended while the hook was minting: the provider may have a secret that nobody holds"
+"""Seconds that a lease lasts beyond what the provider and the upstream may take."""
+KEPT_TRYING: Final = (0.2, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts to write down a secret that took the place of another: nobody else has it."""
 GONE: Final = "the secret was replaced or revoked meanwhile"
-
-
-class Outcome(StrEnum):
-    """What a turn came to."""
-
-    NOTHING = "nothing to do"
-    WAITING = "waiting until it may be tried again"
-    BUSY = "another gateway is at it"
-    OVERLAPPING = "switched, the old one is revoked after the overlap"
-    REVOKED = "the old one is revoked"
-    FAILED = "failed, the old one stays"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What rotates: `name` of the stored secret, and the credential that has it."""
-
-    name: str
-    credential: str
-    rotate: Rotate
-    trial: Trial
-
-
-class Place(NamedTuple):
-    """Where it is kept, and who is told."""
-
-    rows: SecretRows
-    leases: Leases
-    ring: Sealing
-    clock: Clock
-    metrics: Metrics
-    tell: Tell
+REPLACED: Final = "a gateway ended while it rotated; the secret was replaced since, by it or by hand: look whether any is left over"
+LOST: Final = "the old one ended, and the new one could not be stored: make another by hand, `gateway secrets seal NAME --database`"
 
 
 class Rotor:
@@ -81,8 +44,8 @@ class Rotor:
         """Do what is due; `at_once` whatever is next. Raises DependencyDown: then all is as far as it was written."""
         if not await self._is_due(at_once):
             return Outcome.WAITING if self._ledger.record.failures else Outcome.NOTHING
-        rotate = self._job.rotate
-        lease = await self._place.leases.take(PREFIX + self._job.name, rotate.hook.timeout * 2 + rotate.verify_.within + MARGIN)
+        job = self._job
+        lease = await self._place.leases.take(PREFIX + job.name, job.minter.patience * 2 + job.rotate.within + MARGIN)
         if lease is None:
             return Outcome.BUSY
         try:
@@ -117,7 +80,7 @@ class Rotor:
             case Phase.IDLE:
                 return await self._begin()
             case Phase.MINTING:
-                return await self._failed("mint", CUT_OFF, replace(self._ledger.record, phase=Phase.IDLE))
+                return await self._cut_off()
             case Phase.MINTED:
                 return await self._settle()
             case Phase.OVERLAP:
@@ -132,16 +95,55 @@ class Rotor:
         if len(current.secret) > LONGEST_SECRET:
             return await self._failed("mint", f"a secret of more than {LONGEST_SECRET // 1024} KiB is not rotated", record)
         old = Held(current.secret, record.handle if record.base == current.version else None)
-        rotate, failures = self._job.rotate, record.failures
-        await self._ledger.write(replace(record, phase=Phase.MINTING))
+        begun = replace(record, phase=Phase.MINTING, base=current.version, handle=old.handle)
+        await self._ledger.write(begun)
         try:
-            new = await hook.mint(rotate.hook.command, rotate.hook.timeout, old)
-        except HookFailed as error:
-            return await self._failed("mint", f"the hook {error}", replace(record, phase=Phase.IDLE))
+            new = await self._job.minter.mint(old)
+        except NotDone as error:
+            return await self._failed("mint", str(error), replace(begun, phase=Phase.IDLE))
         if new.secret == old.secret:
-            return await self._failed("mint", "the hook gave the old one again", replace(record, phase=Phase.IDLE))
-        await self._keep(Record(Phase.MINTED, current.version, old=old, new=new, failures=failures))
+            return await self._failed("mint", "the old one was given again", replace(begun, phase=Phase.IDLE))
+        minted = Record(Phase.MINTED, current.version, old=old, new=new, failures=record.failures)
+        if self._job.minter.replaces:
+            return await self._replace(minted, new)
+        await self._keep(minted)
         return await self._settle()
+
+    async def _cut_off(self) -> Outcome:
+        """A gateway ended while it minted. What takes the old one's place is in force as soon as it is written anywhere."""
+        record, current = self._ledger.record, await self._ledger.current()
+        if self._job.minter.replaces and current is not None and current.version != record.base:
+            return await self._failed("mint", REPLACED, Record())
+        return await self._failed("mint", self._job.minter.cut_off, replace(record, phase=Phase.IDLE))
+
+    async def _replace(self, minted: Record, new: Held) -> Outcome:
+        """Put in force what ended the old one, before anything else: there is no way back, and nobody else has it."""
+        try:
+            version = await self._stored(new.secret, minted.base)
+        except Conflict:
+            self._ledger.record = minted
+            return await self._reject("switch", GONE)
+        except DependencyDown:
+            self._alarm("switch", LOST.replace("NAME", self._job.name))
+            await self._revoke(new, None)
+            raise
+        wrong = await self._job.trial.passes(new.secret, self._job.rotate.within, self._place.clock.monotonic)
+        told = Record(base=version, handle=new.handle, failures=1 if wrong else 0, cause=wrong[:LONGEST_CAUSE])
+        await self._ledger.write(told)
+        self._tell("secret.rotated", "rotated")
+        self._tell("secret.retired", "revoked")
+        if wrong:
+            self._alarm("verify", wrong)
+        return Outcome.UNPROVEN if wrong else Outcome.REVOKED
+
+    async def _stored(self, secret: Secret, base: int) -> int:
+        """The version of what was put in force, however long the database is away for a moment. Raises as the ledger does."""
+        for seconds in KEPT_TRYING:
+            try:
+                return await self._ledger.switch(secret, base)
+            except DependencyDown:
+                await asyncio.sleep(seconds)
+        return await self._ledger.switch(secret, base)
 
     async def _keep(self, record: Record) -> None:
         """Write down what was minted. Where that cannot be done it is revoked at once: nobody will find it again."""
@@ -161,7 +163,7 @@ class Rotor:
             return await self._switched(replace(record, base=current.version))
         if current is None or current.secret is None or current.version != record.base:
             return await self._reject("switch", GONE)
-        wrong = await self._job.trial.passes(new.secret, self._job.rotate.verify_.within, self._place.clock.monotonic)
+        wrong = await self._job.trial.passes(new.secret, self._job.rotate.within, self._place.clock.monotonic)
         if wrong:
             return await self._reject("verify", wrong)
         try:
@@ -215,13 +217,12 @@ class Rotor:
 
     async def _revoke(self, gone: Held | None, current: Held | None) -> str:
         """Have a secret revoked; why that could not be done, "" where it was."""
-        chosen = self._job.rotate.hook
         if gone is None:
             return ""
         try:
-            await hook.revoke(chosen.command, chosen.timeout, gone, current.secret if current is not None else None)
-        except HookFailed as error:
-            return f"the hook {error}"
+            await self._job.minter.revoke(gone, current.secret if current is not None else None)
+        except NotDone as error:
+            return str(error)
         return ""
 
     async def _failed(self, step: str, cause: str, record: Record) -> Outcome:
@@ -236,18 +237,8 @@ class Rotor:
         job = self._job
         self._place.metrics.count(STEPS, 1, credential=job.credential, outcome="failed")
         self._place.tell("secret.rotation.failed", entry=job.name, credential=job.credential, step=step, detail=cause)
-        log.error("a rotation failed, the old secret stays", extra={"entry": job.name, "step": step, "cause": cause})
+        log.error("a step of a rotation failed", extra={"entry": job.name, "step": step, "cause": cause})
 
     def _tell(self, event: str, outcome: str) -> None:
         self._place.metrics.count(STEPS, 1, credential=self._job.credential, outcome=outcome)
         self._place.tell(event, entry=self._job.name, credential=self._job.credential)
-
-
-def pause(failures: int) -> float:
-    """Seconds until the next attempt after so many that failed: a minute, doubled each time, six hours at most."""
-    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 16)))
-
-
-def is_overdue(since: float, rotate: Rotate, now: float) -> bool:
-    """Whether a secret has been there for a tenth longer than it should."""
-    return since + rotate.every * 1.1 <= now

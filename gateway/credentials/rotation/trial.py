@@ -1,26 +1,24 @@
 """Shows a secret to the upstream, in the form in which requests carry it, through the guarded client of the control plane."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Fetch
 from gateway.core.secret import Secret
-from gateway.credentials import model
-from gateway.credentials.cookie import cookie_value
-from gateway.credentials.header import Basic, bearer
-from gateway.credentials.placed import field_value
-from gateway.credentials.query import escaped
+from gateway.credentials.rotation.model import Verify
+from gateway.credentials.rotation.shown import Rotating, shown
 
 LONGEST: Final = 1024 * 1024
 ATTEMPT: Final = 10.0
 """Seconds that one question may take."""
 PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
 
-Rotating = model.Bearer | model.Basic | model.Header | model.Query | model.Cookie
-"""Credentials whose secret goes out as it is. What signs, or is minted anyway, has other ways to be replaced."""
+Ask = Callable[[Secret | None], Awaitable[str]]
+"""One question, without any credential where there is no secret; why the answer is another, "" where it is the expected one.
+Raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,8 @@ class Target:
 class Trial:
     """Asks whether a secret counts."""
 
-    def __init__(self, credential: Rotating, target: Target, path: str, status: int, fetch: Fetch) -> None:
-        self._credential = credential
-        self._target = target
-        self._path = path
-        self._status = status
-        self._fetch = fetch
+    def __init__(self, once: Ask) -> None:
+        self.once = once
 
     async def passes(self, secret: Secret, within: float, monotonic: Callable[[], float]) -> str:
         """Ask until it counts, or so many seconds are over; why it does not, "" where it does. Raises nothing."""
@@ -54,16 +48,28 @@ class Trial:
                 return wrong
             await asyncio.sleep(pause)
 
-    async def once(self, secret: Secret | None) -> str:
-        """One question, without any credential where there is no secret; why the answer is another, "" where it is the expected."""
+
+class Upstream:
+    """The upstream that requests go to, and what it answers where a secret counts. Implements `Ask`."""
+
+    def __init__(self, credential: Rotating, target: Target, verify: Verify, fetch: Fetch, now: Callable[[], float]) -> None:
+        self._credential = credential
+        self._target = target
+        self._verify = verify
+        self._fetch = fetch
+        self._now = now
+
+    async def __call__(self, secret: Secret | None) -> str:
+        url = self._target.url + self._verify.path
         try:
-            headers, query = ({}, "") if secret is None else shown(self._credential, secret)
+            url, headers = (url, {}) if secret is None else shown(self._credential, secret, url, self._now)
         except ValueError as error:
             return str(error)
-        joint = "&" if "?" in self._path else "?"
+        except DependencyDown as error:
+            return error.detail
         try:
             answer = await self._fetch.get(
-                self._target.url + self._path + (joint + query if query else ""),
+                url,
                 limit=LONGEST,
                 timeout=ATTEMPT,
                 allow_plaintext=self._target.allow_plaintext,
@@ -73,20 +79,5 @@ class Trial:
             )
         except DependencyDown as error:
             return f"the upstream cannot be asked: {error.detail}"
-        return "" if answer.status == self._status else f"the upstream answered {answer.status} instead of {self._status}"
-
-
-def shown(credential: Rotating, secret: Secret) -> tuple[dict[str, str], str]:
-    """Header fields and the query parameter that carry a secret. Raises ValueError for one that they cannot, not naming it."""
-    raw = secret.reveal()
-    match credential:
-        case model.Bearer():
-            return {"authorization": bearer(raw).decode("ascii")}, ""
-        case model.Basic():
-            return {"authorization": Basic(credential.username)(raw).decode("ascii")}, ""
-        case model.Header():
-            return {credential.name: field_value(raw).decode("ascii")}, ""
-        case model.Cookie():
-            return {"cookie": f"{credential.name}={cookie_value(raw).decode('ascii')}"}, ""
-        case model.Query():
-            return {}, f"{escaped(credential.name.encode()).decode('ascii')}={escaped(raw).decode('ascii')}"
+        wanted = self._verify.status
+        return "" if answer.status == wanted else f"the upstream answered {answer.status} instead of {wanted}"

@@ -115,8 +115,12 @@ async def _stored(file: Path) -> None:
     key = LocalKey("2026-11", Secret(VARIABLES["GATEWAY_VAULT_KEY"].encode()))
     async with Beside(file) as beside:
         drawer = Drawer(beside.rows, Ring([key], time.time), time.time)
-        for name in ("crm-sid", "github-token", "jira-password", "legacy-token", "maps-key"):
+        for name in (
+            *["crm-sid", "github-token", "gitlab-token", "group-token", "jira-password", "legacy-token", "maps-key"],
+            "partner-signing-key",
+        ):
             await drawer.put(name, Secret(f"{name}-value".encode()), Facts())
+        await drawer.put("aws-reports", Secret(b'{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "aws-value"}'), Facts())
 
 
 def _elliptic() -> str:

@@ -6,40 +6,13 @@ from pathlib import Path
 import pytest
 
 from gateway.core.errors import DependencyDown
-from gateway.credentials.rotation.rotor import GONE, LONGEST_PAUSE, Outcome, pause
-from gateway.store.sql.engine import Database
-from gateway.store.sql.secrets import SecretRow, SecretRows
+from gateway.credentials.rotation.job import LONGEST_PAUSE, Outcome, pause
+from gateway.credentials.rotation.rotor import GONE
 from tests.rotating import FIRST, scene
 from tests.storing import Beside
+from tests.tables import GoingAway, Meanwhile
 
 HOUR = 3600.0
-
-
-class GoingAway(SecretRows):
-    """A table that takes so many writes."""
-
-    def __init__(self, database: Database, writes: int) -> None:
-        super().__init__(database)
-        self.left = writes
-
-    async def put(self, row: SecretRow, version: int) -> SecretRow:
-        self.left -= 1
-        if self.left < 0:
-            raise DependencyDown("database: away")
-        return await super().put(row, version)
-
-
-class Meanwhile(SecretRows):
-    """A table into which an operator puts another secret just before the switch."""
-
-    def __init__(self, beside: Beside) -> None:
-        super().__init__(beside.database)
-        self.beside = beside
-
-    async def put(self, row: SecretRow, version: int) -> SecretRow:
-        if row.name == "bot":
-            await self.beside.put("bot", "by-hand-0123456789")
-        return await super().put(row, version)
 
 
 async def test_a_new_secret_is_minted_tried_and_put_in_force_and_the_old_one_revoked_after_the_overlap(tmp_path: Path) -> None:
