@@ -19,6 +19,7 @@ from gateway.authn.strength import SHORTEST
 from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, Problem, Unauthenticated
 from gateway.core.message import Request
+from gateway.core.placeholders import SIGNED
 from gateway.core.ports import Clock, Fetch, Grant, Metrics
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.reason import Reason
@@ -28,7 +29,6 @@ MISSING: Final = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 INVALID: Final = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
 BEARER: Final = b"bearer "
 """RFC 6750 2.1: the scheme without regard to case, spaces, one token."""
-SIGNED: Final = b"AWS4-HMAC-SHA256 Credential="
 
 
 @final

@@ -6,11 +6,14 @@ from typing import Final, final
 from gateway.core.errors import BadRequest, Forbidden
 from gateway.core.message import Request
 from gateway.core.origin import own_origin
+from gateway.core.placeholders import stands_there
 from gateway.core.reason import Reason
 
 AUTHORIZATION: Final = b"authorization"
 COOKIE: Final = b"cookie"
 UPGRADE: Final = b"upgrade"
+JWT: Final = (b"Bearer ey", b"bearer ey")
+"""How a token begins, written as all write it (RFC 7519 3.1): what is no placeholder at a glance."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110 9.2.1, without TRACE, which is not served."""
 
@@ -33,7 +36,7 @@ class Places:
         fields = request.head.fields
         found: Presented | None = None
         value = fields.get(AUTHORIZATION)
-        if value is not None:
+        if value is not None and (value[:9] in JWT or not stands_there(value)):
             found = (AUTHORIZATION, value, False)
         if self.key_header is not None and self.key_header in fields and self.key_header != AUTHORIZATION:
             if found is not None:

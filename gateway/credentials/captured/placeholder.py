@@ -10,13 +10,14 @@ import asyncio
 import re
 from typing import Final, NamedTuple
 
+from gateway.core.placeholders import MARK
 from gateway.core.secret import Secret
 from gateway.credentials.vault.fault import Fault, NotOpened
 from gateway.credentials.vault.place import bound
 from gateway.credentials.vault.ring import Ring
 from gateway.credentials.vault.text import VALUE
 
-PREFIX: Final = "lgp1_"
+PREFIX: Final = MARK.decode("ascii")
 LONGEST: Final = 8192
 FORM: Final = re.compile(r"lgp1_[A-Za-z0-9._~-]{64,}", re.ASCII)
 CAPTURED: Final = "captured"

@@ -1,6 +1,7 @@
 """Which presented credential counts, and what happens to the others (CONTRACT 3)."""
 
 import asyncio
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,15 @@ MISSING = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 INVALID = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
 KEY = EdKey()
 ALL = ("jwt.corp", "jwt.browser", "api_keys", "mtls")
+
+
+PLACEHOLDERS = [
+    b"lgp1_k~1~a",
+    b"Bearer lgp1_k~1~a",
+    b"token  lgp1_k~1~a",
+    b"basic " + base64.b64encode(b"git:lgp1_k~1~a"),
+    b"AWS4-HMAC-SHA256 Credential=LGPKAAAAAAAAAAAAAAAA/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=00",
+]
 
 
 class House:
@@ -122,6 +132,22 @@ class TestAccepted:
 
     async def test_another_credential_goes_before_the_certificate(self, house: House) -> None:
         assert (await house.ask(bearer(house.token), certificate=house.certificate)).scheme == "jwt"
+
+    @pytest.mark.parametrize("value", PLACEHOLDERS)
+    async def test_a_placeholder_in_authorization_is_no_credential_of_the_clients(self, value: bytes, house: House) -> None:
+        field = (b"authorization", value)
+        assert (await house.ask(field, certificate=house.certificate)).scheme == "mtls"
+        assert (await house.ask(field, api_key(house.key))).scheme == "api_key"
+        assert (await house.ask(field, cookie(f"sid={house.cookie_token}"))).issuer == "browser"
+        assert (await house.refused(field)).reason is Reason.CREDENTIAL_MISSING
+        twice = await house.refused(field, bearer(house.token), certificate=house.certificate)
+        assert twice.reason is Reason.CREDENTIAL_AMBIGUOUS
+
+    @pytest.mark.parametrize(
+        "value", [b"Basic ????", b"Basic bGdwMV86YQ==", b"Bearer xlgp1_a", b"AWS4-HMAC-SHA256 Credential=lgp1_a/"]
+    )
+    async def test_what_only_has_a_placeholders_mark_somewhere_is_a_bad_credential(self, value: bytes, house: House) -> None:
+        assert isinstance(await house.refused((b"authorization", value), certificate=house.certificate), Unauthenticated)
 
     async def test_anonymous_routes_ask_for_nothing_and_look_at_nothing(self, house: House) -> None:
         gate = house.authentication.gate((), anonymous=True, grant=grant)
