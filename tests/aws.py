@@ -32,7 +32,9 @@ def mac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def verify(method: str, target: str, headers: list[tuple[str, str]], body: bytes, *, secret: str = SECRET) -> Verified:
+def verify(
+    method: str, target: str, headers: list[tuple[str, str]], body: bytes, *, secret: str = SECRET, id: str = KEY_ID
+) -> Verified:
     """Raises AssertionError for what Amazon would refuse."""
     fields: dict[str, list[str]] = {}
     for name, value in headers:
@@ -47,27 +49,11 @@ def verify(method: str, target: str, headers: list[tuple[str, str]], body: bytes
     assert {name for name in fields if name.startswith("x-amz-")} <= set(names), "an x-amz- field that is not signed"
     [date], [payload] = fields["x-amz-date"], fields["x-amz-content-sha256"]
     assert date.startswith(day)
-    path, _, query = target.partition("?")
-    plain = unquote_to_bytes(path)
-    assert b"//" not in plain
-    canonical_path = quote(plain, safe="/") if service == "s3" else quote(quote(plain, safe="/"), safe="/")
-    pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1", separator="&")
-    encoded = sorted((quote(name.encode("latin-1"), safe=""), quote(value.encode("latin-1"), safe="")) for name, value in pairs)
-    canonical = "\n".join(
-        [
-            method,
-            canonical_path,
-            "&".join(f"{name}={value}" for name, value in encoded),
-            *(f"{name}:{','.join(fields[name])}" for name in names),
-            "",
-            signed,
-            payload,
-        ]
-    )
+    text = canonical(method, target, fields, signed, payload, service)
     scope = f"{day}/{region}/{service}/aws4_request"
-    key = mac(mac(mac(mac(b"AWS4" + secret.encode(), day), region), service), "aws4_request")
-    assert mac(key, f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{sha(canonical.encode())}").hex() == given, canonical
-    assert key_id == KEY_ID
+    key = derived(secret, day, region, service)
+    assert mac(key, f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{sha(text.encode())}").hex() == given, text
+    assert key_id == id
     content = body
     trailers: dict[str, str] = {}
     if payload.startswith("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"):
@@ -79,6 +65,53 @@ def verify(method: str, target: str, headers: list[tuple[str, str]], body: bytes
     elif payload != "UNSIGNED-PAYLOAD":
         assert payload == sha(body)
     return Verified(names, date, payload, content, trailers)
+
+
+def canonical(method: str, target: str, fields: dict[str, list[str]], signed: str, payload: str, service: str) -> str:
+    """The canonical request. `signed` are the names of the fields in it."""
+    path, _, query = target.partition("?")
+    plain = unquote_to_bytes(path)
+    assert b"//" not in plain
+    canonical_path = quote(plain, safe="/") if service == "s3" else quote(quote(plain, safe="/"), safe="/")
+    pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1", separator="&")
+    encoded = sorted((quote(name.encode("latin-1"), safe=""), quote(value.encode("latin-1"), safe="")) for name, value in pairs)
+    return "\n".join(
+        [
+            method,
+            canonical_path,
+            "&".join(f"{name}={value}" for name, value in encoded),
+            *(f"{name}:{','.join(fields[name])}" for name in signed.split(";")),
+            "",
+            signed,
+            payload,
+        ]
+    )
+
+
+def derived(secret: str, day: str, region: str, service: str) -> bytes:
+    """The signing key."""
+    return mac(mac(mac(mac(b"AWS4" + secret.encode(), day), region), service), "aws4_request")
+
+
+def sign(
+    method: str,
+    target: str,
+    headers: dict[str, str],
+    *,
+    keys: tuple[str, str],
+    date: str,
+    scope: tuple[str, str] = ("eu-west-1", "s3"),
+    payload: str | None = None,
+    body: bytes = b"",
+) -> dict[str, str]:
+    """The header fields of a client's request, names in lower case, with its signature. `payload` is None where no field says it."""
+    fields = {**headers, "x-amz-date": date} | ({} if payload is None else {"x-amz-content-sha256": payload})
+    signed, where = ";".join(sorted(fields)), "/".join((date[:8], *scope, "aws4_request"))
+    text = canonical(
+        method, target, {name: [re.sub(" +", " ", value)] for name, value in fields.items()}, signed, payload or sha(body), scope[1]
+    )
+    made = mac(derived(keys[1], date[:8], *scope), f"AWS4-HMAC-SHA256\n{date}\n{where}\n{sha(text.encode())}").hex()
+    return fields | {"authorization": f"AWS4-HMAC-SHA256 Credential={keys[0]}/{where}, SignedHeaders={signed}, Signature={made}"}
 
 
 def unframed(body: bytes, key: bytes, prefix: str, last: str) -> tuple[bytes, dict[str, str]]:

@@ -7,6 +7,7 @@ begins with HIDDEN, or is a private key, and is in no request at all.
 import json
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,7 +19,7 @@ from gateway.core.decision import AccessRequest, Permit
 from gateway.core.message import Outbound
 from gateway.core.ports import Fetched, Injector
 from gateway.core.secret import Secret
-from gateway.credentials.captured import placeholder
+from gateway.credentials.captured import keys, placeholder
 from gateway.credentials.grants.grant import Grant
 from gateway.credentials.grants.held import Held
 from gateway.credentials.grants.refresh import Pair, Refresher
@@ -27,6 +28,7 @@ from gateway.credentials.model import Credential
 from gateway.credentials.vault.keys import LocalKey
 from gateway.credentials.vault.ring import Ring
 from gateway.store.sql.leases import Lease
+from tests.aws import sign
 from tests.fakes import CountingMetrics
 from tests.granting import KEY
 from tests.issuer import NOW, FixedSecret, FrozenClock, Posted, RsaKey, ScriptedFetch, mint
@@ -98,6 +100,7 @@ def credentials(url: str = URL, **dial: Any) -> dict[str, dict[str, Any]]:
         "signed_jwt": {"issuer": "https://gateway.test", "audience": "https://orders.internal", "keys": [secret("EC_KEY")]},
         "grant": {"provider": "tracker"},
         "captured": {"sent_in": SENT_IN},
+        "captured_keys": {"regions": ["eu-west-1"], "services": ["execute-api"]},
         "client_credentials": oauth,
         "refresh_token": {**oauth, "refresh_token": secret("REFRESH")},
         "jwt_bearer": {
@@ -145,7 +148,7 @@ def credentials(url: str = URL, **dial: Any) -> dict[str, dict[str, Any]]:
 KINDS = tuple(credentials())
 ASKING = tuple(kind for kind, told in credentials().items() if "dial" in told)
 """Kinds whose token a token endpoint gives."""
-ONCE = frozenset(("sigv4", "hmac"))
+ONCE = frozenset(("sigv4", "captured_keys", "hmac"))
 """Kinds whose signatures are of no use for another request: these are not looked for in other codes, such as base64."""
 RENEWED = ("client_credentials", "token_exchange", "github_app", "openai", "grant")
 """Some of those whose token is replaced when an upstream refuses it; all that are minted do that alike."""
@@ -244,7 +247,7 @@ def spoken(kind: str, fields: list[tuple[bytes, bytes]], target: bytes) -> set[b
             return {value for name, value in parse_qsl(target.partition(b"?")[2]) if name == b"key"}
         case "cookie":
             return {said[b"cookie"].rpartition(b"sid=")[2]}
-        case "sigv4":
+        case "sigv4" | "captured_keys":
             found = re.search(rb"Signature=([0-9a-f]{64})", authorization)
             assert found is not None
             return {found[1], said[b"x-amz-security-token"]}
@@ -261,6 +264,15 @@ async def handed_out(ring: Ring, now: float) -> str:
     return await placeholder.sealed(ring, placeholder.place("captured", principal().key), CANARY.encode(), int(now) + 3600)
 
 
+async def signed_with(ring: Ring, now: float) -> dict[str, str]:
+    """What alice signs with placeholders for AWS keys: a GET of /a."""
+    real = ("AKIDEXAMPLE", SECRETS["AWS_SECRET"], CANARY)
+    id, hidden, token = await keys.sealed(ring, keys.place("captured_keys", principal().key), real, int(now) + 3600)
+    said = {"host": "gateway.example", "x-amz-security-token": token}
+    date = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return sign("GET", "/a", said, keys=(id, hidden), date=date, scope=("eu-west-1", "execute-api"))
+
+
 async def planted(kind: str, clock: FrozenClock | None = None, fetch: Mint | None = None, told: Told | None = None) -> Planted:
     """A request with a credential of this kind. Raises GatewayError where it cannot be had."""
     time, fetch = clock or FrozenClock(), fetch or Mint()
@@ -270,7 +282,10 @@ async def planted(kind: str, clock: FrozenClock | None = None, fetch: Mint | Non
     shop = workshop(lambda reference: FixedSecret(SECRETS[reference.env].encode()), fetch=fetch, clock=time, told=told)
     ring = Ring([LocalKey("k1", Secret(KEY.encode()))], time.now)
     sent = SENT_IN.lower().encode(), b"Bearer " + (await handed_out(ring, time.now())).encode()
-    asking = AccessRequest(request((b"authorization", b"Bearer " + IDENTITY.encode()), sent), "r", "u", {}, 0.0)
+    fields = [(b"authorization", b"Bearer " + IDENTITY.encode()), sent]
+    if kind == "captured_keys":
+        fields = [(name.encode(), value.encode()) for name, value in (await signed_with(ring, time.now())).items()]
+    asking = AccessRequest(request(*fields), "r", "u", {}, 0.0)
     permit = Permit(principal(), asking, None)
     model = TypeAdapter[Any](Credential).validate_python({"inject": kind, **credentials()[kind]})
     injector = build(kind, model, shop._replace(grants=lambda provider: held, ring=ring))

@@ -7,7 +7,7 @@ from gateway.core.decision import Permit
 from gateway.core.message import Outbound
 from gateway.core.ports import Injector, Transport
 from gateway.credentials import hmac_signature, model, signed_jwt
-from gateway.credentials.captured.model import Capture, Captured
+from gateway.credentials.captured.model import Capture, Captured, CapturedKeys
 from gateway.credentials.cookie import CookieInjector
 from gateway.credentials.grants.model import Grant
 from gateway.credentials.header import Basic, HeaderInjector, bearer
@@ -19,7 +19,7 @@ from gateway.credentials.sigv4_build import build as sigv4
 from gateway.credentials.workshop import Workshop, minted
 
 if TYPE_CHECKING:
-    from gateway.credentials.captured.capturing import Used
+    from gateway.credentials.captured.used import Used
 
 
 class NoCredential:
@@ -74,10 +74,8 @@ def build(name: str, credential: model.Credential, workshop: Workshop) -> Inject
             return MtlsInjector(name, secrets(credential.key))
         case Grant():
             return granted(name, credential, workshop)
-        case Captured():
-            from gateway.credentials.captured.injector import CapturedInjector
-
-            return CapturedInjector(name, credential, used(workshop))
+        case Captured() | CapturedKeys():
+            return captured(name, credential, workshop)
         case _:
             return minted(name, credential, workshop)
 
@@ -87,6 +85,16 @@ def granted(name: str, credential: Grant, workshop: Workshop) -> Injector:
     from gateway.credentials.grants.injector import GrantInjector
 
     return GrantInjector(name, workshop.grants(credential.provider), frozenset(credential.requires_scopes))
+
+
+def captured(name: str, credential: Captured | CapturedKeys, workshop: Workshop) -> Injector:
+    """The injector of what answers minted. Raises ValueError without keys."""
+    from gateway.credentials.captured.injector import CapturedInjector
+    from gateway.credentials.captured.keys_injector import CapturedKeysInjector
+
+    if isinstance(credential, CapturedKeys):
+        return CapturedKeysInjector(name, credential, used(workshop))
+    return CapturedInjector(name, credential, used(workshop))
 
 
 def capturing(transport: Transport, model: Capture | None, route: str, upstream: str, workshop: Workshop) -> Transport:
@@ -100,7 +108,7 @@ def capturing(transport: Transport, model: Capture | None, route: str, upstream:
 
 def used(workshop: Workshop) -> "Used":
     """What captured credentials are sealed with. Raises ValueError without keys."""
-    from gateway.credentials.captured.capturing import Used
+    from gateway.credentials.captured.used import Used
 
     if workshop.ring is None:
         raise ValueError("what is captured is sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.config.values import Duration, FilePath, Model, SecretRef, Size, Token
-from gateway.credentials.captured.model import Captured
+from gateway.credentials.captured.model import Captured, CapturedKeys
 from gateway.credentials.cloud.model import REGION, AwsKeys
 from gateway.credentials.grants.model import Grant
 from gateway.credentials.oauth_model import Minted
@@ -124,6 +124,6 @@ class Mtls(Model):
 
 
 Credential = Annotated[
-    Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | SignedJwt | Mtls | Grant | Captured | Minted,
+    Bearer | Basic | Header | Query | Cookie | SigV4 | Hmac | SignedJwt | Mtls | Grant | Captured | CapturedKeys | Minted,
     Field(discriminator="inject"),
 ]

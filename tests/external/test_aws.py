@@ -19,6 +19,7 @@ from gateway.settings import load
 from tests.external.amazon import Amazon
 from tests.external.mock import run
 from tests.fakes import stored_key
+from tests.granting import KEY
 from tests.house import House, house
 from tests.pki import Pki
 
@@ -153,3 +154,63 @@ async def test_the_stand_in_refuses_a_signature_of_another_key(amazon: Amazon, t
             reply = await gateway.get(target, token=key, listener="plain")
             assert reply.status == 403
             assert b"SignatureDoesNotMatch" in reply.body
+
+
+CAPTURED = ("AssumeRole", "GetSessionToken", "AssumeRoleWithWebIdentity")
+
+
+def capturing(server: Amazon, pki: Pki) -> dict[str, Any]:
+    """A route that captures what STS mints, and routes where it is spent. Clients show certificates."""
+    written = document(server, pki, secret=server.secret)
+    tls = {**written["listeners"]["tls"]["tls"], "client_ca": str(pki.client_ca_file), "client_auth": "require"}
+    route = {"authenticate": ["mtls"], "credential": "session"}
+    routes = [{**each, **route} for each in written["routes"] if each["name"] != "sts"]
+    sts = next(each for each in written["routes"] if each["name"] == "sts")
+    pointers = [f"/{action}Response/{action}Result/Credentials" for action in CAPTURED]
+    capture = {"spend_with": "session", "format": "xml", "aws_keys": pointers}
+    session = {"inject": "captured_keys", "regions": ["us-east-1"], "services": ["s3", "dynamodb", "sts"]}
+    return written | {
+        "listeners": {"tls": {"address": "127.0.0.1:0", "tls": tls}},
+        "authentication": {"mtls": {}},
+        "vault": {"keys": [{"id": "k1", "env": "VAULT_KEY"}]},
+        "credentials": written["credentials"] | {"session": session},
+        "routes": [
+            *routes,
+            {**sts, "authenticate": ["mtls"], "capture": capture},
+            {**sts, **route, "name": "who", "match": {"path": "/who/**"}, "rewrite": {"strip_prefix": "/who"}},
+        ],
+        "environ": written["environ"] | {"VAULT_KEY": KEY},
+    }
+
+
+async def test_boto3_signs_with_placeholders_for_keys_that_sts_minted_and_nobody_else_can(
+    python: Path, amazon: Amazon, tmp_path: Path
+) -> None:
+    pki = Pki(tmp_path)
+    pki.key.chmod(0o600)
+    ca, said = tmp_path / "ca.crt", {"ROLE": amazon.role}
+    pki.ca.cert_pem.write_to_path(str(ca))
+    for name in ("client", "stranger"):
+        said[name.upper()] = str(tmp_path / f"{name}.pem")
+        pki.client(f"{name}.example").private_key_and_cert_chain_pem.write_to_path(said[name.upper()])
+    policy = POLICY.replace("'sqs'", "'none'")
+    async with house(tmp_path, policy=policy, roles=ROLES, **capturing(amazon, pki)) as gateway:
+        _, port = gateway.address("tls")
+        said |= {"GATEWAY_URL": f"https://127.0.0.1:{port}", "GATEWAY_CA": str(ca), "AWS_EC2_METADATA_DISABLED": "true"}
+        told = json.loads(await run(str(python), str(HERE / "captured.py"), **said))
+        words = told.pop("words")
+        assert told == {
+            "who": ["arn:aws:sts::123456789012:assumed-role/reports/reports"] * 2,
+            "user": "InvalidClientTokenId",  # moto's own answer: of temporary keys it knows only those of roles
+            "s3": [[True] * 3] * 2,
+            "dynamodb": 100_000,
+            **dict.fromkeys(("stranger", "mixed", "other", "region"), "403"),
+            "withheld": "no XML",
+        }
+        for id, secret, token in words:
+            assert (id[:4], len(id), len(secret), token[:5]) == ("LGPK", 20, 40, "lgp1_")
+        events = await gateway.events()
+        faults = [event["fault"] for event in events if event["event"] == "placeholder.refused"]
+        assert faults == ["altered", "signature", "altered", "scope"]
+        assert [event.get("reason") for event in events].count("response-withheld") == 1
+        assert not any(word in str(events) for three in words for word in three)

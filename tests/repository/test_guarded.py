@@ -9,12 +9,16 @@ from tests.repository.tree import called, calls, functions, python
 def test_a_credential_is_injected_at_one_place_after_the_decision_of_the_same_service() -> None:
     injecting = [(str(file), call) for file in python("gateway") for call in calls(file) if attribute(call) == "inject"]
     assert [file for file, _ in injecting] == [
+        "gateway/credentials/captured/keys_injector.py",
         "gateway/credentials/plan.py",
         "gateway/credentials/sigv4_assumed.py",
         "gateway/pipeline.py",
     ]
-    assert ast.unparse(injecting[0][1]) == "member.inject(outbound, permit)"  # an injector of injectors: what it was given
-    assert ast.unparse(injecting[1][1]) == "self._signs.inject(outbound, permit)"  # one that signs with keys it was handed
+    assert (
+        ast.unparse(injecting[0][1]) == "self._signer(spent, claim).inject(outbound, permit)"
+    )  # one that signs with keys it opened
+    assert ast.unparse(injecting[1][1]) == "member.inject(outbound, permit)"  # an injector of injectors: what it was given
+    assert ast.unparse(injecting[2][1]) == "self._signs.inject(outbound, permit)"  # one that signs with keys it was handed
     pipeline = dict(functions(Path("gateway/pipeline.py")))
     respond, forwarded = pipeline["respond"], pipeline["forwarded"]
     [inject] = [node for node in ast.walk(forwarded) if isinstance(node, ast.Call) and attribute(node) == "inject"]

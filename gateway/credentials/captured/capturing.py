@@ -6,17 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 from gateway.core.errors import Withheld
 from gateway.core.media import charsets
 from gateway.core.message import NO_BODY, Field, Outbound, Response, fields_of
-from gateway.core.ports import Clock, Metrics, Transport
-from gateway.credentials.captured import placeholder
+from gateway.core.ports import Transport
+from gateway.credentials.captured import keys, placeholder
 from gateway.credentials.captured.documents import Document, Read, Steps, Unreadable, reader, steps_of
 from gateway.credentials.captured.model import Capture
-from gateway.credentials.tokens import Tell
-from gateway.credentials.vault.ring import Ring
+from gateway.credentials.captured.used import Used
 from gateway.scrub.needles import Needles
 from gateway.scrub.scrubber import masked, spans_in
 
@@ -40,15 +39,8 @@ KEPT: Final = frozenset(
 RATES: Final = (b"ratelimit", b"x-ratelimit-")
 """Of the rest of a head, redirects and cookies carry credentials as well, and digests tell of a body as it was."""
 UNSTORED: Final[Field] = (b"cache-control", b"no-store")
-
-
-class Used(NamedTuple):
-    """What capturing needs of the house."""
-
-    ring: Ring
-    clock: Clock
-    metrics: Metrics
-    tell: Tell
+Values = dict[Steps, str]
+"""Credentials by where they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +62,11 @@ class Capturing:
         self._used = used
         self._required = tuple(steps_of(pointer) for pointer in model.fields)
         self._wanted = (*self._required, *(steps_of(pointer) for pointer in model.optional))
+        self._triples = tuple(tuple((*steps_of(pointer), name) for name in keys.MEMBERS) for pointer in model.aws_keys)
         self._expires = None if model.expires is None else steps_of(model.expires)
-        self._read: Read = reader(model.format, self._wanted if self._expires is None else (*self._wanted, self._expires))
+        ends = [(*triple[0][:-1], keys.EXPIRATION) for triple in self._triples]
+        ends += [] if self._expires is None else [self._expires]
+        self._read: Read = reader(model.format, [*self._wanted, *(steps for triple in self._triples for steps in triple), *ends])
 
     async def upgrade(self, outbound: Outbound, protocols: tuple[bytes, ...]) -> Response:
         """Raises Withheld: nobody looks for documents in another protocol."""
@@ -103,14 +98,15 @@ class Capturing:
         succeeded = 200 <= response.status < 300
         try:
             document = await self._document(response)
-            found = self._values(document, self._required if succeeded else ())
+            found = self._values(document, self._wanted, self._required if succeeded else ())
+            triples = self._held(document, required=succeeded)
         except Unreadable:
             if succeeded:
                 raise
             if response.abandon is not None:
                 response.abandon()
             return headed(response, ())
-        return await self._replaced(response, document, found, outbound)
+        return await self._replaced(response, document, found, triples, outbound)
 
     async def _document(self, response: Response) -> Document:
         """The answer, understood. Raises Unreadable."""
@@ -124,10 +120,17 @@ class Capturing:
         body = await gathered(response, self._model.max_size)
         return await asyncio.to_thread(self._read, body) if len(body) > MUCH else self._read(body)
 
-    def _values(self, document: Document, required: Sequence[Steps]) -> dict[Steps, str]:
+    def _held(self, document: Document, *, required: bool) -> list[Values]:
+        """The AWS keys that are to be captured, each set of them whole. Raises Unreadable."""
+        there = [triple for triple in self._triples if any(document.get(steps) is not None for steps in triple)]
+        if required and self._triples and not there:
+            raise Unreadable("no keys where `aws_keys` says")
+        return [self._values(document, triple, triple) for triple in there]
+
+    def _values(self, document: Document, wanted: Sequence[Steps], required: Sequence[Steps]) -> Values:
         """What is to be captured. Raises Unreadable."""
-        found: dict[Steps, str] = {}
-        for steps in self._wanted:
+        found: Values = {}
+        for steps in wanted:
             value = document.get(steps)
             if value is None and steps not in required:
                 continue
@@ -136,32 +139,49 @@ class Capturing:
             found[steps] = value
         return found
 
-    async def _replaced(self, response: Response, document: Document, found: dict[Steps, str], outbound: Outbound) -> Response:
+    async def _replaced(
+        self, response: Response, document: Document, found: Values, triples: list[Values], outbound: Outbound
+    ) -> Response:
         """The answer with placeholders, and without any other trace of what they stand for."""
-        if not found:
+        every = {steps: value for each in (found, *triples) for steps, value in each.items()}
+        if not every:
             return headed(response, (), document.written())
-        expires = self._ends(document)
-        needles = (Needles(*(value.encode("ascii") for value in found.values())),)
-        where = placeholder.place(self._model.spend_with, outbound.principal)
-        for steps, value in found.items():
-            document.put(steps, await placeholder.sealed(self._used.ring, where, value.encode("ascii"), expires))
+        needles = (Needles(*(value.encode("ascii") for value in every.values())),)
+        ends = [await self._sealed(document, triple, outbound) for triple in triples]
+        if found:
+            ends.append(self._ends(document, self._expires))
+            where = placeholder.place(self._model.spend_with, outbound.principal)
+            for steps, value in found.items():
+                document.put(steps, await placeholder.sealed(self._used.ring, where, value.encode("ascii"), ends[-1]))
         body = document.written()
         made = headed(response, needles, masked(body, spans_in(body, needles)))
-        self._told(found, needles[0], expires, outbound)
+        self._told(every, needles[0], max(ends), outbound)
         return made
 
-    def _ends(self, document: Document) -> int:
+    async def _sealed(self, document: Document, triple: Values, outbound: Outbound) -> int:
+        """Put placeholders in place of AWS keys; when they end, Unix time. Raises Unreadable."""
+        expires = self._ends(document, (*next(iter(triple))[:-1], keys.EXPIRATION))
+        where = keys.place(self._model.spend_with, outbound.principal)
+        try:
+            made = await keys.sealed(self._used.ring, where, tuple(triple.values()), expires)
+        except ValueError as error:
+            raise Unreadable(str(error)) from None
+        for steps, value in zip(triple, made, strict=True):
+            document.put(steps, value)
+        return expires
+
+    def _ends(self, document: Document, stating: Steps | None) -> int:
         """When placeholders end, Unix time. Raises Unreadable where the answer should say and does not."""
         now = self._used.clock.now()
         most = now + self._model.max_age
-        if self._expires is None:
+        if stating is None:
             return int(most)
-        stated = moment(document.get(self._expires), now)
+        stated = moment(document.get(stating), now)
         if stated is None or stated <= now:
-            raise Unreadable(f"no time to come at {self._model.expires}")
+            raise Unreadable(f"no time to come at /{'/'.join(stating)}")
         return int(min(stated, most))
 
-    def _told(self, found: dict[Steps, str], needles: Needles, expires: int, outbound: Outbound) -> None:
+    def _told(self, found: Values, needles: Needles, expires: int, outbound: Outbound) -> None:
         self._used.metrics.count(COUNTED, len(found), route=self._where.route, outcome="captured")
         issuer, subject = parted(outbound.principal)
         request_id = dict(fields_of(b"".join(outbound.lines))).get(b"x-request-id", b"")

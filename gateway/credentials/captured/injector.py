@@ -8,26 +8,20 @@ from datetime import datetime
 from typing import Final, final
 
 from gateway.core.decision import Permit
-from gateway.core.errors import Forbidden, Ungranted
+from gateway.core.errors import Ungranted
 from gateway.core.message import Outbound, lines
 from gateway.core.principal import ANONYMOUS
-from gateway.core.reason import Reason
 from gateway.credentials.captured import placeholder
-from gateway.credentials.captured.capturing import Used
 from gateway.credentials.captured.model import Captured
 from gateway.credentials.captured.placeholder import Spendable
+from gateway.credentials.captured.used import Refused, Used, refusal
 from gateway.credentials.placed import field_value
 from gateway.credentials.vault.fault import NotOpened
 from gateway.scrub.needles import Needles
 
-COUNTED: Final = "gateway.credentials.placeholders"
 REMEMBERED: Final = 1024
 """Opened placeholders, so that a key that lies elsewhere is not asked for each request."""
 BASIC: Final = b"basic"
-
-
-class Refused(Exception):
-    """A placeholder that cannot be spent; says why in one word."""
 
 
 @final
@@ -67,7 +61,7 @@ class CapturedInjector:
         if value is None or permit.principal.scheme == ANONYMOUS:
             raise Ungranted(f"{self._name}: no placeholder in {self._sent_in.decode('ascii')}")
         if self._sent_in in head.repeated:
-            raise self._refusal(permit, "ambiguous")
+            raise refusal(self._used, self._name, permit, "ambiguous")
         known = self._known.get((permit.principal.key, value))
         if known is None:
             return self._later(outbound, permit, value)
@@ -78,7 +72,7 @@ class CapturedInjector:
         try:
             spent = await self._opened(permit.principal.key, value)
         except Refused as error:
-            raise self._refusal(permit, str(error)) from None
+            raise refusal(self._used, self._name, permit, str(error)) from None
         if len(self._known) >= REMEMBERED:
             self._known.popitem(last=False)
         self._known[permit.principal.key, value] = spent
@@ -99,27 +93,11 @@ class CapturedInjector:
 
     def _place(self, outbound: Outbound, permit: Permit, spent: Spent) -> None:
         if self._used.clock.now() >= spent.expires:
-            raise self._refusal(permit, "expired")
+            raise refusal(self._used, self._name, permit, "expired")
         if spent.captured_at < self._after:
-            raise self._refusal(permit, "revoked")
+            raise refusal(self._used, self._name, permit, "revoked")
         outbound.lines.append(spent.line)
         outbound.secrets += spent.echoes
-
-    def _refusal(self, permit: Permit, why: str) -> Forbidden:
-        """Counted, and told to the trail; the client learns no more than that it has no credential."""
-        self._used.metrics.count(COUNTED, 1, credential=self._name, outcome=why)
-        principal, access = permit.principal, permit.access
-        self._used.tell(
-            "placeholder.refused",
-            issuer=principal.issuer,
-            subject=principal.id,
-            scheme=principal.scheme,
-            route=access.route,
-            upstream=access.upstream,
-            credential=self._name,
-            fault=why,
-        )
-        return Forbidden(f"{self._name}: placeholder refused: {why}", reason=Reason.UPSTREAM_CREDENTIAL_MISSING)
 
 
 def parted(value: bytes) -> tuple[bytes, str, bool]:

@@ -1,11 +1,12 @@
 """The configuration of capturing: `capture:` of a route, and `inject: captured` of a credential."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.values import Duration, Model, Name, Size, Token
+from gateway.credentials.cloud.model import REGION
 
 Pointer = Annotated[str, Field(pattern=r"^(/([^/~]|~[01])+)+$", max_length=256)]
 """Where in an answer: a JSON Pointer (RFC 6901). In XML its steps are names of elements, in a form the one step is a name."""
@@ -28,15 +29,27 @@ class Capture(Model):
     `spend_with` names the credential (`inject: captured`) that opens them. `expires` is where the answer says when they end:
     seconds from now, a Unix time, or an RFC 3339 time; a placeholder is good until then, and for `max_age` at the most. A
     successful answer of more than `max_size`, in another form, or without one of `fields` is withheld.
+
+    In place of `fields`, `aws_keys` are the places where AWS STS answers with temporary keys: what holds `AccessKeyId`,
+    `SecretAccessKey`, `SessionToken` and `Expiration`. One of them must be there. `inject: captured_keys` spends them.
     """
 
     spend_with: Name
-    fields: Annotated[list[Pointer], Field(min_length=1, max_length=16)]
+    fields: Annotated[list[Pointer], Field(max_length=16)] = []
+    aws_keys: Annotated[list[Pointer], Field(max_length=16)] = []
     optional: Annotated[list[Pointer], Field(max_length=16)] = []
     format: Literal["json", "xml", "form"] = "json"
     expires: Pointer | None = None
     max_age: Annotated[Duration, Field(ge=60, le=7 * 86400)] = 3600.0
     max_size: Annotated[Size, Field(ge=256, le=1024 * 1024)] = 64 * 1024
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.fields) == bool(self.aws_keys):
+            raise ValueError("say `fields`, or for temporary keys of AWS `aws_keys`")
+        if self.aws_keys and (self.optional or self.expires is not None or self.format == "form"):
+            raise ValueError("`aws_keys` stand alone, in JSON or XML: they say themselves when they end")
+        return self
 
 
 class Captured(Model):
@@ -49,4 +62,19 @@ class Captured(Model):
     inject: Literal["captured"]
     header: Token = "Authorization"
     sent_in: Token | None = None
+    issued_after: Moment | None = None
+
+
+class CapturedKeys(Model):
+    """The temporary AWS keys (`capture: {aws_keys: …}`) behind the placeholders that the client signed its request with.
+
+    The client's signature is verified and taken away, and the request signed anew, for the region and service that the client
+    signed for: they must be among `regions` and `services`. Bodies are signed as with `inject: sigv4`. Keys that were captured
+    before `issued_after` are refused: so all of them are revoked.
+    """
+
+    inject: Literal["captured_keys"]
+    regions: Annotated[list[Annotated[str, Field(pattern=REGION)]], Field(min_length=1, max_length=32)]
+    services: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]], Field(min_length=1, max_length=32)]
+    buffer: Annotated[Size, Field(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
     issued_after: Moment | None = None

@@ -8,6 +8,13 @@ from gateway.core.errors import Problem
 from gateway.settings.rules.draft import Draft
 
 OWN: Final = "authorization"
+SPENT: Final = {
+    "captured": "say `sent_in: X-Upstream-Authorization` at the credential '{}'",
+    "captured_keys": "take client certificates (`mtls`) or API keys here: clients sign with what '{}' opens",
+}
+"""What spends placeholders, and what to do where it cannot."""
+ELSEWHERE: Final = ("mtls", "api_keys")
+"""Schemes that leave Authorization to others; API keys have a header of their own."""
 
 
 def check(draft: Draft) -> Iterator[Problem]:
@@ -23,22 +30,23 @@ def _captured(draft: Draft, path: Steps, route: dict[str, Any], capture: dict[st
         yield draft.error(path, "a placeholder is for one principal, and this route asks nobody who he is", key=True)
     if route.get("websocket"):
         yield draft.error(path, "nothing is captured from a WebSocket", key=True)
-    name = capture.get("spend_with")
-    if isinstance(name, str) and draft.value("credentials", name, "inject") != "captured":
-        hint = f"add it to `credentials`: `{name[:80]}: {{inject: captured}}`"
+    name, kind = capture.get("spend_with"), "captured_keys" if capture.get("aws_keys") else "captured"
+    if isinstance(name, str) and draft.value("credentials", name, "inject") != kind:
+        more = ", regions: […], services: […]" if kind == "captured_keys" else ""
+        hint = f"add it to `credentials`: `{name[:80]}: {{inject: {kind}{more}}}`"
         yield draft.error((*path, "spend_with"), f"no credential '{name[:80]}' opens placeholders", hint)
 
 
 def _spent(draft: Draft, place: Steps, route: dict[str, Any]) -> Iterator[Problem]:
     """Where the client's own credential comes in Authorization, a placeholder cannot."""
-    if all(scheme == "mtls" for scheme in draft.items(*place, "authenticate")):
+    if all(scheme in ELSEWHERE for scheme in draft.items(*place, "authenticate")):
         return
     upstream = route.get("upstream")
     named = draft.items(*place, "credential") or (draft.items("upstreams", upstream, "credential") if upstream else [])
     for name in named:
         model = draft.value("credentials", name) if isinstance(name, str) else None
-        if isinstance(model, dict) and model.get("inject") == "captured":
+        if isinstance(model, dict) and model.get("inject") in SPENT:
             sent_in = model.get("sent_in") or model.get("header") or OWN
             if str(sent_in).lower() == OWN:
                 wrong = f"the client's own credential comes in Authorization, and so would the placeholder for '{name}'"
-                yield draft.error(place, wrong, f"say `sent_in: X-Upstream-Authorization` at the credential '{name}'")
+                yield draft.error(place, wrong, SPENT[model["inject"]].format(name))

@@ -19,7 +19,7 @@ def check(draft: Draft) -> Iterator[Problem]:
 
 
 def _names_host(credential: dict[str, Any]) -> bool:
-    return credential.get("inject") == "sigv4" or (
+    return credential.get("inject") in ("sigv4", "captured_keys") or (
         credential.get("inject") == "hmac" and "{host}" in str(credential.get("content"))
     )
 

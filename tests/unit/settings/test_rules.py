@@ -581,6 +581,8 @@ def test_scopes_are_asked_of_grants_at_one_provider(credential: Any, inherited: 
 
 
 CAPTURE = {"spend_with": "minted", "fields": ["/token"]}
+AWS = {"spend_with": "minted", "aws_keys": ["/R/Credentials"]}
+SIGNED: dict[str, Any] = {"minted": {"inject": "captured_keys", "regions": ["eu-west-1"], "services": ["s3"]}}
 MINTED: dict[str, Any] = {"minted": {"inject": "captured", "sent_in": "X-Upstream-Authorization"}}
 
 
@@ -600,6 +602,13 @@ MINTED: dict[str, Any] = {"minted": {"inject": "captured", "sent_in": "X-Upstrea
         ({"minted": {"inject": "captured"}}, {"credential": "minted"}, "so would the placeholder for 'minted'"),
         ({"minted": {"inject": "captured", "header": "X-Key"}}, {"credential": "minted"}, None),
         ({"minted": {"inject": "captured", "sent_in": "AUTHORIZATION"}}, {"credential": ["minted"]}, "so would the placeholder"),
+        ({"minted": {"inject": "captured"}}, {"credential": "minted", "authenticate": ["api_keys"]}, None),
+        (SIGNED, {"capture": AWS}, None),
+        (SIGNED, {"capture": CAPTURE}, "no credential 'minted' opens placeholders"),
+        (MINTED, {"capture": AWS}, "no credential 'minted' opens placeholders"),
+        (SIGNED, {"credential": "minted"}, "so would the placeholder for 'minted'"),
+        (SIGNED, {"credential": "minted", "authenticate": ["api_keys", "mtls"]}, None),
+        (SIGNED, {"credential": "minted", "authenticate": ["api_keys", "jwt.corp"]}, "so would the placeholder for 'minted'"),
         ({"minted": {"inject": "captured", "header": "Forwarded"}}, {}, "only the gateway itself sets this header"),
         ({"minted": {"inject": "captured", "sent_in": "Host"}}, {}, "only the gateway itself sets this header"),
     ],

@@ -12,9 +12,9 @@ from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.secret import Secret
 from gateway.credentials.captured import injector as injecting
 from gateway.credentials.captured import placeholder
-from gateway.credentials.captured.capturing import Used
 from gateway.credentials.captured.injector import CapturedInjector
 from gateway.credentials.captured.model import Capture, Captured
+from gateway.credentials.captured.used import Used
 from gateway.credentials.injectors import build, capturing
 from gateway.credentials.vault.fault import NotOpened
 from gateway.credentials.vault.keys import LocalKey
