@@ -16,11 +16,12 @@ from gateway.cli.options import Config, EnvFile
 from gateway.cli.report import nearby
 from gateway.cli.terminal import aligned, json, one_line, say
 from gateway.core.errors import ConfigError, Problem
-from gateway.ending import ending
-from gateway.lenient import lenient
+from gateway.doctor.custody import looked_at
+from gateway.doctor.ending import ending
+from gateway.doctor.files import files
+from gateway.doctor.lenient import lenient
 from gateway.rehearsal import rehearse
 from gateway.settings import load
-from gateway.surroundings import files, looked_at
 
 DAY: Final = 86400.0
 ORDER: Final = ("error", "warning", "info")

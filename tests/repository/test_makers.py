@@ -74,7 +74,7 @@ REVEALS: dict[str, int] = {
     "gateway/credentials/sources/following.py": 1,
     "gateway/credentials/sigv4_injector.py": 1,
     "gateway/credentials/sigv4_keys.py": 2,
-    "gateway/ending.py": 1,
+    "gateway/doctor/ending.py": 1,
     "gateway/settings/secrets.py": 1,
     "gateway/store/server.py": 1,
     "gateway/store/sql/engine.py": 1,

@@ -13,10 +13,10 @@ import pytest
 import trustme
 
 from gateway.authn import key_file
-from gateway.ending import end_of
+from gateway.doctor.custody import TOLD, grants
+from gateway.doctor.ending import end_of
 from gateway.settings import load
 from gateway.store.sql.grants import GrantRow
-from gateway.surroundings import TOLD, grants
 from tests.conftest import ROOT
 from tests.policyhouse import CONFIG, POLICY, furnish
 from tests.postgres_server import SUPERUSER, PostgresServer
@@ -270,7 +270,7 @@ def test_a_bad_configuration_is_78(folder: Path, command: Command) -> None:
 
 
 def test_every_name_of_a_finding_is_explained() -> None:
-    sources = "".join((ROOT / "gateway" / name).read_text() for name in ("lenient.py", "ending.py", "surroundings.py"))
+    sources = "".join(file.read_text() for file in (ROOT / "gateway" / "doctor").glob("*.py"))
     names = set(re.findall(r'(?:named|found|told)\(\s*"([a-z-]+)"', sources)) | set(
         re.findall(r'kind, said, hint = "([a-z-]+)"', sources)
     )

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
+from gateway.doctor.custody import rotations
 from gateway.settings import load
-from gateway.surroundings import rotations
 from tests.rotating import scene
 from tests.storing import ENVIRON
 

@@ -1,5 +1,4 @@
-"""Settings that are allowed and let through more than they need to: for `gateway doctor`. What `gateway check` warns about is not
-told again."""
+"""Settings that are allowed and let through more than they need to. What `gateway check` warns about is not told again."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What ends by itself, and in how many days: certificates, revocation lists, API keys, tokens. For `gateway doctor`.
+"""What ends by itself, and in how many days: certificates, revocation lists, API keys, tokens.
 
 Secrets are looked into only where they say by themselves when they end; nothing of them is told but the day.
 """

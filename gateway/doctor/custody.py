@@ -1,15 +1,12 @@
-"""What only a look at the world tells: who else may read or write the files, whether the database and the keys answer, and how the
-grants do. For `gateway doctor`; each look is bounded in time, and none of them changes anything."""
+"""What the keys and the database say: whether they answer, how secrets, rotations and grants do. Each look is bounded in time, and
+none of them changes anything."""
 
 import asyncio
-import stat
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.authz.lint import named
-from gateway.config.document import Steps
 from gateway.core.errors import DependencyDown, Problem
 from gateway.settings import Loaded, Settings
 from gateway.settings.rotating import rotates, secret_of
@@ -22,32 +19,6 @@ if TYPE_CHECKING:
 MOST_GRANTS: Final = 10_000
 TOLD: Final = 10
 """Grants of one kind that are told by themselves."""
-
-
-def files(loaded: Loaded, settings: Settings, env_files: list[Path]) -> Iterator[Problem]:
-    """Files that others of the machine may write, or read what they should not. Secrets' own files `gateway check` looks at."""
-    private: list[tuple[Path, Steps]] = [(file, ()) for file in env_files]
-    if settings.authentication.api_keys is not None:
-        private.append((settings.authentication.api_keys.file, ("authentication", "api_keys", "file")))
-    if isinstance(settings.audit.file, Path):
-        private.append((settings.audit.file, ("audit", "file")))
-    for file, path in private:
-        if _mode(file) & stat.S_IROTH:
-            yield named(
-                "readable-file", loaded.problem(path, f"{file} is readable by everybody", f"chmod 640 {file}", severity="warning")
-            )
-    for file in dict.fromkeys([*loaded.files, *(file for file, _ in private)]):
-        for each in (file, file.parent):
-            mode = _mode(each)
-            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                yield named("writable-file", loaded.problem((), f"everybody may write {each}", f"chmod o-w {each}"))
-
-
-def _mode(file: Path) -> int:
-    try:
-        return file.stat().st_mode
-    except OSError:
-        return 0
 
 
 async def looked_at(loaded: Loaded, settings: Settings, now: float, within: float, patience: float) -> list[Problem]:
