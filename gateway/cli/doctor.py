@@ -11,11 +11,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from gateway.authz.lints import LINTS
 from gateway.cli.check import built
 from gateway.cli.options import Config, EnvFile
 from gateway.cli.report import nearby
 from gateway.cli.terminal import aligned, json, one_line, say
+from gateway.config.validation import suggest
 from gateway.core.errors import ConfigError, Problem
+from gateway.doctor import CHECKED, FINDINGS
 from gateway.doctor.custody import looked_at
 from gateway.doctor.ending import ending
 from gateway.doctor.files import files
@@ -25,9 +28,18 @@ from gateway.settings import load
 
 DAY: Final = 86400.0
 ORDER: Final = ("error", "warning", "info")
-CHECKED: Final = "check"
-"""The name of what `gateway check` warns about and has no other name for."""
+NAMES: Final = FINDINGS | {name for name, lint in LINTS.items() if lint.checked}
+"""The names of all findings."""
 SHOWN: Final = {"error": "ACT", "warning": "CARE", "info": "note"}
+
+
+def _names(given: list[str] | None) -> list[str] | None:
+    """Raises typer.BadParameter: what is misspelt would leave out nothing."""
+    for name in given or ():
+        if name not in NAMES:
+            near = suggest(name, sorted(NAMES)) or f"there are {', '.join(sorted(NAMES))}"
+            raise typer.BadParameter(f"no finding is called '{one_line(name)}': {near}")
+    return given
 
 
 def doctor(
@@ -37,7 +49,9 @@ def doctor(
     days: Annotated[int, typer.Option(min=0, max=3650, metavar="N", help="Tell what ends within so many days.")] = 30,
     offline: Annotated[bool, typer.Option("--offline", help="Look at files only: ask neither the database nor the vault.")] = False,
     patience: Annotated[float, typer.Option(min=0.1, max=60, metavar="SECONDS", help="How long each look may take.")] = 5.0,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave out findings of this name. Repeatable.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", callback=_names, help="Leave out findings of this name. Repeatable.")
+    ] = None,
 ) -> None:
     """Tell what needs care: secrets and certificates that end, files that others read, settings that fail open, what is broken.
 

@@ -3,3 +3,43 @@
 `lenient` judges the settings, `ending` knows what ends by itself, `files` who else may read or write them, `custody` asks the keys
 and the database. All of them read, and change nothing.
 """
+
+from typing import Final
+
+CHECKED: Final = "check"
+"""The name of what `gateway check` warns about and has no other name for."""
+FINDINGS: Final = frozenset(
+    {
+        CHECKED,
+        "admin-in-clear",
+        "audit-drops",
+        "certificate-ends",
+        "cors-anybody",
+        "cors-wildcard",
+        "grant-broken",
+        "grant-ends",
+        "idle-key",
+        "key-ends",
+        "limits-fail-open",
+        "no-default-limit",
+        "plaintext",
+        "readable-file",
+        "revocations-end",
+        "rotation-failed",
+        "rotation-overdue",
+        "scrub-off",
+        "scrub-partial",
+        "sealing-overdue",
+        "secret-ends",
+        "shadow-deny",
+        "shared-cookies",
+        "superuser",
+        "unreachable",
+        "unsigned-payload",
+        "validation-reports",
+        "wide-token",
+        "writable-file",
+        "wrong-schema",
+    }
+)
+"""The names of all findings of this room, and that."""

@@ -4,12 +4,17 @@ none of them changes anything."""
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Final
 
 from gateway.authz.lint import named
+from gateway.config.document import Steps
+from gateway.config.values import SealedSecret
 from gateway.core.errors import DependencyDown, Problem
+from gateway.doctor.ending import DAY, Calendar, when
 from gateway.settings import Loaded, Settings
 from gateway.settings.rotating import rotates, secret_of
+from gateway.settings.secrets import references
 from gateway.store.sql.model import Postgres
 
 if TYPE_CHECKING:
@@ -56,7 +61,7 @@ async def _keys(loaded: Loaded) -> list[Problem]:
 async def _database(loaded: Loaded, settings: Settings, now: float, within: float) -> list[Problem]:
     model = settings.database
     if model is None:
-        return list(idle(loaded))
+        return list(idle(loaded, settings, frozenset()))
     from gateway.store.sql.engine import Database
     from gateway.store.sql.schema import WrongSchema
 
@@ -78,6 +83,8 @@ async def _asked(loaded: Loaded, settings: Settings, database: "Database", now: 
     from gateway.store.sql.schema import NEWEST, found
 
     if not isinstance(database.model, Postgres) and not database.model.file.exists():
+        for problem in idle(loaded, settings, frozenset()):
+            yield problem
         return
     standing = await database.run(found)
     if standing.superuser:
@@ -90,7 +97,8 @@ async def _asked(loaded: Loaded, settings: Settings, database: "Database", now: 
         message = f"the tables are of schema {standing.revision or 'none'}, this gateway needs {NEWEST}"
         yield named("wrong-schema", loaded.problem(("database",), message, "`gateway database migrate`"))
         return
-    for problem in await rotations(loaded, settings, database, now):
+    told = await sealings(loaded, settings, database, now) + await ends(loaded, database, Calendar(loaded, now, within))
+    for problem in told + await rotations(loaded, settings, database, now):
         yield problem
     table: list[GrantRow] = []
     async for row in GrantRows(database).every():
@@ -99,6 +107,41 @@ async def _asked(loaded: Loaded, settings: Settings, database: "Database", now: 
             break
     for problem in grants(loaded, settings, table, now, within):
         yield problem
+
+
+async def sealings(loaded: Loaded, settings: Settings, database: "Database", now: float) -> list[Problem]:
+    """What is under its key for too long, and keys that nothing is under. Raises DependencyDown."""
+    ring, model = loaded.vault.ring, loaded.vault.model
+    if ring is None or model is None:
+        return []
+    from gateway.credentials.stored.resealing import Resealing
+
+    tables = await Resealing(database, ring, lambda: now).tally(now - model.rotate_after)
+    told = list(idle(loaded, settings, {each.key_id for found in tables.values() for each in found}))
+    overdue = {table: sum(each.overdue for each in found) for table, found in tables.items()}
+    counts = ", ".join(f"{count} in {table}" for table, count in overdue.items() if count)
+    if counts:
+        message = f"sealed more than {model.rotate_after / DAY:.0f} days ago: {counts}"
+        hint = "put a new key in front (`gateway secrets key`), then `gateway secrets rotate`"
+        told.append(named("sealing-overdue", loaded.problem(("vault",), message, hint, severity="warning")))
+    return told
+
+
+async def ends(loaded: Loaded, database: "Database", found: Calendar) -> list[Problem]:
+    """Secrets of the database that the configuration names, by the end that they were sealed with. Raises DependencyDown."""
+    from gateway.credentials.stored.drawer import is_revoked
+    from gateway.store.sql.secrets import SecretRows
+
+    places: dict[str, Steps] = {}
+    for path, reference in references(loaded.source):
+        if isinstance(reference, SealedSecret) and reference.sealed not in loaded.vault.entries:
+            places.setdefault(reference.sealed, path)
+    told: list[Problem] = []
+    for row in await SecretRows(database).of(list(places)):
+        if row.expires_at is not None and not is_revoked(row):
+            hint = f"`gateway secrets seal {row.name} --database` with a new one"
+            told += found("secret-ends", places[row.name], "the secret", row.expires_at, hint)
+    return told
 
 
 async def rotations(loaded: Loaded, settings: Settings, database: "Database", now: float) -> list[Problem]:
@@ -118,7 +161,7 @@ async def rotations(loaded: Loaded, settings: Settings, database: "Database", no
             message = f"the last attempt to rotate failed: {row.scopes}"
             told.append(named("rotation-failed", loaded.problem(path, message, hint + "` when it is mended", severity="warning")))
         elif row.name in rotating and row.key_id and rotate is not None and is_overdue(row.created_at, rotate, now):
-            message = f"the secret is in force for {int(now - row.created_at) // 86400} days"
+            message = f"the secret is in force for {int((now - row.created_at) // DAY)} days"
             told.append(named("rotation-overdue", loaded.problem(path, message, hint + " --dry-run`", severity="warning")))
     return told
 
@@ -129,18 +172,16 @@ def grants(loaded: Loaded, settings: Settings, rows: Sequence["GrantRow"], now: 
     for row in rows:
         who, provider = f"the grant of {row.issuer}:{row.subject} at {row.provider}", settings.providers.get(row.provider)
         if row.state != "live":
-            kind, said, hint = "grant-broken", f"{who} is broken: {row.problem or row.state}", "its principal has to connect anew"
+            kind, hint = "grant-broken", "its principal has to connect anew"
+            said = f"is broken: {row.problem or row.state}"
         elif row.expires_at is not None and row.expires_at - now < within and (provider is None or provider.client is None):
-            kind, said, hint = (
-                "grant-ends",
-                f"{who} ends within days, and nothing refreshes it",
-                "name the provider's `client`, or add another token",
-            )
+            kind, hint = "grant-ends", "name the provider's `client`, or add another token"
+            said = f"{when(row.expires_at - now)}, and nothing refreshes it"
         else:
             continue
         counts[kind] += 1
         if counts[kind] <= TOLD:
-            yield named(kind, loaded.problem(("providers", row.provider), said, hint, severity="warning"))
+            yield named(kind, loaded.problem(("providers", row.provider), f"{who} {said}", hint, severity="warning"))
     for kind, count in counts.items():
         if count > TOLD:
             yield named(
@@ -148,13 +189,13 @@ def grants(loaded: Loaded, settings: Settings, rows: Sequence["GrantRow"], now: 
             )
 
 
-def idle(loaded: Loaded) -> Iterator[Problem]:
-    """Keys that open nothing any more, where all that is sealed stands in the configuration."""
+def idle(loaded: Loaded, settings: Settings, stored: AbstractSet[str]) -> Iterator[Problem]:
+    """Keys that open nothing any more, neither in the configuration nor, of those that are in `stored`, in the database."""
     ring = loaded.vault.ring
-    used = {entry.key_id for entry in loaded.vault.entries.values()}
+    used = {entry.key_id for entry in loaded.vault.entries.values()} | stored
+    captured = any(credential.inject == "captured" for credential in settings.credentials.values())
+    hint = "take it out and destroy it" + (", once the placeholders made under it have ended" if captured else "")
     for number, id in enumerate(ring.ids if ring is not None else ()):
         if number and id not in used:
             message = f"nothing is sealed under the key '{id}' any more"
-            yield named(
-                "idle-key", loaded.problem(("vault", "keys", number), message, "take it out and destroy it", severity="info")
-            )
+            yield named("idle-key", loaded.problem(("vault", "keys", number), message, hint, severity="info"))

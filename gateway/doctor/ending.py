@@ -34,11 +34,11 @@ LIST: Final = b"-----BEGIN X509 CRL-----"
 
 def ending(loaded: Loaded, settings: Settings, now: float, within: float) -> list[Problem]:
     """Everything that ended, or ends in less than `within` seconds from `now`, Unix time."""
-    found = _Calendar(loaded, now, within)
+    found = Calendar(loaded, now, within)
     return [*_certificates(loaded, found), *_keys(settings, found), *_tokens(loaded, found)]
 
 
-class _Calendar:
+class Calendar:
     """Makes findings of moments that are near."""
 
     def __init__(self, loaded: Loaded, now: float, within: float) -> None:
@@ -49,13 +49,19 @@ class _Calendar:
     def __call__(self, rule: str, path: Steps, what: str, end: float, hint: str) -> Iterator[Problem]:
         left = end - self._now
         if left < self._within:
-            days = int(abs(left) // DAY)
-            told = f"ended {days} days ago" if left <= 0 else f"ends in {days} days" if days else "ends within a day"
             severity = "error" if left <= 0 else "warning"
-            yield named(rule, self._loaded.problem(path, f"{what} {told}", hint, severity=severity))
+            yield named(rule, self._loaded.problem(path, f"{what} {when(left)}", hint, severity=severity))
 
 
-def _certificates(loaded: Loaded, found: _Calendar) -> Iterator[Problem]:
+def when(left: float) -> str:
+    """In words, what ends in so many seconds, or did."""
+    days = int(abs(left) // DAY)
+    if left <= 0:
+        return f"ended {days} days ago" if days else "ended within the last day"
+    return f"ends in {days} days" if days else "ends within a day"
+
+
+def _certificates(loaded: Loaded, found: Calendar) -> Iterator[Problem]:
     """Every file that the configuration names and that holds certificates or a revocation list."""
     for path in shape.paths(Settings, loaded.source.value):
         file = Path(reduce(shape.item, path, loaded.source.value))
@@ -75,7 +81,7 @@ def _subject(certificate: x509.Certificate, file: Path) -> str:
     return f"the certificate {names[0] if names else certificate.subject.rfc4514_string() or 'without a subject'} in {file.name}"
 
 
-def _keys(settings: Settings, found: _Calendar) -> Iterator[Problem]:
+def _keys(settings: Settings, found: Calendar) -> Iterator[Problem]:
     """API keys that count and end soon. One that ended or was revoked does no harm: it is not told."""
     model, at = settings.authentication.api_keys, ("authentication", "api_keys", "file")
     entries = []
@@ -89,7 +95,7 @@ def _keys(settings: Settings, found: _Calendar) -> Iterator[Problem]:
             yield from (each for each in told if each.severity != "error")
 
 
-def _tokens(loaded: Loaded, found: _Calendar) -> Iterator[Problem]:
+def _tokens(loaded: Loaded, found: Calendar) -> Iterator[Problem]:
     """Secrets that say themselves when they end."""
     for path, reference in references(loaded.source):
         with suppress(ValueError, DependencyDown):

@@ -1,18 +1,23 @@
 """`gateway doctor`: each thing that needs care, found where it is, and nothing where there is nothing."""
 
+import asyncio
 import base64
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from sqlalchemy import text
 
 from gateway.authn import key_file
+from gateway.core.secret import Secret
+from gateway.credentials.stored.drawer import Facts
+from gateway.doctor import FINDINGS
 from gateway.doctor.custody import TOLD, grants
 from gateway.doctor.ending import end_of
 from gateway.settings import load
@@ -20,6 +25,7 @@ from gateway.store.sql.grants import GrantRow
 from tests.conftest import ROOT
 from tests.policyhouse import CONFIG, POLICY, furnish
 from tests.postgres_server import SUPERUSER, PostgresServer
+from tests.storing import ENVIRON, Beside
 from tests.unit.cli.conftest import Command
 
 TOKEN = "canary-token-of-the-bot-0123456789"
@@ -213,6 +219,75 @@ def test_a_key_that_opens_nothing_any_more_is_told(found: Found, monkeypatch: py
     assert found(add="vault: {keys: [{id: new, env: KEY}, {id: old, env: OLD}]}\n")["idle-key"]["path"] == "vault.keys[1]"
 
 
+def stored(folder: Path, work: Callable[[Beside], Awaitable[None]], *ids: str) -> None:
+    async def run() -> None:
+        async with Beside(folder / "store.db", *ids) as beside:
+            await work(beside)
+
+    asyncio.run(run())
+
+
+STORED = ("{env: BOT}", "{sealed: bot}")
+
+
+@pytest.mark.parametrize(
+    ("days", "severity", "said"),
+    [
+        (-3, "error", "ended 3 days ago"),
+        (5, "warning", "ends in 5 days"),
+        (0, "warning", "ends within a day"),
+        (-0.5, "error", "ended within the last day"),
+        (90, None, ""),
+    ],
+)
+def test_a_secret_of_the_database_is_told_before_it_ends(
+    folder: Path, found: Found, monkeypatch: pytest.MonkeyPatch, days: float, severity: str | None, said: str
+) -> None:
+    monkeypatch.setenv("VAULT_KEY", ENVIRON["VAULT_KEY"])
+    ends = time.time() + days * 86400 + (60 if days >= 0 else -60)
+    stored(folder, lambda beside: kept(beside, Facts(expires_at=ends)))
+    told = found(STORED, add="vault: {keys: [{id: k1, env: VAULT_KEY}]}\ndatabase: {file: store.db}\n")
+    assert list(told) == (["secret-ends"] if severity else [])
+    if severity is not None:
+        ending = told["secret-ends"]
+        assert (ending["severity"], ending["path"], said in ending["message"]) == (severity, "credentials.bot.secret", True)
+        assert ending["hint"] == "`gateway secrets seal bot --database` with a new one"
+
+
+async def kept(beside: Beside, facts: Facts) -> None:
+    await beside.drawer.put("bot", Secret(TOKEN.encode()), facts)
+
+
+def test_a_key_that_opens_nothing_in_the_database_either_is_told(
+    folder: Path, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, key in ENVIRON.items():
+        monkeypatch.setenv(name, key)
+    keys = "vault: {keys: [{id: k2, env: NEXT_KEY}, {id: k1, env: VAULT_KEY}]}\ndatabase: {file: store.db}\n"
+    assert found(add=keys)["idle-key"]["path"] == "vault.keys[1]", "before the first start"
+    stored(folder, lambda beside: kept(beside, Facts()), "k1")
+    assert found(STORED, add=keys) == {}
+    stored(folder, lambda beside: kept(beside, Facts()), "k2")
+    assert found(STORED, add=keys)["idle-key"]["path"] == "vault.keys[1]"
+
+
+def test_what_lies_in_the_database_under_its_key_for_too_long_is_told(
+    folder: Path, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAULT_KEY", ENVIRON["VAULT_KEY"])
+
+    async def age(beside: Beside) -> None:
+        await kept(beside, Facts())
+        await beside.database.write(text("UPDATE secrets SET updated_at = updated_at - 91 * 86400"))
+
+    stored(folder, age)
+    told = found(STORED, add="vault: {keys: [{id: k1, env: VAULT_KEY}]}\ndatabase: {file: store.db}\n")
+    assert list(told) == ["sealing-overdue"]
+    overdue = told["sealing-overdue"]
+    assert (overdue["severity"], overdue["path"]) == ("warning", "vault")
+    assert overdue["message"] == "sealed more than 90 days ago: 1 in secrets"
+
+
 def test_what_does_not_answer_is_told_in_bounded_time(found: Found) -> None:
     gone = 'database: {url: "postgresql://127.0.0.1:1/none", username: gw, allow_plaintext: true}\n'
     assert found(add=gone)["unreachable"]["path"] == "database"
@@ -233,24 +308,37 @@ def test_broken_grants_are_told_by_name_while_they_are_few(folder: Path) -> None
     (folder / "config.yaml").write_text(SOUND + client)
     loaded = load([folder / "config.yaml"])
     assert loaded.settings is not None
+    now = time.time()
     rows = [
         GrantRow("lab", "corp", f"u{number}", "sealed", "k", state="broken", problem="invalid_grant") for number in range(TOLD + 3)
     ]
     rows += [
-        GrantRow("hub", "corp", "ends", "sealed", "k", expires_at=100.0),
-        GrantRow("lab", "corp", "renewed", "sealed", "k", expires_at=100.0),
+        GrantRow("hub", "corp", "ends", "sealed", "k", expires_at=now - 3.5 * 86400),
+        GrantRow("hub", "corp", "soon", "sealed", "k", expires_at=now + 5.5 * 86400),
+        GrantRow("lab", "corp", "renewed", "sealed", "k", expires_at=now - 3.5 * 86400),
     ]
-    told = [(problem.rule, problem.message) for problem in grants(loaded, loaded.settings, rows, 50.0, 86400.0)]
+    told = [(problem.rule, problem.message) for problem in grants(loaded, loaded.settings, rows, now, 30 * 86400.0)]
     assert told[0] == ("grant-broken", "the grant of corp:u0 at lab is broken: invalid_grant")
     assert told[-1] == ("grant-broken", "and 3 more")
     assert [message for rule, message in told if rule == "grant-ends"] == [
-        "the grant of corp:ends at hub ends within days, and nothing refreshes it"
+        "the grant of corp:ends at hub ended 3 days ago, and nothing refreshes it",
+        "the grant of corp:soon at hub ends in 5 days, and nothing refreshes it",
     ]
 
 
 def test_findings_can_be_left_out_by_name(found: Found) -> None:
     drop = ("version: 1\n", "version: 1\naudit: {on_full: drop}\n")
     assert found(drop, options=("--ignore", "audit-drops")) == {}
+
+
+def test_a_name_that_no_finding_has_is_refused_with_those_there_are(command: Command) -> None:
+    code, out, err = command("doctor", "--ignore", "audit-drop")
+    told = " ".join(err.replace("\u2502", " ").split())
+    assert (code, out) == (2, "")
+    assert "no finding is called 'audit-drop': did you mean 'audit-drops'?" in told
+    code, _, err = command("doctor", "--ignore", "zzz")
+    assert code == 2
+    assert all(name in err for name in ("check", "audit-drops", "idle-key", "grant-ends", "uncovered-route"))
 
 
 def test_the_gravest_comes_first_and_terminals_are_safe(folder: Path, command: Command) -> None:
@@ -269,11 +357,9 @@ def test_a_bad_configuration_is_78(folder: Path, command: Command) -> None:
     assert command("doctor")[0] == 78
 
 
-def test_every_name_of_a_finding_is_explained() -> None:
+def test_every_name_of_a_finding_is_known_and_explained() -> None:
     sources = "".join(file.read_text() for file in (ROOT / "gateway" / "doctor").glob("*.py"))
-    names = set(re.findall(r'(?:named|found|told)\(\s*"([a-z-]+)"', sources)) | set(
-        re.findall(r'kind, said, hint = "([a-z-]+)"', sources)
-    )
+    told = set(re.findall(r'(?:named|found|told)\(\s*"([a-z-]+)"', sources)) | set(re.findall(r'kind, hint = "([a-z-]+)"', sources))
+    assert told | {"check"} == FINDINGS
     page = (ROOT / "docs" / "how-to" / "look-after-credentials.md").read_text()
-    assert len(names) > 20
-    assert [name for name in names if f"`{name}`" not in page] == []
+    assert [name for name in FINDINGS if f"`{name}`" not in page] == []
