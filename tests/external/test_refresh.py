@@ -117,7 +117,12 @@ async def test_a_database_that_is_lost_while_a_new_pair_is_stored_gets_it_when_i
     elsewhere = await ask(three.replicas[1], "nobody")
     gate.cut(refuse=False)
     assert elsewhere.status == 403, "the database is away for one replica alone"
-    assert (await asking).status == 200
+    assert (await asking).status in {200, 503}, "it waits for five seconds, which a busy machine may need for the others"
+
+    async def is_served() -> bool:
+        return (await ask(three.replicas[0], subject)).status == 200
+
+    await until(is_served, "the new pair was lost")
     assert await three.burst(subject) == {200: REQUESTS}
     assert await three.found(subject) == {"refreshed": 1, "refused": 0, "revoked": 0}
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,6 @@ from tests.granting import ENVIRON, Drawer, Provider, a_grant, granting, issuing
 from tests.house import Upstream
 from tests.redis_server import RedisServer
 from tests.standalone import Standalone, standalone, until
-
-PATIENCE = 15.0
-"""Seconds, of which a second is ours and the rest a busy machine's."""
 
 
 async def command(replica: Standalone, *arguments: str) -> str:
@@ -33,13 +29,13 @@ async def status(replica: Standalone, subject: str) -> int:
     return (await replica.get("/things/1", token=replica.keys.token(subject))).status
 
 
-async def refused(replicas: list[Standalone], subject: str) -> float:
-    """Seconds until all of them refuse, of requests that never stop."""
-    began = time.monotonic()
-    while time.monotonic() - began < PATIENCE:
-        if {await status(replica, subject) for replica in replicas} == {403}:
-            return time.monotonic() - began
-    raise AssertionError(f"{subject}'s grant is used on")
+async def refused(replicas: list[Standalone], subject: str) -> None:
+    """Until all of them refuse."""
+
+    async def everywhere() -> bool:
+        return {await status(replica, subject) for replica in replicas} == {403}
+
+    await until(everywhere, f"{subject}'s grant is used on")
 
 
 async def test_a_revocation_by_command_is_felt_on_every_replica_with_redis_and_without(

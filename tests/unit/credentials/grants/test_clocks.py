@@ -24,8 +24,8 @@ class Replica:
     def __init__(self, database: Database, kept: Kept, provider: RotatingProvider, ahead: float) -> None:
         self.clock = SteppedClock(unix=SteppedClock().now() + ahead)
         metrics = CountingMetrics()
-        refresher = Refresher(provider, kept, Leases(database), self.clock, metrics)
-        self.held = Held("github", kept, refresher, self.clock, metrics)
+        refresher = Refresher(provider, kept, Leases(database), self.clock, metrics, jitter=lambda: 0.5)
+        self.held = Held("github", kept, refresher, self.clock, metrics, jitter=lambda: 0.5)
 
     async def token(self) -> bytes:
         return (await self.held.get(KEY)).line

@@ -35,7 +35,9 @@ class House:
         self.provider = RotatingProvider()
 
     def replica(self, wait: float = refresh.WAIT) -> Refresher:
-        return Refresher(self.provider, self.kept, self.leases, self.clock, self.metrics, sleep=self._sleep, wait=wait)
+        return Refresher(
+            self.provider, self.kept, self.leases, self.clock, self.metrics, sleep=self._sleep, jitter=lambda: 0.5, wait=wait
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.clock.step(seconds)
@@ -286,7 +288,7 @@ async def test_who_stood_still_after_it_got_its_turn_does_not_ask_when_it_goes_o
                 stopped.set()
             return found
 
-    paused = Refresher(house.provider, Stopping(), house.leases, house.clock, house.metrics)
+    paused = Refresher(house.provider, Stopping(), house.leases, house.clock, house.metrics, jitter=lambda: 0.5)
     with pytest.raises(DependencyDown, match="its turn ended before the provider was asked"):
         await paused.refreshed(grant)
     assert stopped.is_set()
