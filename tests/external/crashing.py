@@ -39,6 +39,8 @@ STEPS = {
     "before-the-lease-is-given-back": Step("database", Stop("UPDATE leases")),
     "before-the-token-is-used": Step("api", Stop("request")),
 }
+DAILY = ("the-lease-committed", "the-answer-not-read", "the-pair-not-committed", "the-pair-committed")
+"""One of each kind: a lease and nothing asked, a pair given that nobody has read, one not stored, one stored and its lease held."""
 
 
 async def killed(world: World, step: Step, subject: str) -> None:
