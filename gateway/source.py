@@ -34,7 +34,7 @@ class Source:
         made = prepared(self.paths, self.env_files, self.environ)
         if made is None:
             return self.load()
-        return _with_policies(self._loaded(made), made)
+        return with_policies(self.loaded(made), made)
 
     def load_to_hand_over(self, *, apart: bool) -> tuple[Loaded, bytes]:
         """The configuration without its policies, and the parcel that makes another process load all of it. Raises ConfigError.
@@ -44,11 +44,12 @@ class Source:
         made = prepared(self.paths, self.env_files, self.environ) if apart else None
         if made is None:
             made = prepare(self.paths, self.env_files, self.environ)
-        loaded = self._loaded(made)
+        loaded = self.loaded(made)
         variables = marshal.dumps(dict(loaded.secrets.variables))
         return loaded, framed([variables, made.layers, made.policies, *made.compiled])
 
-    def _loaded(self, made: Prepared) -> Loaded:
+    def loaded(self, made: Prepared) -> Loaded:
+        """What was prepared from these files, without its policies."""
         return _load(made, self.paths, self.env_files, environ=self.environ)
 
 
@@ -62,7 +63,7 @@ class Handed:
         """The same configuration as the other process has."""
         variables, layers, policies, *compiled = unframed(self._parcel)
         made = Prepared(bytes(layers), bytes(policies), compiled)
-        return _with_policies(_load(made, paths_of(unpack(made.layers)), environ=taken(variables)), made)
+        return with_policies(_load(made, paths_of(unpack(made.layers)), environ=taken(variables)), made)
 
     def load_apart(self) -> Loaded:
         """As `load`: everything is prepared."""
@@ -80,7 +81,8 @@ def _load(made: Prepared, paths: Sequence[Path], *more: Any, **environ: Any) -> 
     return load(paths, *more, read=read, policies_at=paths_of(policies), **environ)
 
 
-def _with_policies(loaded: Loaded, made: Prepared) -> Loaded:
+def with_policies(loaded: Loaded, made: Prepared) -> Loaded:
+    """The policies taken up as they were compiled, where they were."""
     return replace(loaded, compiled=parts.take(made.compiled)) if made.compiled else loaded
 
 

@@ -14,8 +14,10 @@ import jwt
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.apart import prepare
 from gateway.process import Process
-from gateway.source import Source
+from gateway.settings import Loaded
+from gateway.source import Source, with_policies
 
 UPSTREAM_TOKEN = "canary-upstream-token-7f3a"
 ISSUER = "https://idp.example.com/"
@@ -311,11 +313,25 @@ class House:
         (self.folder / "config.yaml").write_text(written(document))
 
 
+class Here(Source):
+    """Prepares in the test's process what a reload prepares in one of its own, which takes a second to start."""
+
+    def load_apart(self) -> Loaded:
+        made = prepare(self.paths, self.env_files, self.environ)
+        return with_policies(self.loaded(made), made)
+
+
 @asynccontextmanager
 async def house(
-    folder: Path, *, policy: str = POLICY, roles: str = ROLES, environ: Mapping[str, str] | None = None, **over: Any
+    folder: Path,
+    *,
+    policy: str = POLICY,
+    roles: str = ROLES,
+    environ: Mapping[str, str] | None = None,
+    apart: bool = False,
+    **over: Any,
 ) -> AsyncIterator[House]:
-    """A gateway configured by `config(**over)` in front of a remembering upstream."""
+    """A gateway configured by `config(**over)` in front of a remembering upstream; `apart`, its reloads are prepared as in earnest."""
     async with Upstream() as upstream:
         keys = Keys(folder)
         (folder / "policies").mkdir(exist_ok=True)
@@ -324,7 +340,8 @@ async def house(
         document = config(upstream.port, **over)
         (folder / "config.yaml").write_text(written(document))
         variables = {"UPSTREAM_TOKEN": UPSTREAM_TOKEN, **(environ or {})}
-        process = Process(Source((folder / "config.yaml",), (), variables))
+        source = Source if apart else Here
+        process = Process(source((folder / "config.yaml",), (), variables))
         await process.start()
         try:
             yield House(process, upstream, keys, folder)

@@ -1,4 +1,4 @@
-"""The commands as people run them: processes, their output and their exit codes."""
+"""The commands as people run them: their output and their exit codes; of each exit code some as processes."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ import pytest
 
 from tests.house import Upstream
 from tests.standalone import standalone
+from tests.typed import typed
 
 SOUND = """\
 version: 1
@@ -104,6 +105,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def here(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same without a process of its own."""
+    return typed(folder, *arguments, PATH=os.environ["PATH"], BOT_TOKEN="canary-bot-token")
+
+
 def gateway(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """The console script, run in `folder`."""
     script = Path(sys.executable).with_name("gateway")
@@ -129,7 +135,7 @@ def test_a_sound_configuration_is_exit_0(folder: Path) -> None:
 
 
 def test_policy_test_tells_what_passed_and_fails_with_what_did_not(folder: Path) -> None:
-    passed = gateway(folder, "policy", "test")
+    passed = here(folder, "policy", "test")
     assert passed.returncode == 0
     assert passed.stdout.startswith("3 passed, 0 failed")
     (folder / "policies" / "issues_test.yaml").write_text(CASES.replace("alice: deny", "alice: allow"))
@@ -142,11 +148,11 @@ def test_policy_test_tells_what_passed_and_fails_with_what_did_not(folder: Path)
 @pytest.mark.parametrize(("owner", "allowed", "rule"), [("acme", True, "issues/own"), ("other", False, None)], ids=["own", "other"])
 def test_policy_explain_answers_for_a_subject_of_a_test(folder: Path, owner: str, allowed: bool, rule: str | None) -> None:
     command = ("policy", "explain", "POST", f"/repos/{owner}/issues", "--as", "alice")
-    found = gateway(folder, *command, "--format", "json")
+    found = here(folder, *command, "--format", "json")
     assert found.returncode == 0
     told = json.loads(found.stdout)
     assert (told["decision"], told["rule"]) == ("allow" if allowed else "deny", rule)
-    text = gateway(folder, *command)
+    text = here(folder, *command)
     assert text.returncode == 0
     assert "acme" in text.stdout  # the values compared
 
@@ -155,9 +161,7 @@ def test_policy_explain_answers_for_the_bearer_of_claims(folder: Path) -> None:
     claims = {"iss": "https://idp.example.com/", "sub": "bob", "org": "other"}
     (folder / "claims.json").write_text(json.dumps(claims))
     for owner, decision in (("other", "allow"), ("acme", "deny")):
-        found = gateway(
-            folder, "policy", "explain", "POST", f"/repos/{owner}/issues", "--claims", "claims.json", "--format", "json"
-        )
+        found = here(folder, "policy", "explain", "POST", f"/repos/{owner}/issues", "--claims", "claims.json", "--format", "json")
         assert found.returncode == 0
         assert json.loads(found.stdout)["decision"] == decision
 
@@ -177,14 +181,14 @@ def test_policy_explain_answers_for_the_bearer_of_claims(folder: Path) -> None:
     ids=["no route", "refused path", "unknown subject", "no file", "odd method", "odd path", "odd time", "odd address"],
 )
 def test_policy_explain_says_what_is_wrong_with_a_question(folder: Path, arguments: tuple[str, ...], code: int) -> None:
-    found = gateway(folder, "policy", "explain", *arguments)
+    found = here(folder, "policy", "explain", *arguments)
     assert (found.returncode, "Traceback" in found.stderr) == (code, False), found.stderr
     assert found.stdout + found.stderr
 
 
 def test_config_print_tells_where_each_value_is_from_and_no_secret(folder: Path) -> None:
     for form in ("yaml", "json"):
-        found = gateway(folder, "config", "print", "--format", form)
+        found = here(folder, "config", "print", "--format", form)
         assert found.returncode == 0
         assert "config.yaml:11" in found.stdout
         assert "canary-bot-token" not in found.stdout + found.stderr
@@ -192,7 +196,7 @@ def test_config_print_tells_where_each_value_is_from_and_no_secret(folder: Path)
 
 
 def test_config_schema_is_a_schema(folder: Path) -> None:
-    found = gateway(folder, "config", "schema")
+    found = here(folder, "config", "schema")
     assert found.returncode == 0
     assert json.loads(found.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
@@ -220,7 +224,7 @@ async def test_healthcheck_tells_a_live_gateway_from_an_ended_one(tmp_path: Path
 
 @pytest.mark.parametrize("command", [["check"], ["serve"], ["policy", "test"], ["config", "print"]], ids=" ".join)
 def test_a_command_without_a_configuration_says_how_to_name_one(tmp_path: Path, command: list[str]) -> None:
-    found = gateway(tmp_path, *command)
+    found = (gateway if command == ["serve"] else here)(tmp_path, *command)
     assert found.returncode == 78
     assert "name the configuration with --config or $GATEWAY_CONFIG" in found.stdout + found.stderr
 
@@ -228,15 +232,15 @@ def test_a_command_without_a_configuration_says_how_to_name_one(tmp_path: Path, 
 def test_a_pipe_is_no_configuration(tmp_path: Path) -> None:
     """As `--config <(command)` would be: it could be read once, and never by a reload."""
     os.mkfifo(tmp_path / "config.yaml")
-    found = gateway(tmp_path, "check", "--config", str(tmp_path / "config.yaml"))
+    found = here(tmp_path, "check", "--config", str(tmp_path / "config.yaml"))
     assert found.returncode == 78
     assert "not a regular file" in found.stdout
 
 
 def test_check_says_what_several_workers_would_refuse_in_the_words_that_refuse_them(folder: Path) -> None:
     (folder / "policies" / "issues.yaml").write_text(POLICY)
-    checked, served = gateway(folder, "check", "--workers", "2"), gateway(folder, "serve", "--workers", "2")
+    checked, served = here(folder, "check", "--workers", "2"), gateway(folder, "serve", "--workers", "2")
     assert (checked.returncode, served.returncode) == (78, 78)
     [told] = [line for line in checked.stdout.splitlines() if "memory with --workers above 1" in line]
     assert told in served.stderr.splitlines()
-    assert gateway(folder, "check").returncode == 0
+    assert here(folder, "check").returncode == 0

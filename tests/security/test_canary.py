@@ -28,6 +28,7 @@ from tests.fakes import stored_key
 from tests.house import AUDIENCE, Reply, Seen, Upstream
 from tests.redis_server import RedisServer
 from tests.standalone import Standalone, standalone, until
+from tests.typed import typed
 
 KINDS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
     "bearer": lambda secret: {"inject": "bearer", "secret": secret},
@@ -367,13 +368,19 @@ async def reloads(lab: Laboratory) -> None:
 
 
 async def commands(lab: Laboratory, place: str, *, code: int = 78) -> None:
-    """`check` and `config print` on what stands on disk."""
+    """`check` and `config print` on what stands on disk; in a process of their own where it is sound, and where it is torn."""
     environ = {variable: lab.planted(name) for variable, name in {"REDIS": "redis-password", "PEPPER": "key-pepper"}.items()}
     environ |= {"ADMIN": lab.planted("admin-token"), "SHARED": lab.planted("token-secret"), "VAULT_KEY": lab.planted("vault key")}
     environ |= {f"SECRET_{kind.upper()}": lab.planted(f"{kind}-env") for kind in KINDS}
 
     async def run(*words: str) -> None:
-        command = (sys.executable, "-m", "gateway", *words, "--config", str(lab.gateway.folder / "config.yaml"))
+        options = ("--config", str(lab.gateway.folder / "config.yaml"))
+        if place not in {"sound", "torn"}:
+            played = typed(lab.gateway.folder, *words, *options, **environ)
+            assert played.returncode == code, (words, played)
+            lab.planted.keep(f"gateway {' '.join(words)}, {place}", played.stdout.encode(), played.stderr.encode())
+            return
+        command = (sys.executable, "-m", "gateway", *words, *options)
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, **environ}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
