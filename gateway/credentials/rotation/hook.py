@@ -138,12 +138,22 @@ class _Talk(asyncio.SubprocessProtocol):
             self.answer.clear()
             self.ended.set_exception(HookFailed(f"answered more than {LONGEST // 1024} KiB"))
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._group = cast("asyncio.SubprocessTransport", transport).get_pid()
+
     def process_exited(self) -> None:
+        """What it left behind has read the secret, and may hold the output open: uvloop lets it inherit more than it should."""
+        _kill(self._group)
         self.gone.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _tell(transport: asyncio.SubprocessTransport, text: bytes) -> None:
@@ -159,8 +169,7 @@ def _tell(transport: asyncio.SubprocessTransport, text: bytes) -> None:
 async def _end(transport: asyncio.SubprocessTransport, talk: _Talk, has_ended: bool) -> None:
     """Kill what did not end, and all that it started."""
     if not has_ended:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(transport.get_pid(), signal.SIGKILL)
+        _kill(transport.get_pid())
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD):
                 await asyncio.shield(talk.gone)

@@ -42,10 +42,8 @@ def test_a_secret_and_its_handle_are_read() -> None:
     assert read(b'{"secret": "a", "revoke": "7"}\n') == Held(Secret(b"a"), "7")
 
 
-async def test_what_a_hook_leaves_behind_is_killed_with_it(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
-    with pytest.raises(HookFailed, match="did not end within"):
-        await run(["/bin/sh", "-c", f"sleep 60 & echo $! > {note}; wait"], 0.5, {})
+async def is_over(note: Path) -> None:
+    """The process whose id was noted there ends."""
     left = int(note.read_text())
 
     async def is_gone() -> bool:
@@ -56,6 +54,26 @@ async def test_what_a_hook_leaves_behind_is_killed_with_it(tmp_path: Path) -> No
         return Path(f"/proc/{left}/stat").read_text().split()[2] == "Z"
 
     await until(is_gone, "its child to end")
+
+
+async def test_what_a_hook_leaves_behind_is_killed_with_it(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    with pytest.raises(HookFailed, match="did not end within"):
+        await run(["/bin/sh", "-c", f"sleep 60 & echo $! > {note}; wait"], 0.5, {})
+    await is_over(note)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+async def test_what_a_hook_that_has_ended_leaves_in_the_background_is_killed_as_well(tmp_path: Path, code: int) -> None:
+    """It has read the secret in force."""
+    note = tmp_path / "pid"
+    command = f"sleep 600 </dev/null >/dev/null 2>&1 & echo $! > {note}; exit {code}"
+    if code:
+        with pytest.raises(HookFailed, match="exit status 1"):
+            await run(["/bin/sh", "-c", command], 20, {})
+    else:
+        await run(["/bin/sh", "-c", command], 20, {})
+    await is_over(note)
 
 
 async def test_one_that_reads_nothing_is_as_good(tmp_path: Path) -> None:
