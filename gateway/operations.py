@@ -12,6 +12,7 @@ from gateway.config.address import parse_address
 from gateway.core.ports import SecretSource
 from gateway.credentials.sources.following import status
 from gateway.credentials.sources.source import RemoteSource
+from gateway.credentials.stored.source import StoredSource
 from gateway.reload import Reload
 from gateway.resources import Resources
 from gateway.server.lifecycle import Server
@@ -137,8 +138,8 @@ def masked(described: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-def levels(resources: Resources) -> list[Family]:
-    """The gauges of all upstreams, minted tokens and grants, as of now. May be called from any thread."""
+def levels(resources: Resources, loaded: Loaded) -> list[Family]:
+    """The gauges of all upstreams, minted tokens, grants and stored secrets, as of now. May be called from any thread."""
     points: dict[str, list[tuple[Labels, float]]] = {instrument.name: [] for instrument in (*UPSTREAMS, *CUSTODY)}
     told = [
         (metric, value, {"upstream": name, **labels})
@@ -146,6 +147,8 @@ def levels(resources: Resources) -> list[Family]:
         for metric, value, labels in each.levels()
     ]
     told += [gauge for _, each in (*resources.tokens, *resources.held) for gauge in each.levels()]
+    now = resources.clock.now()
+    told += [gauge for source in loaded.secrets.of(StoredSource) for gauge in source.levels(now)]
     for metric, value, labels in told:
         points[metric].append((tuple(sorted(labels.items())), value))
     return [Family(instrument, tuple(points[instrument.name])) for instrument in (*UPSTREAMS, *CUSTODY) if points[instrument.name]]

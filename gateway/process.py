@@ -124,7 +124,6 @@ class Process:
         self.resources = Resources(
             clock=clock, metrics=metrics, fetch=self._fetch, ensure_room=self.trail.ensure_room, tell=self.trail.event
         )
-        metrics.watch(lambda: levels(self.resources))
         self._evidence = Evidence(self.telemetry, self.trail, first=place is not None)
         self._ids = RequestIds()
         self.reload = Reload(self._attempt, metrics, self._refused)
@@ -147,6 +146,7 @@ class Process:
         await self._adopt(loaded, fingerprint(loaded.files))
         self.telemetry.metrics.gauge("gateway.config.last_success", 1)
         metrics, resources = self.telemetry.metrics, self.resources
+        metrics.watch(lambda: levels(resources, self.loaded))
         self._tasks.append(asyncio.create_task(keep_fresh(lambda: self.loaded, metrics)))
         self._tasks.append(asyncio.create_task(keep_asked(lambda: self.loaded, self._fetch, metrics, self.trail.event)))
         custody = Custody(lambda: self.loaded, lambda: resources.opened, resources.clock, metrics, self.trail.event, resources.bell)

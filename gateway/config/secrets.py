@@ -54,7 +54,7 @@ class Secrets:
 
     def of(self, kind: type[S]) -> list[S]:
         """The sources of one kind that are in use."""
-        return [source for source in self._sources.values() if isinstance(source, kind)]
+        return [source for source in list(self._sources.values()) if isinstance(source, kind)]
 
     def _source(self, reference: Reference) -> SecretSource:
         match reference:

@@ -86,7 +86,7 @@ class Stored:
             except DependencyDown as error:
                 self._wrong[row.name] = f"'{row.name}' in the database cannot be opened now: {error.detail}"
                 return
-            source.take(opened.secret, row.version, time.monotonic())
+            source.take(opened.secret, row.version, time.monotonic(), row.expires_at)
         self.sources[row.name] = source
 
 

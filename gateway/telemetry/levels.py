@@ -1,4 +1,5 @@
-"""What upstreams, minted tokens and grants are asked for when somebody looks. Part of the closed list of `instruments`."""
+"""What upstreams, minted tokens, grants and stored secrets are asked for when somebody looks. Part of the closed list of
+`instruments`."""
 
 from typing import Final
 
@@ -59,5 +60,13 @@ CUSTODY: Final = (
         ("provider",),
         across="max",
     ),
+    Instrument(
+        "gateway.secret.expiry",
+        "gauge",
+        "s",
+        "Seconds until a secret of the database ends by its `expires_at`; below 0 once it has.",
+        ("source",),
+        across="min",
+    ),
 )
-"""What minted tokens and grants are asked for when somebody looks."""
+"""What minted tokens, grants and stored secrets are asked for when somebody looks."""

@@ -83,7 +83,7 @@ class Following:
             self._tell("secret.refused", entry=row.name, fault=str(error.fault))
             log.critical("a stored secret does not open", extra={"entry": row.name, "fault": str(error.fault)})
         else:
-            source.take(opened.secret, row.version, began)
+            source.take(opened.secret, row.version, began, row.expires_at)
             self._tell("secret.replaced", entry=row.name, key=opened.key_id)
 
     def _revoke(self, name: str, source: StoredSource, version: int) -> None:

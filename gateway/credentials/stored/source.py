@@ -1,5 +1,6 @@
 """One secret of the database as requests see it: the value that was last read, or why there is none."""
 
+from collections.abc import Iterator
 from typing import Final, final
 
 from gateway.core.errors import DependencyDown
@@ -16,16 +17,17 @@ class StoredSource:
     """Implements `core.ports.SecretSource`. Who follows the database tells it what is there; it asks nobody.
 
     `home` says which database: one of another is another secret. `confirmed` is the monotonic time at which the row was last seen
-    to be as it is known here.
+    to be as it is known here, `ends` the Unix time at which the value ends by what was said of it, None where nothing was.
     """
 
-    __slots__ = ("_secret", "_why", "confirmed", "home", "name", "version")
+    __slots__ = ("_secret", "_why", "confirmed", "ends", "home", "name", "version")
 
     def __init__(self, name: str, home: object, why: str = "not read yet") -> None:
         self.name = f"sealed:{name}"
         self.home = home
         self.version = UNREAD
         self.confirmed = 0.0
+        self.ends: float | None = None
         self._secret: Secret | None = None
         self._why = why
 
@@ -44,15 +46,21 @@ class StoredSource:
     def usable(self) -> bool:
         return self._secret is not None
 
-    def take(self, secret: Secret, version: int, at: float) -> None:
+    def take(self, secret: Secret, version: int, at: float, ends: float | None = None) -> None:
         """From now on this is the value. An equal one stays the same object: what was made of it need not be made again."""
         if secret != self._secret:
             self._secret = secret
-        self._why, self.version, self.confirmed = "", version, at
+        self._why, self.version, self.confirmed, self.ends = "", version, at, ends
+
+    def levels(self, now: float) -> Iterator[tuple[str, float, dict[str, str]]]:
+        """Gauges for whoever looks: metric, value, labels. May be called from any thread."""
+        ends = self.ends
+        if ends is not None:
+            yield "gateway.secret.expiry", ends - now, {"source": self.name}
 
     def refuse(self, why: str, version: int) -> None:
         """From now on there is none."""
-        self._secret, self._why, self.version = None, why, version
+        self._secret, self._why, self.version, self.ends = None, why, version, None
 
     def take_over(self, newer: SecretSource) -> bool:
         """Whether this one goes on in place of another that a reload has made of the same reference; with its value, where it has
@@ -61,5 +69,5 @@ class StoredSource:
             return False
         if newer.version != UNREAD:
             self._secret, self._why = newer._secret if newer._secret != self._secret else self._secret, newer._why
-            self.version, self.confirmed = newer.version, newer.confirmed
+            self.version, self.confirmed, self.ends = newer.version, newer.confirmed, newer.ends
         return True
