@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.credentials.vault.ring import Ring
     from gateway.store.sql.engine import Database
     from gateway.store.sql.grants import GrantRow, GrantRows
+    from gateway.store.sql.leases import Leases
 
 LONGEST: Final = 64 * 1024
 T = TypeVar("T")
@@ -76,7 +77,7 @@ def add(
         expires_at=None if life is None else time.time() + life,
     )
 
-    async def work(rows: "GrantRows", witness: Witness) -> bool:
+    async def work(rows: "GrantRows", _: "Leases", witness: Witness) -> bool:
         kept = _sealing(rows, ring)
         before = await kept.version(grant.key)
         stored = await kept.put(replace(grant, version=before))
@@ -119,17 +120,19 @@ def revoke(
     It needs no key of the vault.
     """
     from gateway.credentials.grants.kept import forget
+    from gateway.credentials.grants.refresh import name
 
     issuer, subject = _principal(issuer, subject, principal)
     loaded = loaded_as_far_as_it_goes(config, env_file)
 
-    async def work(rows: "GrantRows", witness: Witness) -> list[str]:
+    async def work(rows: "GrantRows", leases: "Leases", witness: Witness) -> list[str]:
         gone = []
         for key in [(provider, issuer, subject)] if provider else [row.key for row in await rows.of(issuer, subject)]:
             row = await forget(rows, key)
             if row is not None:
                 witness.tell("grant.disconnected", {**_told(row), "scopes": row.scopes.split()})
                 gone.append(row.provider)
+                await leases.forget(name(key))
         return gone
 
     gone = _asked(loaded, work)
@@ -181,17 +184,18 @@ def _sealing(rows: "GrantRows", ring: "Ring") -> "Kept":
     return Kept(rows, ring, SystemClock(), Nobody())
 
 
-def _asked(loaded: Loaded, work: Callable[["GrantRows", Witness], Awaitable[T]]) -> T:
+def _asked(loaded: Loaded, work: Callable[["GrantRows", "Leases", Witness], Awaitable[T]]) -> T:
     """What `work` gives with the grants; replicas are told. Raises typer.Exit where the database or the trail cannot."""
     witness = Witness(loaded)
 
     async def run(database: "Database") -> T:
         from gateway.store.sql.grants import GrantRows
+        from gateway.store.sql.leases import Leases
         from gateway.store.sql.schema import ready
 
         await ready(database)
         try:
-            done = await work(GrantRows(database), witness)
+            done = await work(GrantRows(database), Leases(database), witness)
         finally:
             await rung(loaded)
         await database.forget()

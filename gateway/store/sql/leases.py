@@ -34,6 +34,7 @@ RETURNING fence
 FENCE: Final = "SELECT fence FROM leases WHERE name = :name"
 RELEASE: Final = "UPDATE leases SET holder = '', until = 0 WHERE name = :name AND holder = :holder"
 ABANDON: Final = "UPDATE leases SET until = 0 WHERE name = :name AND holder = :holder"
+FORGET: Final = "DELETE FROM leases WHERE name = :name AND (holder = '' OR until < {now})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,10 @@ class Leases:
         Raises DependencyDown.
         """
         await self._database.write(_bound(RELEASE if done else ABANDON, name=lease.name, holder=lease.holder))
+
+    async def forget(self, name: str) -> None:
+        """Nobody will want it again: nothing of it stays, but of one that is held. Raises DependencyDown."""
+        await self._database.write(_bound(FORGET.format(now=CLOCK[self._database.kind]), name=name))
 
 
 def _bound(statement: str, **values: str) -> TextClause:

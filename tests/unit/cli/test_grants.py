@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from gateway.cli import database, grants
 from gateway.core.errors import ConfigError
+from gateway.credentials.grants.refresh import name as lease
 from gateway.store.sql.schema import NEWEST
 from tests.granting import KEY
 
@@ -163,6 +164,22 @@ def test_a_grant_is_revoked_without_the_key_of_the_vault(operator: Operator, vau
         ("grant.disconnected", "pages"),
         ("grant.disconnected", "tracker"),
     ]
+
+
+def test_of_a_revoked_grant_no_lease_tells_whose_it_was(operator: Operator) -> None:
+    for subject in ("alice", "bob", "carol"):
+        operator.add(subject)
+    with sqlite3.connect(operator.folder / "store.db") as file:
+        for subject, holder, until in (("alice", "", 0), ("bob", "", 0), ("carol", "busy", 4102444800)):
+            name = lease(("tracker", "corp", subject))
+            file.execute("INSERT INTO leases (name, holder, fence, orphaned, until) VALUES (?, ?, 1, 0, ?)", (name, holder, until))
+    file.close()
+    for subject in ("alice", "carol"):
+        operator.run("revoke", "--principal", f"corp:{subject}")
+    with sqlite3.connect(operator.folder / "store.db") as file:
+        left = [name for (name,) in file.execute("SELECT name FROM leases ORDER BY name")]
+    file.close()
+    assert left == [lease(("tracker", "corp", subject)) for subject in ("bob", "carol")], "who refreshes just now ends by itself"
 
 
 def test_a_redis_that_is_away_fails_no_revocation(operator: Operator) -> None:
