@@ -269,7 +269,9 @@ class Builder:
         chosen = model.validate_
         if chosen == NOTHING:
             return NO_VALIDATION
-        described = None if chosen.openapi is None else self._resources.description(model.name, chosen.openapi)
+        tools = self._settings.portal.tools
+        tell = tools is not None and tools.schemas and model.tool is not False
+        described = None if chosen.openapi is None else self._resources.description(model.name, chosen.openapi, tell=tell)
         return Validation(chosen, read(chosen), described=described, skip=(model.rewrite.strip_prefix or "").count("/"))
 
     def _fields(self, model: RouteModel, injector: Injector, scrub: Scrub | None) -> RequestFields:

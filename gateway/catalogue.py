@@ -41,7 +41,8 @@ PRIVATE: Final = ((b"content-type", b"application/json"), (b"cache-control", b"p
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A route as its clients may know it. `accepted` are the issuers whose principals it lets in, none where it is anonymous;
-    `questions` are what its policy is asked, by method; `told` is what does not depend on who asks."""
+    `questions` are what its policy is asked, by method; `told` is what does not depend on who asks, and `operations` what is told
+    by method of those that a description has."""
 
     name: str
     accepted: frozenset[str]
@@ -50,6 +51,17 @@ class Tool:
     route: str
     upstream: str
     told: Mapping[str, Any]
+    operations: Mapping[str, Any] | None = None
+
+    def of(self, methods: Mapping[str, Prospect]) -> dict[str, Any]:
+        """What is told to whoever may use these methods."""
+        sure = [method for method, each in methods.items() if each is Prospect.ALLOWED]
+        maybe = [method for method, each in methods.items() if each is Prospect.CONDITIONAL]
+        made = {**self.told, "methods": sure, "conditional": maybe}
+        if self.operations is not None:
+            mine = {method: each for method, each in self.operations.items() if method in methods}
+            made["schemas"] = {**made["schemas"], "operations": mine}
+        return made
 
 
 def questions(methods: Sequence[str] | None) -> dict[str, Request]:
@@ -95,9 +107,7 @@ class Catalogue:
                 continue
             methods = dict(judged(tool, mine if tool.accepted else anybody, now))
             if methods:
-                sure = [method for method, each in methods.items() if each is Prospect.ALLOWED]
-                maybe = [method for method, each in methods.items() if each is Prospect.CONDITIONAL]
-                found.append({**tool.told, "methods": sure, "conditional": maybe})
+                found.append(tool.of(methods))
                 if len(found) == most:
                     break
         return found, not (mine.costly or anybody.costly)

@@ -1,5 +1,6 @@
 """Routes -> what the catalogue tells of them. Schemas are told as they are enforced, without their authors' comments."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -9,6 +10,8 @@ from gateway.catalogue import Catalogue, Tool, questions
 from gateway.core.ports import Limits
 from gateway.doors import Rows
 from gateway.edge.keywords import subschemas
+from gateway.edge.openapi.description import Description
+from gateway.edge.openapi.told import MOST, Told, meets
 from gateway.edge.schema import load
 from gateway.edge.validation import read
 from gateway.routing import DEFAULT_PARAMETER, Entry
@@ -16,8 +19,8 @@ from gateway.settings import RouteModel
 from gateway.settings.model import Tool as Shown
 from gateway.snapshot import Route
 
-MOST_SCHEMA: Final = 64 * 1024
-"""Bytes of a schema's file that is told; of a larger one only that there is one."""
+MOST_SCHEMA: Final = MOST
+"""Bytes of a schema's file that is told; of a larger one only that there is one. So with all operations of a description."""
 
 
 def listing(rows: Rows, gate: Gate, limits: Limits, *, schemas: bool) -> Callable[[Sequence[str]], Catalogue]:
@@ -40,6 +43,16 @@ def _tool(entry: Entry[Route], model: RouteModel, *, schemas: bool) -> Tool | No
         return None
     shown = model.tool if isinstance(model.tool, Shown) else Shown()
     name = shown.name or model.name
+    told, operations = _told(entry, model, shown), None
+    described = service.validation.described
+    if schemas:
+        told["schemas"] = _schemas(model)
+    if schemas and described is not None:
+        met = _met(entry, model, described.description)
+        if len(met) == 1:
+            told["description"] = shown.description or met[0].summary
+        operations = _operations(met)
+        told["schemas"]["operations"] = None
     return Tool(
         name=name,
         accepted=frozenset(accepted.removeprefix("jwt.") for accepted in model.authenticate or ()),
@@ -47,8 +60,32 @@ def _tool(entry: Entry[Route], model: RouteModel, *, schemas: bool) -> Tool | No
         questions=questions(entry.methods),
         route=model.name,
         upstream=model.upstream,
-        told={"name": name, **_told(entry, model, shown), **({"schemas": _schemas(model)} if schemas else {})},
+        told={"name": name, **told},
+        operations=operations,
     )
+
+
+def _met(entry: Entry[Route], model: RouteModel, description: Description) -> list[Told]:
+    """The operations that requests of a route can be about, with paths as clients ask for them."""
+    front = "".join([(model.rewrite.strip_prefix or "").rstrip("/"), *(f"/{segment}" for segment in description.base)])
+    asked = [each._replace(path=front + each.path) for each in description.told]
+    methods = entry.methods
+    return [
+        each
+        for each in asked
+        if (methods is None or each.method in methods) and meets(entry.pattern.segments, each.path, rest=each.rest)
+    ]
+
+
+def _operations(met: Sequence[Told]) -> dict[str, list[dict[str, Any]]] | None:
+    """By method; None where all together are too large to be told."""
+    if sum(MOST_SCHEMA + 1 if each.document is None else len(each.document) for each in met) > MOST_SCHEMA:
+        return None
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in met:
+        said = {"path": each.path, **({"summary": each.summary} if each.summary else {}), **json.loads(each.document or b"{}")}
+        found.setdefault(each.method, []).append(said)
+    return found
 
 
 def _told(entry: Entry[Route], model: RouteModel, shown: Shown) -> dict[str, Any]:

@@ -143,16 +143,16 @@ class Resources:
         self._next_limiter = made
         return made
 
-    def description(self, route: str, chosen: OpenApi | Path) -> Described:
-        """A route's description, compiled unless it is what the last build had. Raises ConfigError and ValueError."""
+    def description(self, route: str, chosen: OpenApi | Path, *, tell: bool) -> Described:
+        """A route's description, compiled as `tell` says unless the last build had it. Raises ConfigError and ValueError."""
         model = OpenApi(file=chosen) if isinstance(chosen, Path) else chosen
         text = load(model.file)
 
         def note(part: str) -> None:
             self.metrics.count("gateway.validation.reported", 1, route=route, part=part)
 
-        key = model, sha256(text).digest()
-        return self.descriptions.take(route, key, lambda: Described(compiled(text, model), model, note=note))
+        key = model, sha256(text).digest(), tell
+        return self.descriptions.take(route, key, lambda: Described(compiled(text, model, tell=tell), model, note=note))
 
     def workshop(self, loaded: Loaded, grants: Callable[[str], Any]) -> Workshop:
         """What upstream credentials are made with. Tokens that were minted stay while what they are minted from is the same."""

@@ -32,7 +32,7 @@ BODYLESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 class Validation:
     """What one route's requests must look like. `schemas` are the texts of the files that `body`, `query` and `headers` name."""
 
-    __slots__ = ("_described", "_headers", "_limit", "_media_types", "_query", "_schema", "_skip", "_uploads", "wants_body")
+    __slots__ = ("_headers", "_limit", "_media_types", "_query", "_schema", "_skip", "_uploads", "described", "wants_body")
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Validation:
         self._schema = compiled("body", Schema, documents)
         self._query = compiled("query", QuerySchema, documents)
         self._headers = compiled("headers", HeaderSchema, documents)
-        self._described = described
+        self.described = described
         self._skip = skip
         self.wants_body = bool(documents) or described is not None
         """Whether a request without a body has to be looked at."""
@@ -64,9 +64,9 @@ class Validation:
 
     def watched(self, transport: Transport) -> Transport:
         """The way to the upstream, with its answers held against the description where the route says so."""
-        if self._described is None or self._described.model.responses == "off":
+        if self.described is None or self.described.model.responses == "off":
             return transport
-        return Answers(transport, self._described, self._skip)
+        return Answers(transport, self.described, self._skip)
 
     async def validate(self, request: Request) -> None:
         """Raises BadRequest: query-invalid, param-invalid, body-too-large, media-type or body-invalid; and for what a description
@@ -77,8 +77,8 @@ class Validation:
         if self._headers is not None and (findings := self._headers.findings(request.head)):
             raise invalid("headers", findings, Reason.PARAM_INVALID)
         await self._validate_body(request)
-        if self._described is not None:
-            await self._described.validate(request, self._skip, self._limit)
+        if self.described is not None:
+            await self.described.validate(request, self._skip, self._limit)
 
     async def _validate_body(self, request: Request) -> None:
         body = request.body

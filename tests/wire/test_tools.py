@@ -222,6 +222,66 @@ async def test_schemas_and_templates_are_told_where_they_are_wanted(tmp_path: Pa
         assert told["notes"]["content_types"] == ["application/json"]
 
 
+DESCRIPTION: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "upstream", "version": "1", "description": "https://bot.internal"},
+    "servers": [{"url": "https://bot.internal/v1"}],
+    "paths": {
+        "/notes": {
+            "get": {"summary": "List notes", "responses": {}},
+            "post": {
+                "summary": "Add a note at bot.internal",
+                "requestBody": {"content": {"application/json": {"schema": {"type": "object", "description": "bot"}}}},
+                "responses": {},
+            },
+        },
+        "/others": {"get": {"summary": "Other things", "responses": {}}},
+    },
+}
+
+
+async def test_operations_of_a_description_are_told_to_those_who_may_use_them(tmp_path: Path) -> None:
+    (tmp_path / "api.json").write_text(json.dumps(DESCRIPTION))
+    over = settings(authenticate=["jwt.corp"])
+    described = {"rewrite": {"strip_prefix": "/front"}, "validate": {"openapi": "api.json"}}
+    over["routes"][0] |= {"match": {"path": "/front/v1/**"}, **described}
+    near = next(each for each in over["routes"] if each["name"] == "near")
+    near |= {"match": {"path": "/front/v1/others", "methods": ["GET"]}, **described}
+    async with house(tmp_path, policy=POLICY, roles=ROLES, **over) as gateway:
+        seen = {}
+        for who, role in (("rita", "reader"), ("wanda", "writer")):
+            reply = await gateway.get(TOOLS, token=gateway.keys.token(who, roles=[role]))
+            listed(reply)
+            seen[who] = {tool["name"]: tool for tool in reply.json()["tools"]}
+        operations = seen["rita"]["notes"]["schemas"]["operations"]
+        assert [(method, [each["path"] for each in found]) for method, found in operations.items()] == [
+            ("GET", ["/front/v1/notes", "/front/v1/others"])
+        ]
+        assert (operations["GET"][0]["summary"], seen["rita"]["notes"]["description"]) == ("List notes", "")
+        [posted] = seen["wanda"]["notes"]["schemas"]["operations"]["POST"]
+        assert posted["body"] == {"application/json": {"type": "object"}}
+        assert "summary" not in posted
+        assert seen["rita"]["near"]["description"] == "Other things"
+        asked = await gateway.get(operations["GET"][0]["path"], token=gateway.keys.token("rita", roles=["reader"]))
+        assert asked.status == 200
+
+
+async def test_a_description_too_large_to_be_told_is_null_and_none_is_told_where_schemas_are_not(tmp_path: Path) -> None:
+    large = {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(900)}}
+    paths = {
+        f"/{name}": {"post": {"requestBody": {"content": {"application/json": {"schema": large}}}, "responses": {}}}
+        for name in "abc"
+    }
+    (tmp_path / "api.json").write_text(json.dumps({**DESCRIPTION, "paths": paths}))
+    for wanted in (True, False):
+        over = settings(authenticate=["jwt.corp"], schemas=wanted)
+        over["routes"][0] |= {"match": {"path": "/**"}, "validate": {"openapi": "api.json"}}
+        async with house(tmp_path, policy=POLICY, roles=ROLES, **over) as gateway:
+            reply = await gateway.get(TOOLS, token=gateway.keys.token("wanda", roles=["writer"]))
+        told = {tool["name"]: tool for tool in reply.json()["tools"]}
+        assert told["notes"].get("schemas") == ({"operations": None} if wanted else None)
+
+
 async def test_without_the_key_there_is_no_catalogue(tmp_path: Path) -> None:
     async with house(tmp_path) as gateway:
         assert (await gateway.get(TOOLS, token=gateway.keys.token())).status == 404

@@ -1,8 +1,8 @@
 """A whole description, compiled at load: all its operations by path and method. What is wrong is told for all of them at once."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.core.errors import ConfigError, MethodNotAllowed, NoRoute, Problem
@@ -15,7 +15,9 @@ from gateway.edge.openapi.document import Document
 from gateway.edge.openapi.operation import Content, Operation, form_fields
 from gateway.edge.openapi.parameter import NOT_PARAMETERS, PLACES, Parameter
 from gateway.edge.openapi.templates import Templates, names
+from gateway.edge.openapi.told import Telling, Told
 from gateway.edge.pointer import pointer
+from gateway.edge.reading import Reading
 from gateway.edge.schema import Schema
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
@@ -25,15 +27,28 @@ MOST_PROBLEMS: Final = 50
 Methods = dict[str, Operation]
 
 
+class Bodies(NamedTuple):
+    """Schemas that stand alone by media type, None where the type alone counts; and how the fields of a form are read."""
+
+    schemas: dict[str, Any]
+    fields: dict[str, Reading]
+
+    def content(self) -> Content:
+        """Compiled. Raises ValueError."""
+        made = {type_: None if schema is None else Schema(schema, FORMATS) for type_, schema in self.schemas.items()}
+        return Content(made, self.fields)
+
+
 class Description:
-    """The operations of a description. `base` are the segments its paths stand behind."""
+    """The operations of a description. `base` are the segments its paths stand behind, `told` what clients may know of them."""
 
-    __slots__ = ("base", "count", "templates")
+    __slots__ = ("base", "count", "templates", "told")
 
-    def __init__(self, templates: Templates[Methods], base: tuple[str, ...], count: int) -> None:
+    def __init__(self, templates: Templates[Methods], base: tuple[str, ...], count: int, told: Sequence[Told] = ()) -> None:
         self.templates = templates
         self.base = base
         self.count = count
+        self.told = told
 
     def operation(self, segments: tuple[str, ...], method: str) -> tuple[Operation, tuple[str, ...]]:
         """The operation of a canonical path's segments, and its parameters' values. Raises NoRoute and MethodNotAllowed."""
@@ -49,10 +64,13 @@ class Description:
         return operation, captured
 
 
-def compiled(text: bytes, model: OpenApi) -> Description:
-    """The description in a file. Raises ConfigError with what is wrong in it, ValueError where it is none."""
+def compiled(text: bytes, model: OpenApi, *, tell: bool = False) -> Description:
+    """The description in a file. Raises ConfigError with what is wrong in it, ValueError where it is none.
+
+    `tell`: clients are told of its operations.
+    """
     document = Document(text, str(model.file))
-    work = Compiler(document, model)
+    work = Compiler(document, model, tell=tell)
     templates: Templates[Methods] = Templates()
     for path in document.paths:
         if not path.startswith("x-"):
@@ -61,7 +79,7 @@ def compiled(text: bytes, model: OpenApi) -> Description:
         raise ConfigError([Problem(str(model.file), 0, 0, "", message) for message in work.problems[:MOST_PROBLEMS]])
     if not work.count:
         raise ValueError("the description has no operations")
-    return Description(templates, base(document, model), work.count)
+    return Description(templates, base(document, model), work.count, work.telling.told if work.telling else ())
 
 
 def base(document: Document, model: OpenApi) -> tuple[str, ...]:
@@ -80,8 +98,9 @@ def base(document: Document, model: OpenApi) -> tuple[str, ...]:
 class Compiler:
     """Makes operations of a document's nodes, and notes what is wrong with each."""
 
-    def __init__(self, document: Document, model: OpenApi) -> None:
+    def __init__(self, document: Document, model: OpenApi, *, tell: bool) -> None:
         self._document = document
+        self.telling = Telling() if tell else None
         self._model = model
         lenient = model.unknown_formats == "ignore"
         self._requests = Dialect(document, hidden="readOnly", lenient=lenient)
@@ -132,12 +151,16 @@ class Compiler:
         if unknown := by_name.keys() - set(known):
             raise ValueError(f"parameters: the path has no {{{min(unknown)}}}")
         body, required = self._body(node)
+        schema = self._requests.alone(self._object(parameters), "parameters")
+        if self.telling is not None:
+            bodies = None if body is None else body.schemas
+            self.telling.add(name, node, schema, bodies, required=required, rest=self._rest(path, item))
         return Operation(
             name,
             [by_name.get(each) for each in known],
             parameters,
-            Schema(self._requests.alone(self._object(parameters), "parameters"), FORMATS),
-            body,
+            Schema(schema, FORMATS),
+            None if body is None else body.content(),
             body_required=required,
             answers=self._described(node) if self._model.responses != "off" else None,
         )
@@ -169,11 +192,11 @@ class Compiler:
             places["query"]["additionalProperties"] = False
         return {"type": "object", "properties": places}
 
-    def _body(self, node: dict[str, Any]) -> tuple[Content | None, bool]:
+    def _body(self, node: dict[str, Any]) -> tuple[Bodies | None, bool]:
         if "requestBody" not in node:
             return None, False
         body = self._document.resolved(node["requestBody"], "requestBody")
-        return self._content(self._requests, body, "requestBody"), body.get("required") is True
+        return self._bodies(self._requests, body, "requestBody"), body.get("required") is True
 
     def _described(self, node: dict[str, Any]) -> dict[str, Content]:
         answers = node.get("responses")
@@ -183,23 +206,23 @@ class Compiler:
         for status, answer in answers.items():
             place = f"responses/{status}"
             if not str(status).startswith("x-"):
-                found[str(status).upper()] = self._content(self._answers, self._document.resolved(answer, place), place)
+                bodies = self._bodies(self._answers, self._document.resolved(answer, place), place)
+                found[str(status).upper()] = bodies.content()
         return found
 
-    def _content(self, dialect: Dialect, owner: dict[str, Any], place: str) -> Content:
+    def _bodies(self, dialect: Dialect, owner: dict[str, Any], place: str) -> Bodies:
         content = owner.get("content") or {}
         if not isinstance(content, dict):
             raise ValueError(f"{place}/content: expected a mapping")
-        schemas: dict[str, Schema | None] = {}
-        fields = {}
+        found = Bodies({}, {})
         for type_, node in content.items():
             essence = media_type(str(type_))
             schema = node.get("schema", True) if isinstance(node, dict) else True
             read = is_json(essence) or essence == FORM or "*" in essence
-            schemas[essence] = Schema(dialect.alone(schema, f"{place}/content/{type_}"), FORMATS) if read else None
+            found.schemas[essence] = dialect.alone(schema, f"{place}/content/{type_}") if read else None
             if essence == FORM:
-                fields = form_fields(self._document.root, schema)
-        return Content(schemas, fields)
+                found.fields.update(form_fields(self._document.root, schema))
+        return found
 
 
 def _judge_types(parameter: Parameter, node: Any, steps: Steps) -> None:

@@ -26,8 +26,8 @@ def operation(*parameters: Any, body: Any = None, **more: Any) -> dict[str, Any]
     return found
 
 
-def described(text: bytes, **config: Any) -> Description:
-    return compiled(text, OpenApi.model_validate({"file": "api.json", **config}))
+def described(text: bytes, *, tell: bool = False, **config: Any) -> Description:
+    return compiled(text, OpenApi.model_validate({"file": "api.json", **config}), tell=tell)
 
 
 class Stage:
