@@ -22,6 +22,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/app.py": 1,
     "gateway/config/replacing.py": 1,
     "gateway/credentials/sources/following.py": 1,
+    "gateway/credentials/stored/following.py": 1,
     "gateway/credentials/tokens.py": 1,
     "gateway/custody.py": 1,
     "gateway/pipeline.py": 1,

@@ -1,7 +1,6 @@
 """Services of Google that speak JSON over REST, asked with an access token that is kept until it grows old."""
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -101,7 +100,7 @@ def checked(members: Mapping[str, Any], name: str, checksum: str, host: str) -> 
     text, told = members.get(name), members.get(checksum)
     try:
         content = base64.b64decode(text, validate=True) if isinstance(text, str) else None
-    except binascii.Error:
+    except ValueError:
         content = None
     if content is None:
         raise DependencyDown(f"{host}: the answer is not understood")

@@ -4,7 +4,6 @@ docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
 """
 
 import base64
-import binascii
 from typing import Any, Final
 
 from gateway.config.values import AwsSecret
@@ -72,5 +71,5 @@ def _content(members: dict[str, Any], host: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
     try:
         return base64.b64decode(binary, validate=True) if isinstance(binary, str) else b""
-    except binascii.Error:
+    except ValueError:
         raise DependencyDown(f"{host}: the answer is not understood") from None

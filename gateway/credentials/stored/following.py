@@ -41,11 +41,14 @@ class Following:
         self._is_down = False
 
     async def look(self, rows: SecretRows, ring: Sealing, sources: Mapping[str, StoredSource], limits: Limits) -> None:
-        """Look once. Raises nothing that a database or a key could cause."""
+        """Look once. Raises nothing that a database or a key could cause; a bug does not keep what it leaves unconfirmed."""
         try:
             await self._compare(rows, ring, sources)
         except DependencyDown as error:
             self._down(error, sources, limits.stale_for)
+        except Exception:  # a bug confirms nothing either
+            self._down(DependencyDown("internal error"), sources, limits.stale_for)
+            raise
         else:
             self._is_down = False
 

@@ -5,7 +5,6 @@ what a text is bound to stands there as a hash.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -82,7 +81,7 @@ class AwsKmsKey:
             raise DependencyDown(f"{host}: the answer is about another key")
         try:
             return base64.b64decode(told, validate=True) if isinstance(told, str) else b""
-        except binascii.Error:
+        except ValueError:
             return b""
 
 

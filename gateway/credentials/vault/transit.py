@@ -5,7 +5,6 @@ POST /v1/<mount>/encrypt|decrypt/<key> with `associated_data` (API documentation
 """
 
 import base64
-import binascii
 import re
 from typing import Any, Final
 
@@ -53,7 +52,7 @@ class TransitKey:
             )
         try:
             key = base64.b64decode(self._told(answer, "plaintext"), validate=True)
-        except binascii.Error:
+        except ValueError:
             key = b""
         return data_key(key)
 

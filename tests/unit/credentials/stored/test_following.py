@@ -29,6 +29,7 @@ class Table(SecretRows):
     def __init__(self) -> None:
         self.rows: dict[str, SecretRow] = {}
         self.is_away = False
+        self.bug: Exception | None = None
         self.asked: list[str] = []
 
     def hold(self, name: str, value: str, version: int) -> None:
@@ -36,6 +37,8 @@ class Table(SecretRows):
 
     async def versions(self, names: Sequence[str]) -> Mapping[str, int]:
         self.asked.append("versions")
+        if self.bug is not None:
+            raise self.bug
         if self.is_away:
             raise DependencyDown("database: OperationalError")
         return {name: self.rows[name].version for name in names if name in self.rows}
@@ -87,6 +90,17 @@ async def test_the_last_value_is_used_for_as_long_as_stated_and_no_longer(scene:
     assert [scene.metrics.counted("gateway.vault.unconfirmed", outcome=outcome) for outcome in ("used", "refused")] == [1, 1]
     scene.table.is_away = False
     assert await scene.look() == "one"
+
+
+async def test_a_bug_in_the_looking_keeps_no_value_in_force_for_ever(scene: Scene) -> None:
+    scene.table.hold("bot", "one", 7)
+    await scene.look()
+    scene.table.bug = TypeError()
+    for seconds in (59, 1):
+        scene.clock.step(seconds)
+        with pytest.raises(TypeError):
+            await scene.look()
+        assert scene.source.usable == (seconds == 59)
 
 
 async def test_one_that_was_never_read_is_refused_until_it_is(scene: Scene) -> None:

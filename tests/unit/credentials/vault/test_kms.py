@@ -224,6 +224,15 @@ def test_a_data_key_of_another_length_is_refused(written: Written, plain: bytes)
     assert written.load(sealed).vault.refused == {"bot": Fault.ALTERED}
 
 
+@pytest.mark.parametrize("plain", ["ключ" * 11, "!" * 44])
+def test_a_data_key_that_is_no_base64_is_refused(written: Written, plain: str) -> None:
+    sealed = written.sealed("bot")
+    written.at.over = {"Plaintext" if written.kind == "aws_kms" else "plaintext": plain}
+    loaded = written.load(sealed)
+    assert loaded.errors
+    assert loaded.vault.refused == ({"bot": Fault.ALTERED} if written.kind == "aws_kms" else {})
+
+
 def test_a_service_that_is_gone_is_told(written: Written) -> None:
     sealed = written.sealed("bot")
     written.service.down = True

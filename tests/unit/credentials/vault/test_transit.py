@@ -178,6 +178,13 @@ def test_a_data_key_of_another_length_is_refused(written: Written, engine: Engin
     assert written.load(sealed).vault.refused == {"bot": Fault.ALTERED}
 
 
+@pytest.mark.parametrize("plain", ["ключ" * 11, "\u212a" * 44, "!" * 44])
+def test_a_data_key_that_is_no_base64_is_refused(written: Written, engine: Engine, plain: str) -> None:
+    sealed = written.sealed("bot")
+    engine.answer = lambda action: (200, {"data": {"plaintext": plain}})
+    assert written.load(sealed).vault.refused == {"bot": Fault.ALTERED}
+
+
 def test_an_engine_that_is_gone_is_told(written: Written, engine: Engine) -> None:
     sealed = written.sealed("bot")
     engine.shutdown()
