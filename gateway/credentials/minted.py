@@ -1,10 +1,13 @@
 """A minted token in an outbound request: the injector of every credential that is made from another one."""
 
-from collections.abc import Awaitable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
+from gateway.config.values import SecretRef
 from gateway.core.decision import Permit
+from gateway.core.errors import DependencyDown
 from gateway.core.message import Outbound
+from gateway.core.ports import SecretSource
 from gateway.credentials.token import Token, Wanted
 from gateway.credentials.tokens import Tokens
 
@@ -17,16 +20,49 @@ class Recipe(Protocol):
         ...
 
 
+class Revocable(Protocol):
+    """A secret that can be taken back."""
+
+    name: str
+
+    @property
+    def revoked(self) -> bool: ...
+
+
+class MadeOf:
+    """What a credential is minted from, as far as it can be taken back. What was minted before is then of no use here any more."""
+
+    def __init__(self, secrets: Callable[[SecretRef], SecretSource]) -> None:
+        self._secrets = secrets
+        self._revocable: list[Revocable] = []
+
+    def __call__(self, reference: SecretRef) -> SecretSource:
+        """A source, and it is remembered. Raises ValueError."""
+        source: Any = self._secrets(reference)
+        if getattr(source, "revoked", None) is not None:
+            self._revocable.append(source)
+        given: SecretSource = source
+        return given
+
+    def stand(self) -> None:
+        """Raises DependencyDown where one was revoked."""
+        for source in self._revocable:
+            if source.revoked:
+                raise DependencyDown(f"{source.name}: revoked")
+
+
 class MintedInjector:
     """Sets Authorization to a token that is minted when it is needed and shared until it ends."""
 
-    def __init__(self, name: str, tokens: Tokens, recipe: Recipe) -> None:
+    def __init__(self, name: str, tokens: Tokens, recipe: Recipe, made_of: MadeOf) -> None:
         self.name: str | None = name
+        self._stand = made_of.stand
         self.sets: frozenset[bytes] = frozenset((b"authorization",))
         self._tokens = tokens
         self._recipe = recipe
 
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None] | None:
+        self._stand()
         wanted = self._recipe(outbound, permit)
         token = self._tokens.ready(wanted)
         if token is None:
@@ -39,13 +75,16 @@ class MintedInjector:
         found = await self._tokens.renewed(self._recipe(outbound, permit), outbound.lines)
         if found is None:
             return False
+        self._stand()
         refused, token = found
         outbound.lines.remove(refused)
         place(outbound, token)
         return True
 
     async def _later(self, outbound: Outbound, wanted: Wanted) -> str | None:
-        place(outbound, await self._tokens.get(wanted))
+        token = await self._tokens.get(wanted)
+        self._stand()
+        place(outbound, token)
         return self.name
 
 

@@ -13,6 +13,7 @@ from gateway.core.ports import Clock, Fetch
 from gateway.credentials.cloud.aws_keys import taken_on
 from gateway.credentials.cloud.model import AssumeRole
 from gateway.credentials.cloud.sts import Role
+from gateway.credentials.minted import MadeOf
 from gateway.credentials.model import SigV4
 from gateway.credentials.sigv4_build import signer
 from gateway.credentials.sigv4_injector import SigV4Injector
@@ -45,7 +46,7 @@ class RoleKeys:
 class AssumedInjector:
     """Signs with a role's keys. Nothing goes out unsigned: without keys the request is refused."""
 
-    def __init__(self, name: str, tokens: Tokens, wanted: Wanted, keys: RoleKeys, signs: SigV4Injector) -> None:
+    def __init__(self, name: str, tokens: Tokens, wanted: Wanted, keys: RoleKeys, signs: SigV4Injector, made_of: MadeOf) -> None:
         self.name: str | None = name
         self.sets: frozenset[bytes] = signs.sets
         self.once = True
@@ -53,6 +54,7 @@ class AssumedInjector:
         self._wanted = wanted
         self._keys = keys
         self._signs = signs
+        self._stand = made_of.stand
 
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None] | None:
         token = self._tokens.ready(self._wanted)
@@ -65,18 +67,19 @@ class AssumedInjector:
         return self.name
 
     def _signed(self, token: Token, outbound: Outbound, permit: Permit) -> Awaitable[None] | None:
+        self._stand()
         self._keys.hold(token, token.line.partition(b": ")[2].rstrip())
         return self._signs.inject(outbound, permit)
 
 
 def assumed(name: str, credential: SigV4, role: AssumeRole, workshop: Workshop) -> AssumedInjector:
     """The injector of a role. Raises ValueError where what it is asked for with cannot be had or used."""
-    clock = workshop.clock
-    asked = taken_on(credential, role, credential.region, workshop.secrets, clock.now)
+    clock, made_of = workshop.clock, MadeOf(workshop.secrets)
+    asked = taken_on(credential, role, credential.region, made_of, clock.now)
     keys = RoleKeys(name)
     tokens = workshop.tokens(name, credential, urlsplit(asked.place.url).netloc)
     wanted = Wanted("", Minting(asked, workshop.fetch, clock), form=bytes)
-    return AssumedInjector(name, tokens, wanted, keys, signer(name, credential, keys, clock.now))
+    return AssumedInjector(name, tokens, wanted, keys, signer(name, credential, keys, clock.now), made_of)
 
 
 class Minting:

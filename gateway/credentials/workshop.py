@@ -17,7 +17,7 @@ from gateway.credentials.federation import ProjectedRecipe, anthropic, openai
 from gateway.credentials.github_app import GithubAppRecipe
 from gateway.credentials.google import GoogleFederationRecipe, ServiceAccountRecipe
 from gateway.credentials.jwt_bearer import JwtBearerRecipe
-from gateway.credentials.minted import MintedInjector, Recipe
+from gateway.credentials.minted import MadeOf, MintedInjector, Recipe
 from gateway.credentials.refresh import RefreshTokenRecipe
 from gateway.credentials.tokens import Tell, Tokens
 
@@ -44,8 +44,8 @@ class Workshop(NamedTuple):
 
 def minted(name: str, credential: model.Minted, workshop: Workshop) -> MintedInjector:
     """The injector of a credential that is minted. Raises ValueError where what it is minted from cannot be used."""
-    tokens = workshop.tokens(name, credential, provider(credential))
-    return MintedInjector(name, tokens, recipe(credential, workshop, tokens.key))
+    tokens, made_of = workshop.tokens(name, credential, provider(credential)), MadeOf(workshop.secrets)
+    return MintedInjector(name, tokens, recipe(credential, workshop._replace(secrets=made_of), tokens.key), made_of)
 
 
 def recipe(credential: model.Minted, workshop: Workshop, key: bytes) -> Recipe:

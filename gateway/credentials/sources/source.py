@@ -56,6 +56,11 @@ class RemoteSource:
         return self._secret
 
     @property
+    def revoked(self) -> bool:
+        """Whether the service had it, and does not any more."""
+        return self._secret is None and self.read_at is not None
+
+    @property
     def age(self) -> float | None:
         """Seconds since the service last gave the value; None where it never did."""
         return None if self.read_at is None else self.now() - self.read_at

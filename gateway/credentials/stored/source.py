@@ -39,8 +39,8 @@ class StoredSource:
 
     @property
     def revoked(self) -> bool:
-        """Whether it was taken back, or deleted."""
-        return self._why == REVOKED
+        """Whether it was taken back, deleted or altered: not where the database is only away."""
+        return self._secret is None and self.version != UNREAD
 
     @property
     def usable(self) -> bool:
