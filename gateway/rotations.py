@@ -10,16 +10,18 @@ from gateway.core.errors import DependencyDown
 from gateway.core.ports import Clock, Metrics, RevokingFetch
 from gateway.credentials.tokens import Tell
 from gateway.settings import Loaded
-from gateway.settings.rotating import jobs, rotates
+from gateway.settings.rotating import END_IT, jobs
 
 if TYPE_CHECKING:
     from gateway.credentials.rotation.job import Job
     from gateway.credentials.rotation.rotor import Rotor
+    from gateway.store.sql.secrets import SecretRows
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY: Final = 30.0
 OVERDUE: Final = "gateway.rotation.overdue"
+ORPHANED: Final = "gateway.rotation.orphaned"
 
 
 class Rotations:
@@ -40,6 +42,8 @@ class Rotations:
         self._clock = clock
         self._metrics = metrics
         self._tell = tell
+        self._seen: frozenset[str] = frozenset()
+        self._told: frozenset[str] = frozenset()
 
     async def watch(self, pause: float = LOOK_EVERY) -> None:
         """Runs until cancelled."""
@@ -54,17 +58,37 @@ class Rotations:
         """Look once at each. What one of them lacks keeps no other waiting."""
         loaded, database = self._live(), self._database()
         settings, ring = loaded.settings, loaded.vault.ring
-        if settings is None or ring is None or database is None or not any(map(rotates, settings.credentials.values())):
+        if settings is None or ring is None or database is None:
             return
         from gateway.credentials.rotation.job import Place
         from gateway.credentials.rotation.rotor import Rotor
         from gateway.store.sql.leases import Leases
         from gateway.store.sql.secrets import SecretRows
 
-        place = Place(SecretRows(database), Leases(database), ring, self._clock, self._metrics, self._tell)
+        rows = SecretRows(database)
+        place = Place(rows, Leases(database), ring, self._clock, self._metrics, self._tell)
         wanted: Mapping[str, Job] = jobs(settings, self._fetch, self._clock.now)
         looked = await asyncio.gather(*(self._turned(Rotor(job, place), job) for job in wanted.values()))
-        self._metrics.gauge(OVERDUE, sum(looked))
+        if wanted:
+            self._metrics.gauge(OVERDUE, sum(looked))
+        await self._look_for_orphans(rows, wanted)
+
+    async def _look_for_orphans(self, rows: "SecretRows", wanted: Mapping[str, "Job"]) -> None:
+        """Tell of rotations that nothing goes on with, once each: when they are seen a second time, for a replica that has not
+        read the configuration yet which began one is no reason."""
+        from gateway.credentials.rotation.ledger import PREFIX, orphans
+
+        try:
+            found = {row.name.removeprefix(PREFIX): row.subject for row in await orphans(rows, wanted)}
+        except DependencyDown as error:
+            log.warning("rotations cannot be looked for", extra={"cause": error.detail})
+            return
+        lasting = self._seen & found.keys()
+        self._metrics.gauge(ORPHANED, len(lasting))
+        for name in sorted(lasting - self._told):
+            self._tell("secret.rotation.orphaned", entry=name, step=found[name], detail=END_IT % name)
+            log.error("nothing goes on with a rotation", extra={"entry": name, "step": found[name]})
+        self._seen, self._told = frozenset(found), lasting
 
     async def _turned(self, rotor: "Rotor", job: "Job") -> bool:
         """Whether it is overdue all the same."""

@@ -3,14 +3,18 @@ with one that has ended ends all that came of it."""
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from tests.house import Seen
+from tests.rotating import Stage, stage
 
 FIRST = "gl-canary-first-0123"
 SELF = "/api/v4/personal_access_tokens/self"
+DIAL = {"allow_private": True, "allow_plaintext": True}
 
 
 class GitLab:
@@ -60,3 +64,17 @@ def said(status: int, members: dict[str, Any]) -> bytes:
 def shown_again(seen: Seen) -> str:
     """A server that repeats what it was sent."""
     return " ".join(seen.all("private-token"))
+
+
+@asynccontextmanager
+async def tokens(folder: Path, **provider: Any) -> AsyncIterator[tuple[Stage, GitLab]]:
+    there = GitLab()
+
+    def credential(port: int) -> dict[str, Any]:
+        asked = {"kind": "gitlab", "api": f"http://127.0.0.1:{port}/api/v4", "dial": DIAL, **provider}
+        return {"inject": "bearer", "secret": {"sealed": "bot"}, "rotate": {"every": "1d", "provider": asked}}
+
+    async with stage(folder, credential, FIRST) as here:
+        here.upstream.answer = there.answer
+        yield here, there
+        assert "canary" not in str(here.told)

@@ -4,13 +4,18 @@ Whose signature it is decides here, not whether it is right: that is moto's part
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 from tests.house import Seen
+from tests.rotating import Stage, stage
 
 FIRST_ID = "AKIDFIRST00000000000"
 FIRST = f'{{"AccessKeyId": "{FIRST_ID}", "SecretAccessKey": "canary-first-0123456789"}}'
+DIAL = {"allow_private": True, "allow_plaintext": True}
 
 
 class Iam:
@@ -65,3 +70,19 @@ def answered(inner: bytes, status: int = 200) -> bytes:
 
 def fault(status: int, code: bytes) -> bytes:
     return answered(b"<Error><Code>%b</Code><Message>canary of what was sent</Message></Error>" % code, status)
+
+
+@asynccontextmanager
+async def keys(folder: Path) -> AsyncIterator[tuple[Stage, Iam]]:
+    there = Iam()
+
+    def credential(port: int) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{port}"
+        provider = {"kind": "aws_iam", "url": url, "sts_url": url, "dial": DIAL}
+        rotate = {"every": "1d", "provider": provider}
+        return {"inject": "sigv4", "region": "us-east-1", "service": "s3", "keys": {"sealed": "bot"}, "rotate": rotate}
+
+    async with stage(folder, credential, FIRST) as here:
+        here.upstream.answer = there.answer
+        yield here, there
+        assert "canary" not in str(here.told)

@@ -3,13 +3,18 @@
 The hook's mood is a file beside it: what it does besides, or instead.
 """
 
+import asyncio
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import text
 
 from gateway.core.secret import Secret
 from gateway.credentials.rotation.job import Place
@@ -200,3 +205,25 @@ async def scene(folder: Path, **rotate: Any) -> AsyncIterator[Scene]:
             yield found
         finally:
             await found.fetch.close()
+
+
+async def command(here: Stage, *arguments: str) -> tuple[int, str]:
+    """`gateway secrets rotate-upstream bot`, as a process of its own: its exit code and what it said."""
+    config = ("--config", str(here.folder / "config.yaml"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "secrets", "rotate-upstream", "bot", *config, *arguments),
+        env={**os.environ, **ENVIRON, "UPSTREAM_TOKEN": "x" * 20},
+        stderr=subprocess.PIPE,
+    )
+    try:
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert "canary" not in said.decode()
+    return process.returncode or 0, said.decode()
+
+
+async def after_its_death(here: Stage) -> None:
+    """The lease of who was killed has ended."""
+    assert await here.beside.database.write(text("UPDATE leases SET until = 0")) == 1

@@ -79,6 +79,8 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "secret.rotated": Kind("info", ("entry", "credential", "operator")),
     "secret.retired": Kind("info", ("entry", "credential", "operator")),
     "secret.rotation.failed": Kind("error", ("entry", "credential", "step", "operator")),
+    "secret.rotation.orphaned": Kind("error", ("entry", "step")),
+    "secret.rotation.forgotten": Kind("warning", ("entry", "step", "operator")),
     "grant.refreshed": Kind("info", ("provider", "scopes", "expires_at", "version", "fingerprint")),
     "grant.refresh.failed": Kind("warning", ("provider", "version")),
     "grant.broken": Kind("warning", ("provider", "problem", "version")),

@@ -41,6 +41,7 @@ Written = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Write what --format says to a file, and text to the terminal."),
 ]
 RevokeNow = Annotated[bool, typer.Option("--revoke-now", help="End the old one at once, not after the overlap.")]
+Forget = Annotated[bool, typer.Option("--forget", help="Of a rotation whose `rotate` is gone: tell what to revoke, and end it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Mint nothing: see whether it could be done.")]
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -18,14 +18,17 @@ from gateway.core.errors import ConfigError
 from gateway.fetch import HttpFetch
 from gateway.resources import Nobody, SystemClock
 from gateway.settings import Loaded
-from gateway.settings.rotating import jobs
+from gateway.settings.rotating import jobs, rotating
 
 if TYPE_CHECKING:
     from gateway.credentials.rotation.job import Job, Outcome
+    from gateway.credentials.rotation.record import Record
     from gateway.credentials.rotation.rotor import Rotor
     from gateway.credentials.vault.ring import Ring
     from gateway.store.sql.engine import Database
 
+LEASE: Final = 60.0
+"""Seconds for which no gateway may go a step while a rotation is forgotten."""
 Words = tuple[bool, str]
 """Whether it went well, and a line that says what there is."""
 
@@ -124,13 +127,74 @@ def _rotor(job: "Job", database: "Database", ring: "Ring", tell: Any) -> "Rotor"
     return Rotor(job, Place(SecretRows(database), Leases(database), ring, SystemClock(), Nobody(), tell))
 
 
+def forget(loaded: Loaded, ring: "Ring", name: str) -> None:
+    """End a rotation that nothing goes on with, and say what to revoke by hand.
+
+    Raises typer.Exit where there is none, and ConfigError where the secret still rotates.
+    """
+    if loaded.settings is None or loaded.errors:
+        raise ConfigError(loaded.errors)
+    if name in rotating(loaded.settings):
+        hint = f"`gateway secrets rotate-upstream {name} --revoke-now` ends it"
+        raise ConfigError([loaded.problem(("credentials", rotating(loaded.settings)[name], "rotate"), f"'{name}' rotates", hint)])
+    witness = Witness(loaded)
+    try:
+        found = stored.ask(loaded, lambda database: _forgotten(database, ring, name))
+        if found is None:
+            print(one_line(f"no rotation of {name} is under way, or a gateway is at it"), file=sys.stderr)
+            raise typer.Exit(1)
+        witness.tell("secret.rotation.forgotten", {"entry": name, "step": str(found.phase)})
+    finally:
+        witness.close()
+    for line in _leftover(name, found):
+        print(one_line(line), file=sys.stderr)
+
+
+async def _forgotten(database: "Database", ring: "Ring", name: str) -> "Record | None":
+    """What was known of a rotation, which is forgotten now; None where nothing was."""
+    from gateway.credentials.rotation.ledger import PREFIX, Ledger
+    from gateway.credentials.rotation.record import Phase, Record
+    from gateway.store.sql.leases import Leases
+    from gateway.store.sql.secrets import SecretRows
+
+    ledger, leases = Ledger(name, SecretRows(database), ring, time.time), Leases(database)
+    lease = await leases.take(PREFIX + name, LEASE)
+    if lease is None:
+        return None
+    try:
+        await ledger.load()
+        found = ledger.record
+        if found.phase is Phase.IDLE:
+            return None
+        await ledger.write(Record())
+        return found
+    finally:
+        await leases.release(lease)
+
+
+def _leftover(name: str, record: "Record") -> list[str]:
+    """What of a rotation may still count at its provider, as far as it has said by which name it goes."""
+    from gateway.credentials.rotation.record import Phase
+
+    old = f"the one before{f', {record.old.handle}' if record.old is not None and record.old.handle else ''}"
+    new = f"the one that was minted{f', {record.new.handle}' if record.new is not None and record.new.handle else ''}"
+    left = {
+        Phase.MINTING: "the provider may have one that nobody holds: look through its list",
+        Phase.MINTED: f"revoke {new}, unless it is in force, and then {old}",
+        Phase.OVERLAP: f"revoke {old}",
+        Phase.REJECTED: f"revoke {new}",
+    }
+    return [f"the rotation of {name} ({record.phase}) is forgotten", left[record.phase]]
+
+
 def _job(loaded: Loaded, fetch: HttpFetch, name: str) -> "Job":
     settings = loaded.settings
     if settings is None or loaded.errors:
         raise ConfigError(loaded.errors)
     found = jobs(settings, fetch, time.time)
     if name not in found:
-        hint = f"one of {', '.join(found)}" if found else "add `rotate: {every: 90d, hook: …, verify: …}` to its credential"
+        advice = "add `rotate: {every: 90d, hook: …, verify: …}` to its credential, or `--forget` what is left of it"
+        hint = f"one of {', '.join(found)}" if found else advice
         raise ConfigError([loaded.problem(("credentials",), f"no credential rotates a secret of the name '{name}'", hint)])
     return found[name]
 

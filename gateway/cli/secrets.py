@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import stored
-from gateway.cli.options import Config, DryRun, EnvFile, Format, Printed, RevokeNow
+from gateway.cli.options import Config, DryRun, EnvFile, Forget, Format, Printed, RevokeNow
 from gateway.cli.sealed_file import by_file, home, write
 from gateway.cli.secrets_import import importing
 from gateway.cli.secrets_list import listed, table, tell_keys
@@ -174,12 +174,21 @@ def rotate(config: Config = None, env_file: EnvFile = None) -> None:
 
 @app.command("rotate-upstream")
 def rotate_upstream(
-    name: Named, revoke_now: RevokeNow = False, dry_run: DryRun = False, config: Config = None, env_file: EnvFile = None
+    name: Named,
+    revoke_now: RevokeNow = False,
+    dry_run: DryRun = False,
+    forget: Forget = False,
+    config: Config = None,
+    env_file: EnvFile = None,
 ) -> None:
-    """Have a new secret minted by the hook of `rotate`, tried at the upstream, and put in force. Exit 1 where the old one stays."""
-    from gateway.cli.rotate_upstream import run
+    """Have a new secret minted as `rotate` says, tried at the upstream, and put in force. Exit 1 where the old one stays."""
+    from gateway.cli import rotate_upstream as work
 
-    run(loaded := _loaded(config, env_file), _ring(loaded), name, revoke_now=revoke_now, dry_run=dry_run)
+    loaded = _loaded(config, env_file)
+    if forget:
+        work.forget(loaded, _ring(loaded), name)
+    else:
+        work.run(loaded, _ring(loaded), name, revoke_now=revoke_now, dry_run=dry_run)
 
 
 @app.command()

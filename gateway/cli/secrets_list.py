@@ -9,6 +9,7 @@ from gateway.cli import stored
 from gateway.cli.terminal import aligned
 from gateway.credentials.vault.sealed import Entry
 from gateway.settings import Loaded
+from gateway.settings.rotating import rotating
 
 if TYPE_CHECKING:
     from gateway.credentials.vault.ring import Ring
@@ -40,11 +41,19 @@ def of_row(loaded: Loaded, row: "SecretRow", now: float) -> dict[str, Any]:
     after = loaded.vault.model.rotate_after if loaded.vault.model is not None else now
     age = max(0, int(now - row.updated_at))
     if row.name.startswith("rotation:"):
-        return {"name": row.name, "home": "database", "key": row.key_id, "age_seconds": age, "state": row.subject}
+        return {"name": row.name, "home": "database", "key": row.key_id, "age_seconds": age, "state": _step(loaded, row)}
     state = "revoked" if not row.key_id else "overdue" if age > after else "sealed"
     if row.expires_at is not None and row.key_id:
         state += ", expired" if row.expires_at <= now else f", expires in {int(row.expires_at - now) // DAY}d"
     return {"name": row.name, "home": "database", "key": row.key_id or None, "age_seconds": age, "state": state}
+
+
+def _step(loaded: Loaded, row: "SecretRow") -> str:
+    """How far a rotation is, and whether anything goes on with it."""
+    from gateway.credentials.rotation.ledger import is_orphan
+
+    goes_on = rotating(loaded.settings) if loaded.settings is not None else {}
+    return f"{row.subject}, orphaned" if is_orphan(row, goes_on) else row.subject
 
 
 def _state(loaded: Loaded, each: Entry, now: float) -> str:

@@ -26,6 +26,7 @@ FINDINGS: Final = frozenset(
         "readable-file",
         "revocations-end",
         "rotation-failed",
+        "rotation-orphaned",
         "rotation-overdue",
         "scrub-off",
         "scrub-partial",

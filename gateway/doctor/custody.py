@@ -13,7 +13,7 @@ from gateway.config.values import SealedSecret
 from gateway.core.errors import DependencyDown, Problem
 from gateway.doctor.ending import DAY, Calendar, when
 from gateway.settings import Loaded, Settings
-from gateway.settings.rotating import rotates, secret_of
+from gateway.settings.rotating import END_IT, rotates, secret_of
 from gateway.settings.secrets import references
 from gateway.store.sql.model import Postgres
 
@@ -145,16 +145,15 @@ async def ends(loaded: Loaded, database: "Database", found: Calendar) -> list[Pr
 
 
 async def rotations(loaded: Loaded, settings: Settings, database: "Database", now: float) -> list[Problem]:
-    """Secrets that rotate and are in force for too long, and attempts that failed. Raises DependencyDown."""
-    rotating = {secret_of(each): (name, each.rotate) for name, one in settings.credentials.items() if (each := rotates(one))}
-    if not rotating:
-        return []
+    """Secrets in force for too long, attempts that failed, and rotations that nothing ends. Raises DependencyDown."""
     from gateway.credentials.rotation.job import is_overdue
-    from gateway.credentials.rotation.ledger import PREFIX
+    from gateway.credentials.rotation.ledger import PREFIX, orphans
     from gateway.store.sql.secrets import SecretRows
 
-    told = []
-    for row in await SecretRows(database).of([*rotating, *(PREFIX + name for name in rotating)]):
+    rotating = {secret_of(each): (name, each.rotate) for name, one in settings.credentials.items() if (each := rotates(one))}
+    rows = SecretRows(database)
+    told = [_orphaned(loaded, row.name.removeprefix(PREFIX), row.subject) for row in await orphans(rows, rotating)]
+    for row in await rows.of([*rotating, *(PREFIX + name for name in rotating)]):
         credential, rotate = rotating[row.name.removeprefix(PREFIX)]
         path, hint = ("credentials", credential, "rotate"), f"`gateway secrets rotate-upstream {row.name.removeprefix(PREFIX)}"
         if row.name.startswith(PREFIX) and row.scopes:
@@ -164,6 +163,11 @@ async def rotations(loaded: Loaded, settings: Settings, database: "Database", no
             message = f"the secret is in force for {int((now - row.created_at) // DAY)} days"
             told.append(named("rotation-overdue", loaded.problem(path, message, hint + " --dry-run`", severity="warning")))
     return told
+
+
+def _orphaned(loaded: Loaded, name: str, step: str) -> Problem:
+    message = f"the rotation of {name} is under way ({step}) and nothing goes on with it: the old secret may count for ever"
+    return named("rotation-orphaned", loaded.problem(("credentials",), message, END_IT % name, severity="warning"))
 
 
 def grants(loaded: Loaded, settings: Settings, rows: Sequence["GrantRow"], now: float, within: float) -> Iterator[Problem]:

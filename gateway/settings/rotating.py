@@ -1,7 +1,7 @@
 """The rotations that a configuration asks for: which stored secret, by which program, tried at which upstream."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.config.values import SealedSecret
 from gateway.core.ports import RevokingFetch
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from gateway.credentials.rotation.minter import Minter
     from gateway.credentials.rotation.shown import Rotating
     from gateway.credentials.rotation.trial import Ask, Target
+
+END_IT: Final = (
+    "its `rotate` was taken out of the configuration: put it back, or `gateway secrets rotate-upstream %s --forget`, "
+    "which says what to revoke by hand"
+)
 
 
 def rotates(credential: Credential) -> "Rotating | None":
@@ -31,14 +36,14 @@ def jobs(settings: Settings, fetch: RevokingFetch, now: Callable[[], float]) -> 
 
     found = {}
     for name, credential in settings.credentials.items():
-        rotating = rotates(credential)
-        if rotating is None or rotating.rotate is None:
+        chosen = rotates(credential)
+        if chosen is None or chosen.rotate is None:
             continue
-        secret, rotate = secret_of(rotating), rotating.rotate
-        minter, ask = minting(rotate, rotating, fetch, now)
+        secret, rotate = secret_of(chosen), chosen.rotate
+        minter, ask = minting(rotate, chosen, fetch, now)
         if rotate.verify_ is not None:
             upstream = settings.upstreams[rotate.verify_.upstream or sent_to(settings, name)[0]]
-            ask = Upstream(rotating, _target(upstream), rotate.verify_, fetch, now)
+            ask = Upstream(chosen, _target(upstream), rotate.verify_, fetch, now)
         found[secret] = Job(secret, name, rotate, minter, Trial(ask))
     return found
 
@@ -67,6 +72,11 @@ def minting(rotate: Rotate, credential: "Rotating", fetch: RevokingFetch, now: C
 async def _unasked(_: object) -> str:
     """A program is not asked: with one there is an upstream that is."""
     return "nobody was asked"
+
+
+def rotating(settings: Settings) -> dict[str, str]:
+    """The names of the secrets that rotate, and of their credentials."""
+    return {secret_of(each): name for name, one in settings.credentials.items() if (each := rotates(one))}
 
 
 def secret_of(credential: "Rotating") -> str:

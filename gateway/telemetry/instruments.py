@@ -156,6 +156,12 @@ COUNTED: Final = (
         "Secrets in force for a tenth longer than `rotate.every` says.",
         across="max",
     ),
+    Instrument(
+        "gateway.rotation.orphaned",
+        "gauge",
+        "{rotation}",
+        "Rotations under way that nothing in the configuration goes on with: the old secret still counts.",
+    ),
     Instrument("gateway.vault.overdue", "gauge", "{value}", "Sealed values older than `vault.rotate_after`.", across="max"),
     Instrument(
         "gateway.grant.refreshes",

@@ -7,36 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sqlalchemy import text
-
 from gateway.resources import Nobody, SystemClock
 from gateway.rotations import Rotations
 from tests.house import house
-from tests.rotating import DAY, FIRST, Provider, Scene, rotating, scene, taking
+from tests.rotating import DAY, FIRST, Provider, Scene, after_its_death, command, rotating, scene, taking
 from tests.standalone import until
 from tests.storing import ENVIRON, Beside
-
-
-async def command(here: Scene, *arguments: str) -> tuple[int, str]:
-    """`gateway secrets rotate-upstream bot`, as a process of its own: its exit code and what it said."""
-    config = ("--config", str(here.folder / "config.yaml"))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "secrets", "rotate-upstream", "bot", *config, *arguments),
-        env={**os.environ, **ENVIRON, "UPSTREAM_TOKEN": "x" * 20},
-        stderr=subprocess.PIPE,
-    )
-    try:
-        _, said = await asyncio.wait_for(process.communicate(), 60)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert "canary" not in said.decode()
-    return process.returncode or 0, said.decode()
-
-
-async def after_its_death(here: Scene) -> None:
-    """The lease of who was killed has ended."""
-    assert await here.beside.database.write(text("UPDATE leases SET until = 0")) == 1
 
 
 async def test_a_running_gateway_rotates_what_is_due_and_its_requests_go_over(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """The two rows of a rotation: that of the secret in force, and that of how far its rotation came. Every write compares."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
-from gateway.credentials.rotation.record import Record, read
+from gateway.credentials.rotation.record import Phase, Record, read
 from gateway.credentials.stored.drawer import Drawer, Facts, Sealing, at, is_revoked
 from gateway.credentials.vault.fault import NotOpened
 from gateway.store.sql.secrets import SecretRow, SecretRows
@@ -15,6 +15,17 @@ from gateway.store.sql.secrets import SecretRow, SecretRows
 PREFIX: Final = "rotation:"
 """Of the name of the row of a rotation. No name in a configuration has a colon."""
 PROVIDER: Final = "rotation"
+
+
+async def orphans(rows: SecretRows, rotating: Collection[str]) -> Sequence[SecretRow]:
+    """The rows of rotations that are under way and that nothing in a configuration goes on with. Raises DependencyDown."""
+    found = await rows.starting(PREFIX)
+    return [row for row in found if is_orphan(row, rotating)]
+
+
+def is_orphan(row: SecretRow, rotating: Collection[str]) -> bool:
+    """Whether a rotation's row tells of secrets that may still count, and is none of those that are configured."""
+    return row.subject != Phase.IDLE and row.name.removeprefix(PREFIX) not in rotating
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,11 @@ class SecretRows:
         """The named secrets, as far as they are there. Raises DependencyDown."""
         return [_row(each) for each in await self._named(select(*WHOLE), names)]
 
+    async def starting(self, prefix: str) -> Sequence[SecretRow]:
+        """The first at most PAGE secrets whose names begin so. Raises DependencyDown."""
+        statement = select(SECRETS).where(SECRETS.c.name.startswith(prefix, autoescape=True)).order_by(SECRETS.c.name).limit(PAGE)
+        return [_row(each) for each in await self._database.rows(statement)]
+
     async def _named(self, statement: Select[Any], names: Sequence[str]) -> list[Row[Any]]:
         found: list[Row[Any]] = []
         for start in range(0, len(names), PAGE):

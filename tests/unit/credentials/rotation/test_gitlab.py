@@ -2,37 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.core.errors import DependencyDown
 from gateway.credentials.rotation import gitlab, rotor, trial
 from gateway.credentials.rotation.job import Outcome
-from tests.gitlab_tokens import FIRST, GitLab, handed, said
-from tests.rotating import Stage, stage
+from tests.gitlab_tokens import FIRST, handed, said, tokens
 from tests.storing import Beside
 from tests.tables import GoingAway, Meanwhile
-
-DIAL = {"allow_private": True, "allow_plaintext": True}
-
-
-@asynccontextmanager
-async def tokens(folder: Path, **provider: Any) -> AsyncIterator[tuple[Stage, GitLab]]:
-    there = GitLab()
-
-    def credential(port: int) -> dict[str, Any]:
-        asked = {"kind": "gitlab", "api": f"http://127.0.0.1:{port}/api/v4", "dial": DIAL, **provider}
-        return {"inject": "bearer", "secret": {"sealed": "bot"}, "rotate": {"every": "1d", "provider": asked}}
-
-    async with stage(folder, credential, FIRST) as here:
-        here.upstream.answer = there.answer
-        yield here, there
-        assert "canary" not in str(here.told)
 
 
 async def test_the_new_token_is_in_force_at_once_and_the_old_one_has_ended(tmp_path: Path) -> None:

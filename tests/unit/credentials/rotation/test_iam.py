@@ -3,10 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,29 +13,12 @@ from gateway.credentials.rotation import trial
 from gateway.credentials.rotation.iam import endpoint
 from gateway.credentials.rotation.job import Outcome
 from gateway.store.sql.secrets import SecretRows
-from tests.iam import FIRST, FIRST_ID, Iam, answered, handed
-from tests.rotating import Stage, stage
+from tests.iam import FIRST, FIRST_ID, answered, handed, keys
+from tests.rotating import Stage
 from tests.storing import Beside
 from tests.tables import GoingAway, Meanwhile
 
 HOUR = 3600.0
-DIAL = {"allow_private": True, "allow_plaintext": True}
-
-
-@asynccontextmanager
-async def keys(folder: Path) -> AsyncIterator[tuple[Stage, Iam]]:
-    there = Iam()
-
-    def credential(port: int) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{port}"
-        provider = {"kind": "aws_iam", "url": url, "sts_url": url, "dial": DIAL}
-        rotate = {"every": "1d", "provider": provider}
-        return {"inject": "sigv4", "region": "us-east-1", "service": "s3", "keys": {"sealed": "bot"}, "rotate": rotate}
-
-    async with stage(folder, credential, FIRST) as here:
-        here.upstream.answer = there.answer
-        yield here, there
-        assert "canary" not in str(here.told)
 
 
 async def id_in_force(here: Stage) -> str:

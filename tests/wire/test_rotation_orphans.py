@@ -1,0 +1,121 @@
+"""Rotations that are under way when `rotate` leaves the configuration: nothing of them is forgotten silently."""
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.secrets_list import of_row
+from gateway.credentials.rotation.job import Outcome
+from gateway.doctor.custody import rotations
+from gateway.resources import SystemClock
+from gateway.rotations import Rotations
+from gateway.settings import Loaded, load
+from tests.rotating import FIRST, Scene, command, configure, rotating, scene
+from tests.storing import ENVIRON
+
+ORPHANED = "gateway.rotation.orphaned"
+
+
+class Gauges:
+    """The last value of each."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None: ...
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+        self.values[name] = value
+
+
+def without(here: Scene) -> Loaded:
+    """The configuration without `rotate`."""
+    whole = rotating(here.folder, here.upstream.port)
+    del whole["credentials"]["bot"]["rotate"]
+    configure(here.folder, whole)
+    loaded = load([here.folder / "config.yaml"], [], environ=ENVIRON)
+    assert loaded.settings is not None
+    return loaded
+
+
+def looking(here: Scene, loaded: Loaded) -> tuple[Gauges, Callable[[], Awaitable[None]]]:
+    gauges = Gauges()
+    found = Rotations(lambda: loaded, lambda: here.beside.database, here.fetch, SystemClock(), gauges, here.tell)
+    return gauges, found.turn
+
+
+async def test_an_old_secret_whose_rotation_nothing_ends_is_told_until_it_is_ended(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        await here.rotor().turn()
+        here.told.clear()
+        loaded = without(here)
+        assert loaded.settings is not None
+        gauges, look = looking(here, loaded)
+        await look()
+        assert here.told == [], "a replica may have begun it with a configuration that is not read here yet"
+        await look()
+        await look()
+        assert [(name, fields["entry"], fields["step"]) for name, fields in here.told] == [
+            ("secret.rotation.orphaned", "bot", "overlap")
+        ]
+        assert "`gateway secrets rotate-upstream bot --forget`" in here.why
+        assert gauges.values == {ORPHANED: 1}
+        [problem] = await rotations(loaded, loaded.settings, here.beside.database, time.time())
+        assert (problem.rule, "bot --forget" in problem.hint) == ("rotation-orphaned", True)
+        row = await here.beside.rows.get("rotation:bot")
+        assert row is not None
+        assert of_row(loaded, row, time.time())["state"] == "overlap, orphaned"
+
+        code, said = await command(here, "--forget")
+        assert (code, said.splitlines()[-2:]) == (0, ["the rotation of bot (overlap) is forgotten", "revoke the one before"])
+        await look()
+        assert gauges.values == {ORPHANED: 0}
+        assert await rotations(loaded, loaded.settings, here.beside.database, time.time()) == []
+        assert (await command(here, "--forget"))[0] == 1
+        assert FIRST in here.provider.live, "that is for the operator to do"
+
+
+async def test_put_back_it_is_gone_on_with(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        await here.rotor().turn()
+        kept = (tmp_path / "config.yaml").read_text()
+        without(here)
+        (tmp_path / "config.yaml").write_text(kept)
+        here.clock.step(3600)
+        assert await here.rotor().turn() is Outcome.REVOKED
+        assert here.provider.live == {await here.in_force()}
+
+
+async def test_what_still_rotates_is_not_forgotten(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        await here.rotor().turn()
+        code, said = await command(here, "--forget")
+        assert code != 0
+        assert "--revoke-now` ends it" in said
+        assert (await here.rotor().standing())[1].phase == "overlap"
+
+
+async def test_nothing_is_told_of_rotations_that_are_done(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        await here.rotor().turn()
+        here.clock.step(3600)
+        await here.rotor().turn()
+        here.told.clear()
+        gauges, look = looking(here, without(here))
+        await look()
+        await look()
+        assert (here.told, gauges.values) == ([], {ORPHANED: 0})
+
+
+@pytest.mark.parametrize(("mood", "left"), [("exit", 0), ("cannot revoke", 1)])
+async def test_a_failed_mint_leaves_nothing_and_a_failed_revocation_does(tmp_path: Path, mood: str, left: int) -> None:
+    async with scene(tmp_path) as here:
+        here.provider.mood(mood)
+        here.upstream.answer = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
+        await here.rotor().turn()
+        gauges, look = looking(here, without(here))
+        await look()
+        await look()
+        assert gauges.values == {ORPHANED: left}
