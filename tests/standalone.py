@@ -77,12 +77,13 @@ class Standalone:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for something another process or thread brings about."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    """Wait for something another process or thread brings about, and leave it the processor: look less and less often."""
+    deadline, pause = asyncio.get_running_loop().time() + PATIENCE, 0.01
     while asyncio.get_running_loop().time() < deadline:
         if await condition():
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
     raise AssertionError(what)
 
 
