@@ -16,8 +16,8 @@ import typer
 from gateway.cli.bell import rung
 from gateway.cli.database import asked, chosen, loaded_as_far_as_it_goes, there
 from gateway.cli.options import Config, EnvFile
+from gateway.cli.record import CommandRecord
 from gateway.cli.terminal import aligned
-from gateway.cli.witness import Witness
 from gateway.config.regular import content
 from gateway.config.values import parse_duration
 from gateway.core.errors import ConfigError
@@ -77,11 +77,11 @@ def add(
         expires_at=None if life is None else time.time() + life,
     )
 
-    async def work(rows: "GrantRows", _: "Leases", witness: Witness) -> bool:
+    async def work(rows: "GrantRows", _: "Leases", trail: CommandRecord) -> bool:
         kept = _sealing(rows, ring)
         before = await kept.version(grant.key)
         stored = await kept.put(replace(grant, version=before))
-        witness.tell("grant.connected", {**_told(stored), "scopes": list(stored.scopes), "replaced": before > 0})
+        trail.tell("grant.connected", {**_told(stored), "scopes": list(stored.scopes), "replaced": before > 0})
         return before > 0
 
     replaced = _asked(loaded, work)
@@ -125,12 +125,12 @@ def revoke(
     issuer, subject = _principal(issuer, subject, principal)
     loaded = loaded_as_far_as_it_goes(config, env_file)
 
-    async def work(rows: "GrantRows", leases: "Leases", witness: Witness) -> list[str]:
+    async def work(rows: "GrantRows", leases: "Leases", trail: CommandRecord) -> list[str]:
         gone = []
         for key in [(provider, issuer, subject)] if provider else [row.key for row in await rows.of(issuer, subject)]:
             row = await forget(rows, key)
             if row is not None:
-                witness.tell("grant.disconnected", {**_told(row), "scopes": row.scopes.split()})
+                trail.tell("grant.disconnected", {**_told(row), "scopes": row.scopes.split()})
                 gone.append(row.provider)
                 await leases.forget(name(key))
         return gone
@@ -184,9 +184,9 @@ def _sealing(rows: "GrantRows", ring: "Ring") -> "Kept":
     return Kept(rows, ring, SystemClock(), Nobody())
 
 
-def _asked(loaded: Loaded, work: Callable[["GrantRows", "Leases", Witness], Awaitable[T]]) -> T:
+def _asked(loaded: Loaded, work: Callable[["GrantRows", "Leases", CommandRecord], Awaitable[T]]) -> T:
     """What `work` gives with the grants; replicas are told. Raises typer.Exit where the database or the trail cannot."""
-    witness = Witness(loaded)
+    trail = CommandRecord(loaded)
 
     async def run(database: "Database") -> T:
         from gateway.store.sql.grants import GrantRows
@@ -195,7 +195,7 @@ def _asked(loaded: Loaded, work: Callable[["GrantRows", "Leases", Witness], Awai
 
         await ready(database)
         try:
-            done = await work(GrantRows(database), Leases(database), witness)
+            done = await work(GrantRows(database), Leases(database), trail)
         finally:
             await rung(loaded)
         await database.forget()
@@ -204,7 +204,7 @@ def _asked(loaded: Loaded, work: Callable[["GrantRows", "Leases", Witness], Awai
     try:
         return asked(loaded, chosen(loaded), run)
     finally:
-        witness.close()
+        trail.close()
 
 
 def _token(path: Path | None) -> Secret:

@@ -22,8 +22,8 @@ from gateway.authn.model import ApiKeys
 from gateway.authn.strength import SHORTEST, weakness
 from gateway.authz.permissions import PATTERN
 from gateway.cli.options import Config, EnvFile
+from gateway.cli.record import CommandRecord
 from gateway.cli.terminal import aligned
-from gateway.cli.witness import Witness
 from gateway.config.values import NAME, parse_duration
 from gateway.core.errors import ConfigError
 from gateway.settings import Loaded, load
@@ -80,12 +80,12 @@ def create(
         print(key_file.render([entry]), end="")
         print(f"the key, shown once: {key}", file=sys.stderr)
         return
-    with closing(Witness(section.loaded)) as witness:
+    with closing(CommandRecord(section.loaded)) as trail:
         with _told(section.model.file):
             key_file.add(section.model.file, entry)
         print(f"{entry.id} stands for {entry.subject}, {_until(entry)}; the key is shown once:", file=sys.stderr)
         print(key)
-        witness.tell("auth.key.created", _event(entry))
+        trail.tell("auth.key.created", _event(entry))
 
 
 @app.command("list")
@@ -109,11 +109,11 @@ def revoke(id: Id, config: Config = None, env_file: EnvFile = None) -> None:
     """Take a key back; a running gateway notices within seconds."""
     loaded = _loaded(config, env_file)
     path = _model(loaded).file
-    with closing(Witness(loaded)) as witness:
+    with closing(CommandRecord(loaded)) as trail:
         with _told(path):
             entry = key_file.revoke(path, id, time.time())
         print(f"{entry.id} ({entry.name}) is revoked", file=sys.stderr)
-        witness.tell("auth.key.revoked", _event(entry))
+        trail.tell("auth.key.revoked", _event(entry))
 
 
 @app.command()
@@ -127,12 +127,12 @@ def rotate(
     seconds = _seconds(overlap, "--overlap")
     section = _section(config, env_file)
     path = section.model.file
-    with closing(Witness(section.loaded)) as witness:
+    with closing(CommandRecord(section.loaded)) as trail:
         with _told(path):
             key, entry = key_file.rotate(path, section.pepper, id, prefix=section.model.prefix, now=time.time(), overlap=seconds)
         print(f"{entry.id} replaces {id}, which lives on for at most {overlap}; the new key is shown once:", file=sys.stderr)
         print(key)
-        witness.tell("auth.key.rotated", {**_event(entry), "replaces": id})
+        trail.tell("auth.key.rotated", {**_event(entry), "replaces": id})
 
 
 @contextmanager

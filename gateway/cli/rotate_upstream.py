@@ -12,8 +12,8 @@ import typer
 
 from gateway import __version__
 from gateway.cli import stored
+from gateway.cli.record import CommandRecord
 from gateway.cli.terminal import one_line
-from gateway.cli.witness import Witness
 from gateway.core.errors import ConfigError
 from gateway.fetch import HttpFetch
 from gateway.resources import Nobody, SystemClock
@@ -44,11 +44,11 @@ def run(loaded: Loaded, ring: "Ring", name: str, *, revoke_now: bool, dry_run: b
 
 def rotate_now(loaded: Loaded, ring: "Ring", name: str, *, revoke_now: bool) -> Words:
     """Go the next steps at once, whether due or not. Raises ConfigError where the secret does not rotate."""
-    witness = Witness(loaded)
+    trail = CommandRecord(loaded)
     told: list[tuple[str, Mapping[str, Any]]] = []
 
     def tell(event: str, /, **fields: Any) -> None:
-        witness.tell(event, fields)
+        trail.tell(event, fields)
         told.append((event, fields))
 
     async def work(database: "Database") -> Words:
@@ -63,7 +63,7 @@ def rotate_now(loaded: Loaded, ring: "Ring", name: str, *, revoke_now: bool) -> 
     try:
         return stored.ask(loaded, work)
     finally:
-        witness.close()
+        trail.close()
 
 
 def rehearse(loaded: Loaded, ring: "Ring", name: str) -> list[Words]:
@@ -137,15 +137,15 @@ def forget(loaded: Loaded, ring: "Ring", name: str) -> None:
     if name in rotating(loaded.settings):
         hint = f"`gateway secrets rotate-upstream {name} --revoke-now` ends it"
         raise ConfigError([loaded.problem(("credentials", rotating(loaded.settings)[name], "rotate"), f"'{name}' rotates", hint)])
-    witness = Witness(loaded)
+    trail = CommandRecord(loaded)
     try:
         found = stored.ask(loaded, lambda database: _forgotten(database, ring, name))
         if found is None:
             print(one_line(f"no rotation of {name} is under way, or a gateway is at it"), file=sys.stderr)
             raise typer.Exit(1)
-        witness.tell("secret.rotation.forgotten", {"entry": name, "step": str(found.phase)})
+        trail.tell("secret.rotation.forgotten", {"entry": name, "step": str(found.phase)})
     finally:
-        witness.close()
+        trail.close()
     for line in _leftover(name, found):
         print(one_line(line), file=sys.stderr)
 

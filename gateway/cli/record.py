@@ -1,4 +1,4 @@
-"""What a command tells the audit trail: whole lines, beside those of the running gateway."""
+"""What a command records in the audit trail: whole lines, beside those of the running gateway."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ from gateway.core.secret import Secret
 from gateway.settings import Loaded
 
 
-class Witness:
+class CommandRecord:
     """The configured trail, to be opened before anything is changed: with `on_full: refuse`, what cannot be told is not done.
 
     A trail on standard output is the gateway's own; what commands tell goes to their standard error then.
