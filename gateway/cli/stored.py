@@ -201,7 +201,7 @@ def _mending(done: "Done") -> str:
         return f"put the key {done.text.key_id} back into `vault.keys`"
     if done.table == "grants":
         mended = "`gateway grants revoke`, and its principal connects anew"
-    elif re.fullmatch(NAME, done.text.key[0]):
+    elif re.fullmatch(NAME, done.text.key[0]) and done.text.version > 0:
         mended = f"`gateway secrets seal {done.text.key[0]} --database --force` with its value"
     else:
         mended = "delete the row"

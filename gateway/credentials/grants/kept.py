@@ -15,12 +15,10 @@ from gateway.credentials.vault.fault import NotOpened
 from gateway.credentials.vault.place import row as place
 from gateway.credentials.vault.ring import Opened
 from gateway.store.sql.grants import GrantRow, GrantRows
-from gateway.store.sql.rows import Conflict
 
 log = logging.getLogger(__name__)
 
 REFUSED: Final = "gateway.grant.refused"
-TRIES: Final = 5
 FIRST: Final = 2**30
 """Versions begin anywhere below: who has read a grant that was revoked and connected anew must not take one for the other."""
 
@@ -92,18 +90,11 @@ class Kept:
 
 
 async def forget(rows: GrantRows, key: Key) -> GrantRow | None:
-    """Delete a grant; what was there, unopened. One that is refreshed just now is deleted all the same. Raises Conflict and
-    DependencyDown."""
-    for left in range(TRIES, 0, -1):
-        found = await rows.get(key)
-        try:
-            if found is not None:
-                await rows.delete(key, found.version)
-            return found
-        except Conflict:
-            if left == 1:
-                raise
-    return None
+    """Delete a grant; what was there, unopened. One that is refreshed just now is deleted all the same. Raises DependencyDown."""
+    found = await rows.get(key)
+    if found is not None:
+        await rows.delete(key)
+    return found
 
 
 def at(key: Key, version: int) -> bytes:

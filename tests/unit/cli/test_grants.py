@@ -166,6 +166,16 @@ def test_a_grant_is_revoked_without_the_key_of_the_vault(operator: Operator, vau
     ]
 
 
+def test_a_row_that_no_gateway_wrote_keeps_no_other_grant_from_being_revoked(operator: Operator) -> None:
+    for provider in ("pages", "tracker"):
+        operator.add("alice", provider=provider)
+    with sqlite3.connect(operator.folder / "store.db") as file:
+        file.execute("UPDATE grants SET version = 'x' WHERE provider = 'pages'")
+    file.close()
+    operator.run("revoke", "--principal", "corp:alice")
+    assert operator.rows() == []
+
+
 def test_of_a_revoked_grant_no_lease_tells_whose_it_was(operator: Operator) -> None:
     for subject in ("alice", "bob", "carol"):
         operator.add(subject)

@@ -155,6 +155,8 @@ def test_a_row_that_was_tampered_with_is_told_by_verify_and_kept_by_rotate(opera
 )
 def test_what_does_not_open_is_told_with_the_way_out(table: str, key: tuple[str, ...], fault: Fault, fix: str) -> None:
     line = told(Done(table, Text(key, 7, "lgs1", "k9"), fault=fault))
+    of_nobody = told(Done("secrets", Text(("bot",), -2, "", "k9"), fault=Fault.MALFORMED))
+    assert of_nobody.endswith("then delete the row"), "no gateway wrote its version: nothing can be written over it"
     assert line.startswith(f"{table}: {' '.join(key)} does not open ({fault}): {fix}")
     assert line.count("\n") == 0
 
