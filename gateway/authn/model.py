@@ -3,9 +3,10 @@
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.config.values import Duration, FilePath, Model, Name, SecretRef, Size, Token
+from gateway.core.placeholders import MARK
 from gateway.core.principal import ANONYMOUS, OWN_ISSUERS
 
 Algorithm = Literal[
@@ -87,6 +88,15 @@ class ApiKeys(Model):
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")] = "lgk"
     file: FilePath
     pepper: SecretRef
+
+    @field_validator("prefix")
+    @classmethod
+    def _of_ours(cls, prefix: str) -> str:
+        if prefix == MARK.rstrip(b"_").decode():
+            raise ValueError(
+                f"'{prefix}' begins the placeholders of captured credentials, which authenticate nobody: choose another"
+            )
+        return prefix
 
 
 class Mtls(Model):

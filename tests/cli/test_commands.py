@@ -1,4 +1,4 @@
-"""The commands as people run them: their output and their exit codes; of each exit code some as processes."""
+"""The commands as people type them: their output and their exit codes; some of 0, 1 and 78 as processes."""
 
 import asyncio
 import json

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.authn.model import Authentication, Jwks, JwtIssuer
+from gateway.authn.model import ApiKeys, Authentication, Jwks, JwtIssuer
 from gateway.authn.strength import StrongSecret, weakness
 from gateway.core.errors import DependencyDown
 from tests.issuer import PEPPER, FixedSecret, issuer_model
@@ -111,3 +111,8 @@ def test_a_secret_is_judged_whenever_it_changes() -> None:
         secret.current()
     source.replace(PEPPER[::-1])
     assert secret.current() == PEPPER[::-1]
+
+
+def test_api_keys_that_began_as_placeholders_do_would_authenticate_nobody() -> None:
+    with pytest.raises(ValidationError, match="'lgp1' begins the placeholders"):
+        ApiKeys.model_validate({"prefix": "lgp1", "file": "/keys", "pepper": {"env": "P"}})
