@@ -15,6 +15,7 @@ from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.parts import Compiled, assemble, terms
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
+from gateway.connections import Connections
 from gateway.core.errors import ConfigError, DependencyDown, Problem
 from gateway.core.ports import Injector
 from gateway.core.principal import OWN_ISSUERS
@@ -37,7 +38,6 @@ from gateway.snapshot import Route, Service, Snapshot
 from gateway.upstream.fields import UNSETTABLE_BY_RULES, RequestFields
 from gateway.upstream.model import Scrub
 from gateway.upstream.owned import HANDSHAKE, OWNED, Names
-from gateway.ways import Ways
 
 NOTHING: Final = Validate()
 
@@ -71,7 +71,7 @@ class Builder:
         settings = self._settings
         authentication = self._authentication()
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
-        self._ways = Ways(settings, self._resources, self._loaded.secrets, self._at)
+        self._connections = Connections(settings, self._resources, self._loaded.secrets, self._at)
         database = self._at(("database",), lambda: self._resources.database(settings.database, self._loaded.secrets))
         self._workshop = self._resources.workshop(self._loaded, self._resources.grants(self._loaded, database))
         self._credentials = {name: self._injector(name) for name in settings.credentials}
@@ -211,7 +211,7 @@ class Builder:
         )
 
     def _service(self, at: Steps, model: RouteModel, pattern: Pattern) -> Service | None:
-        upstream_model, upstream = self._settings.upstreams[model.upstream], self._ways.of(model)
+        upstream_model, upstream = self._settings.upstreams[model.upstream], self._connections.of(model)
         injector = self._planned(credentials_of(model, self._settings.upstreams), model.requires_scopes)
         parameters = self._at((*at, "params"), lambda: Parameters(pattern, model.params, model.allow_encoded_slash))
         gate: Gate | None = self._at(at, lambda: self._gate(model))

@@ -19,7 +19,7 @@ Attempt = Callable[[Steps, Callable[[], Any]], Any]
 """What the second gives, None with its complaint noted at the first."""
 
 
-class Ways:
+class Connections:
     """All of a configuration, built or taken over. An upstream that is only shown certificates has no others."""
 
     def __init__(self, settings: Settings, resources: Resources, secrets: Secrets, attempt: Attempt) -> None:
