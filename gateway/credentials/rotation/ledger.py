@@ -17,6 +17,10 @@ PREFIX: Final = "rotation:"
 PROVIDER: Final = "rotation"
 
 
+class Unanswered(DependencyDown):
+    """The database did not say whether it has written."""
+
+
 async def orphans(rows: SecretRows, rotating: Collection[str]) -> Sequence[SecretRow]:
     """The rows of rotations that are under way and that nothing in a configuration goes on with. Raises DependencyDown."""
     found = await rows.starting(PREFIX)
@@ -67,13 +71,17 @@ class Ledger:
         self.record = record
 
     async def switch(self, secret: Secret, base: int) -> int:
-        """Put a secret in force in place of the version `base`; the new version. Raises Conflict and DependencyDown."""
+        """Put a secret in force in place of the version `base`; the new version. Raises Conflict, DependencyDown where nothing was
+        written, and Unanswered where something may have been."""
         known = await self._rows.get(self._name)
         if known is None or known.version != base:
             known = SecretRow(self._name, "", "", base)  # the write tells that it is not there any more
         facts = Facts(known.provider, known.subject, known.scopes)
         row, version = await self._drawer.sealed(self._name, secret, facts, known)
-        return (await self._rows.put(row, version)).version
+        try:
+            return (await self._rows.put(row, version)).version
+        except DependencyDown as error:
+            raise Unanswered(error.detail) from error
 
     async def _current(self, row: SecretRow | None) -> Current | None:
         if row is None:

@@ -14,7 +14,7 @@ from typing import Final
 from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
 from gateway.credentials.rotation.job import Job, Outcome, Place, is_overdue, pause
-from gateway.credentials.rotation.ledger import PREFIX, Current, Ledger
+from gateway.credentials.rotation.ledger import PREFIX, Current, Ledger, Unanswered
 from gateway.credentials.rotation.minter import NotDone
 from gateway.credentials.rotation.record import LONGEST_CAUSE, LONGEST_SECRET, Held, Phase, Record
 from gateway.store.sql.rows import Conflict
@@ -29,6 +29,10 @@ KEPT_TRYING: Final = (0.2, 1.0, 2.0, 4.0, 8.0)
 GONE: Final = "the secret was replaced or revoked meanwhile"
 REPLACED: Final = "a gateway ended while it rotated; the secret was replaced since, by it or by hand: look whether any is left over"
 LOST: Final = "the old one ended, and the new one could not be stored: make another by hand, `gateway secrets seal NAME --database`"
+UNSURE: Final = (
+    "the old one ended, and whether the new one%s was stored is not known: where `gateway secrets rotate-upstream NAME --dry-run` "
+    "says that the one in force does not count, revoke that and make another by hand, `gateway secrets seal NAME --database`"
+)
 
 
 class Rotor:
@@ -123,6 +127,9 @@ class Rotor:
         except Conflict:
             self._ledger.record = minted
             return await self._reject("switch", GONE)
+        except Unanswered:
+            self._alarm("switch", (UNSURE % (f", {new.handle}," if new.handle else "")).replace("NAME", self._job.name))
+            raise
         except DependencyDown:
             self._alarm("switch", LOST.replace("NAME", self._job.name))
             await self._revoke(new, None)
@@ -137,13 +144,29 @@ class Rotor:
         return Outcome.UNPROVEN if wrong else Outcome.REVOKED
 
     async def _stored(self, secret: Secret, base: int) -> int:
-        """The version of what was put in force, however long the database is away for a moment. Raises as the ledger does."""
+        """The version of what was put in force, though the database is away for a moment. Raises as the ledger does, Unanswered
+        where any attempt may have written."""
+        unanswered: Unanswered | None = None
         for seconds in KEPT_TRYING:
             try:
-                return await self._ledger.switch(secret, base)
-            except DependencyDown:
+                return await self._switch(secret, base)
+            except DependencyDown as error:
+                unanswered = error if isinstance(error, Unanswered) else unanswered
                 await asyncio.sleep(seconds)
-        return await self._ledger.switch(secret, base)
+        try:
+            return await self._switch(secret, base)
+        except DependencyDown as error:
+            raise unanswered or error from None
+
+    async def _switch(self, secret: Secret, base: int) -> int:
+        """One attempt. What an attempt before it wrote, whose answer was lost, is in force as well. Raises as the ledger does."""
+        try:
+            return await self._ledger.switch(secret, base)
+        except Conflict:
+            current = await self._ledger.current()
+            if current is None or current.secret != secret:
+                raise
+            return current.version
 
     async def _keep(self, record: Record) -> None:
         """Write down what was minted. Where that cannot be done it is revoked at once: nobody will find it again."""

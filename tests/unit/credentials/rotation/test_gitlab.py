@@ -13,7 +13,7 @@ from gateway.credentials.rotation import gitlab, rotor, trial
 from gateway.credentials.rotation.job import Outcome
 from tests.gitlab_tokens import FIRST, handed, said, tokens
 from tests.storing import Beside
-from tests.tables import GoingAway, Meanwhile
+from tests.tables import AnswerLost, Away, GoingAway, Meanwhile
 
 
 async def test_the_new_token_is_in_force_at_once_and_the_old_one_has_ended(tmp_path: Path) -> None:
@@ -120,8 +120,32 @@ async def test_a_database_that_stays_away_leaves_no_token_that_nobody_holds(
     monkeypatch.setattr(rotor, "KEPT_TRYING", (0.0, 0.0))
     async with tokens(tmp_path) as (here, there):
         with pytest.raises(DependencyDown):
-            await here.rotor(rows=GoingAway(here.beside.database, 1)).turn()
+            await here.rotor(rows=Away(here.beside.database, 1)).turn()
         assert (there.live, here.why) == (set(), rotor.LOST.replace("NAME", "bot"))
+
+
+async def test_a_token_that_was_stored_unheard_is_not_revoked_when_the_database_stays_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is back, what is in force counts."""
+    monkeypatch.setattr(rotor, "KEPT_TRYING", (0.0, 0.0))
+    async with tokens(tmp_path) as (here, there):
+        with pytest.raises(DependencyDown):
+            await here.rotor(rows=AnswerLost(here.beside.database, 1000)).turn()
+        assert there.live == {await here.in_force()}
+        assert here.events == ["secret.rotation.failed"]
+        assert "whether the new one, 42, was stored is not known" in here.why
+        assert "`gateway secrets seal bot --database`" in here.why
+
+
+async def test_a_token_that_was_stored_unheard_is_found_by_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotor, "KEPT_TRYING", (0.0, 0.0))
+    async with tokens(tmp_path) as (here, there):
+        assert await here.rotor(rows=AnswerLost(here.beside.database, 0)).turn() is Outcome.REVOKED
+        assert there.live == {await here.in_force()}
+        assert here.events == ["secret.rotated", "secret.retired"]
 
 
 async def test_nothing_is_asked_of_gitlab_while_the_database_is_away(tmp_path: Path) -> None:
