@@ -69,8 +69,7 @@ class Rotations:
         place = Place(rows, Leases(database), ring, self._clock, self._metrics, self._tell)
         wanted: Mapping[str, Job] = jobs(settings, self._fetch, self._clock.now)
         looked = await asyncio.gather(*(self._turned(Rotor(job, place), job) for job in wanted.values()))
-        if wanted:
-            self._metrics.gauge(OVERDUE, sum(looked))
+        self._metrics.gauge(OVERDUE, sum(looked))
         await self._look_for_orphans(rows, wanted)
 
     async def _look_for_orphans(self, rows: "SecretRows", wanted: Mapping[str, "Job"]) -> None:

@@ -184,6 +184,8 @@ def rotate_upstream(
     """Have a new secret minted as `rotate` says, tried at the upstream, and put in force. Exit 1 where the old one stays."""
     from gateway.cli import rotate_upstream as work
 
+    if forget and (dry_run or revoke_now):
+        raise typer.BadParameter("--forget goes with neither --dry-run nor --revoke-now")
     loaded = _loaded(config, env_file)
     if forget:
         work.forget(loaded, _ring(loaded), name)

@@ -161,6 +161,7 @@ COUNTED: Final = (
         "gauge",
         "{rotation}",
         "Rotations under way that nothing in the configuration goes on with: the old secret still counts.",
+        across="max",
     ),
     Instrument("gateway.vault.overdue", "gauge", "{value}", "Sealed values older than `vault.rotate_after`.", across="max"),
     Instrument(

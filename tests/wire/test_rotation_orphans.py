@@ -16,6 +16,7 @@ from tests.rotating import FIRST, Scene, command, configure, rotating, scene
 from tests.storing import ENVIRON
 
 ORPHANED = "gateway.rotation.orphaned"
+OVERDUE = "gateway.rotation.overdue"
 
 
 class Gauges:
@@ -61,7 +62,7 @@ async def test_an_old_secret_whose_rotation_nothing_ends_is_told_until_it_is_end
             ("secret.rotation.orphaned", "bot", "overlap")
         ]
         assert "`gateway secrets rotate-upstream bot --forget`" in here.why
-        assert gauges.values == {ORPHANED: 1}
+        assert gauges.values == {ORPHANED: 1, OVERDUE: 0}
         [problem] = await rotations(loaded, loaded.settings, here.beside.database, time.time())
         assert (problem.rule, "bot --forget" in problem.hint) == ("rotation-orphaned", True)
         row = await here.beside.rows.get("rotation:bot")
@@ -71,7 +72,7 @@ async def test_an_old_secret_whose_rotation_nothing_ends_is_told_until_it_is_end
         code, said = await command(here, "--forget")
         assert (code, said.splitlines()[-2:]) == (0, ["the rotation of bot (overlap) is forgotten", "revoke the one before"])
         await look()
-        assert gauges.values == {ORPHANED: 0}
+        assert gauges.values == {ORPHANED: 0, OVERDUE: 0}
         assert await rotations(loaded, loaded.settings, here.beside.database, time.time()) == []
         assert (await command(here, "--forget"))[0] == 1
         assert FIRST in here.provider.live, "that is for the operator to do"
@@ -86,6 +87,33 @@ async def test_put_back_it_is_gone_on_with(tmp_path: Path) -> None:
         here.clock.step(3600)
         assert await here.rotor().turn() is Outcome.REVOKED
         assert here.provider.live == {await here.in_force()}
+
+
+@pytest.mark.parametrize("other", ["--dry-run", "--revoke-now"])
+async def test_forgetting_goes_with_nothing_else_and_a_refused_command_changes_nothing(tmp_path: Path, other: str) -> None:
+    async with scene(tmp_path) as here:
+        await here.rotor().turn()
+        without(here)
+        code, said = await command(here, "--forget", other)
+        assert code == 2
+        assert "--forget goes with neither --dry-run nor --revoke-now" in " ".join(said.split())
+        row = await here.beside.rows.get("rotation:bot")
+        assert row is not None
+        assert row.subject == "overlap"
+
+
+async def test_without_rotate_no_secret_is_overdue_any_more(tmp_path: Path) -> None:
+    """An alert that goes by the gauge would ring until the next start."""
+    async with scene(tmp_path) as here:
+        here.provider.mood("exit")
+        live = [load([tmp_path / "config.yaml"], [], environ=ENVIRON)]
+        gauges = Gauges()
+        found = Rotations(lambda: live[-1], lambda: here.beside.database, here.fetch, SystemClock(), gauges, here.tell)
+        await found.turn()
+        assert gauges.values[OVERDUE] == 1
+        live.append(without(here))
+        await found.turn()
+        assert gauges.values[OVERDUE] == 0
 
 
 async def test_what_still_rotates_is_not_forgotten(tmp_path: Path) -> None:
@@ -106,7 +134,7 @@ async def test_nothing_is_told_of_rotations_that_are_done(tmp_path: Path) -> Non
         gauges, look = looking(here, without(here))
         await look()
         await look()
-        assert (here.told, gauges.values) == ([], {ORPHANED: 0})
+        assert (here.told, gauges.values) == ([], {ORPHANED: 0, OVERDUE: 0})
 
 
 @pytest.mark.parametrize(("mood", "left"), [("exit", 0), ("cannot revoke", 1)])
@@ -118,4 +146,4 @@ async def test_a_failed_mint_leaves_nothing_and_a_failed_revocation_does(tmp_pat
         gauges, look = looking(here, without(here))
         await look()
         await look()
-        assert gauges.values == {ORPHANED: left}
+        assert gauges.values == {ORPHANED: left, OVERDUE: 0}

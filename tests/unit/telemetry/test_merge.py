@@ -56,6 +56,14 @@ def test_counters_and_histograms_are_added_up() -> None:
     assert sum(scraped(sums)["gateway_requests_total"].values()) == 8
 
 
+def test_what_each_worker_sees_of_one_database_is_told_once() -> None:
+    sums = Sums()
+    for worker in (1, 2):
+        sums.note(worker, str(worker), told(registry(0, gateway_rotation_orphaned=1, gateway_rotation_overdue=2)))
+    found = scraped(sums)
+    assert [list(found[f"gateway_rotation_{name}"].values()) for name in ("orphaned", "overdue")] == [[1], [2]]
+
+
 def test_what_the_dead_counted_stays_in_the_sum_and_what_they_measured_does_not() -> None:
     sums = Sums()
     dying = registry(3, gateway_audit_queued=5)
