@@ -19,7 +19,7 @@ from gateway.authn.strength import SHORTEST
 from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, Problem, Unauthenticated
 from gateway.core.message import Request
-from gateway.core.placeholders import SIGNED
+from gateway.core.placeholders import SIGV4_CREDENTIAL
 from gateway.core.ports import Clock, Fetch, Grant, Metrics
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.reason import Reason
@@ -233,9 +233,9 @@ def key_id(value: bytes) -> bytes:
 
     It counts as a Bearer value does; the signature, made with a secret that nobody here knows, says nothing.
     """
-    if not value.startswith(SIGNED):
+    if not value.startswith(SIGV4_CREDENTIAL):
         raise Unauthenticated("authorization: neither a Bearer credential nor an API key in an AWS signature")
-    return value[len(SIGNED) :].partition(b"/")[0]
+    return value[len(SIGV4_CREDENTIAL) :].partition(b"/")[0]
 
 
 def refused(message: str) -> ConfigError:

@@ -91,7 +91,7 @@ class ApiKeys(Model):
 
     @field_validator("prefix")
     @classmethod
-    def _of_ours(cls, prefix: str) -> str:
+    def _is_no_placeholder(cls, prefix: str) -> str:
         if prefix == MARK.rstrip(b"_").decode():
             raise ValueError(
                 f"'{prefix}' begins the placeholders of captured credentials, which authenticate nobody: choose another"

@@ -6,7 +6,7 @@ from typing import Final, final
 from gateway.core.errors import BadRequest, Forbidden
 from gateway.core.message import Request
 from gateway.core.origin import own_origin
-from gateway.core.placeholders import stands_there
+from gateway.core.placeholders import is_placeholder
 from gateway.core.reason import Reason
 
 AUTHORIZATION: Final = b"authorization"
@@ -36,7 +36,7 @@ class Places:
         fields = request.head.fields
         found: Presented | None = None
         value = fields.get(AUTHORIZATION)
-        if value is not None and (value[:9] in JWT or not stands_there(value)):
+        if value is not None and (value[:9] in JWT or not is_placeholder(value)):
             found = (AUTHORIZATION, value, False)
         if self.key_header is not None and self.key_header in fields and self.key_header != AUTHORIZATION:
             if found is not None:

@@ -10,12 +10,12 @@ from typing import Final
 MARK: Final = b"lgp1_"
 KEY_ID: Final = b"LGPK"
 """Of an access key id: Amazon's SDKs carry it in the `Credential` of a signature."""
-SIGNED: Final = b"AWS4-HMAC-SHA256 Credential="
+SIGV4_CREDENTIAL: Final = b"AWS4-HMAC-SHA256 Credential="
 
 
-def stands_there(value: bytes) -> bool:
+def is_placeholder(value: bytes) -> bool:
     """Whether an Authorization field is a placeholder: alone, behind a scheme, as the password of Basic, or in a signature."""
-    if value.startswith((MARK, SIGNED + KEY_ID)):
+    if value.startswith((MARK, SIGV4_CREDENTIAL + KEY_ID)):
         return True
     scheme, _, rest = value.partition(b" ")
     if scheme.lower() != b"basic":

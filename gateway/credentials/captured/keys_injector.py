@@ -9,7 +9,7 @@ from typing import Final, final
 from gateway.core.decision import Permit
 from gateway.core.errors import BadRequest, Ungranted
 from gateway.core.message import Body, Head, Outbound
-from gateway.core.placeholders import KEY_ID, SIGNED
+from gateway.core.placeholders import KEY_ID, SIGV4_CREDENTIAL
 from gateway.core.principal import ANONYMOUS
 from gateway.core.reason import Reason
 from gateway.credentials.captured import keys
@@ -66,7 +66,7 @@ class CapturedKeysInjector:
         body that cannot be signed.
         """
         fields = permit.access.request.head.fields
-        has_none = TOKEN not in fields and not fields.get(b"authorization", b"").startswith(SIGNED + KEY_ID)
+        has_none = TOKEN not in fields and not fields.get(b"authorization", b"").startswith(SIGV4_CREDENTIAL + KEY_ID)
         if has_none or permit.principal.scheme == ANONYMOUS:
             raise Ungranted(f"{self._name}: no placeholder in {TOKEN.decode('ascii')}")
         return self._signed(outbound, permit)

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from gateway.core.message import Field, Head, Request
-from gateway.core.placeholders import SIGNED
+from gateway.core.placeholders import SIGV4_CREDENTIAL
 from gateway.core.secret import Secret
 from gateway.credentials import sigv4
 from gateway.credentials.captured.used import Refused
 from gateway.credentials.sigv4_injector import ONCE
 
 FORM: Final = re.compile(
-    re.escape(SIGNED) + rb"([A-Z0-9]{16,128})/([0-9]{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request, ?"
+    re.escape(SIGV4_CREDENTIAL) + rb"([A-Z0-9]{16,128})/([0-9]{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request, ?"
     rb"SignedHeaders=([a-z0-9;._-]{1,4096}), ?Signature=([0-9a-f]{64})"
 )
 DATE: Final = re.compile(rb"[0-9]{8}T[0-9]{6}Z")
