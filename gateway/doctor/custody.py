@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.store.sql.grants import GrantRow
 
 MOST_GRANTS: Final = 10_000
+CAPTURED: Final = ("captured", "captured_keys")
+"""What opens placeholders, which nothing counts."""
 TOLD: Final = 10
 """Grants of one kind that are told by themselves."""
 
@@ -197,7 +199,7 @@ def idle(loaded: Loaded, settings: Settings, stored: AbstractSet[str]) -> Iterat
     """Keys that open nothing any more, neither in the configuration nor, of those that are in `stored`, in the database."""
     ring = loaded.vault.ring
     used = {entry.key_id for entry in loaded.vault.entries.values()} | stored
-    captured = any(credential.inject == "captured" for credential in settings.credentials.values())
+    captured = any(credential.inject in CAPTURED for credential in settings.credentials.values())
     hint = "take it out and destroy it" + (", once the placeholders made under it have ended" if captured else "")
     for number, id in enumerate(ring.ids if ring is not None else ()):
         if number and id not in used:

@@ -216,7 +216,19 @@ def test_a_file_of_variables_that_everybody_may_read_is_told(folder: Path, found
 
 def test_a_key_that_opens_nothing_any_more_is_told(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLD", base64.b64encode(bytes(range(50, 82))).decode())
-    assert found(add="vault: {keys: [{id: new, env: KEY}, {id: old, env: OLD}]}\n")["idle-key"]["path"] == "vault.keys[1]"
+    keys = "vault: {keys: [{id: new, env: KEY}, {id: old, env: OLD}]}\n"
+    told = found(add=keys)["idle-key"]
+    assert (told["path"], told["hint"]) == ("vault.keys[1]", "take it out and destroy it")
+
+
+@pytest.mark.parametrize("captured", ["{inject: captured}", "{inject: captured_keys, regions: [eu-west-1], services: [s3]}"])
+def test_a_key_that_placeholders_may_lie_under_is_not_to_be_destroyed_yet(
+    found: Found, monkeypatch: pytest.MonkeyPatch, captured: str
+) -> None:
+    monkeypatch.setenv("OLD", base64.b64encode(bytes(range(50, 82))).decode())
+    keys = "vault: {keys: [{id: new, env: KEY}, {id: old, env: OLD}]}\n"
+    hint = found(("credentials:", f"credentials:\n  minted: {captured}"), add=keys)["idle-key"]["hint"]
+    assert hint == "take it out and destroy it, once the placeholders made under it have ended"
 
 
 def stored(folder: Path, work: Callable[[Beside], Awaitable[None]], *ids: str) -> None:
