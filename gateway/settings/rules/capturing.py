@@ -10,11 +10,9 @@ from gateway.settings.rules.draft import Draft
 OWN: Final = "authorization"
 SPENT: Final = {
     "captured": "say `sent_in: X-Upstream-Authorization` at the credential '{}'",
-    "captured_keys": "take client certificates (`mtls`) or API keys here: clients sign with what '{}' opens",
+    "captured_keys": "take client certificates (`mtls`) or API keys in another header here: clients sign with what '{}' opens",
 }
 """What spends placeholders, and what to do where it cannot."""
-ELSEWHERE: Final = ("mtls", "api_keys")
-"""Schemes that leave Authorization to others; API keys have a header of their own."""
 
 
 def check(draft: Draft) -> Iterator[Problem]:
@@ -39,7 +37,9 @@ def _captured(draft: Draft, path: Steps, route: dict[str, Any], capture: dict[st
 
 def _spent(draft: Draft, place: Steps, route: dict[str, Any]) -> Iterator[Problem]:
     """Where the client's own credential comes in Authorization, a placeholder cannot."""
-    if all(scheme in ELSEWHERE for scheme in draft.items(*place, "authenticate")):
+    header = draft.value("authentication", "api_keys", "header")
+    elsewhere = ("mtls",) if str(header).lower() == OWN else ("mtls", "api_keys")
+    if all(scheme in elsewhere for scheme in draft.items(*place, "authenticate")):
         return
     upstream = route.get("upstream")
     named = draft.items(*place, "credential") or (draft.items("upstreams", upstream, "credential") if upstream else [])

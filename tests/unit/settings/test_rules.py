@@ -620,6 +620,15 @@ def test_placeholders_are_made_for_somebody_and_have_a_way_in(credentials: Any, 
     assert all(str(finding) in line for line in found)
 
 
+@pytest.mark.parametrize(
+    ("header", "scheme", "count"), [("X-Key", "api_keys", 0), ("authoriZation", "api_keys", 1), ("Authorization", "mtls", 0)]
+)
+def test_api_keys_in_authorization_leave_no_place_for_a_placeholder(header: str, scheme: str, count: int) -> None:
+    keys = {"api_keys": {"file": "keys.yaml", "pepper": {"env": "P"}, "header": header}}
+    overlay = {"credentials": SIGNED, "authentication": keys} | route(credential="minted", authenticate=[scheme])
+    assert sum("so would the placeholder for 'minted'" in line for line in told(overlay)) == count
+
+
 SHOWN = {
     "ci": {"inject": "mtls", "certificate": __file__, "key": {"env": "A"}},
     "bot": {"inject": "bearer", "secret": {"env": "A"}},
