@@ -62,8 +62,15 @@ def verify(claim: Claim, request: Request, secret: Secret, payload: bytes, now: 
 
 
 def covered(claim: Claim, head: Head) -> list[Field]:
-    """The fields that are signed. Raises Refused where one is not there, or where `host` or one of `x-amz-` is left out."""
+    """The fields that are signed. Raises Refused where one is not there, or where `host` or one of `x-amz-` is left out.
+
+    So it is where a Connection field, which nobody signs, names one of them: it would not be passed on (RFC 9110 7.6.1).
+    """
     names = claim.names.split(b";")
+    listed = b",".join(value for name, value in head.headers if name == b"connection").lower()
+    dropped = {option.strip(b" \t") for option in listed.split(b",")}
+    if any(name in names or name.startswith(b"x-amz-") for name in dropped):
+        raise Refused("signature")
     fields = {b"host": head.authority.encode("ascii"), **head.fields}
     if b"host" not in names or any(name.startswith(b"x-amz-") and name not in names for name in fields):
         raise Refused("signature")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from gateway.core.decision import AccessRequest, Permit
 from gateway.core.errors import BadRequest, Forbidden, Ungranted
-from gateway.core.message import NO_BODY, Body, Outbound
+from gateway.core.message import NO_BODY, Body, Field, Outbound
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.secret import Secret
 from gateway.credentials.captured import keys, keys_injector, placeholder
@@ -64,13 +65,18 @@ class Bench:
         return sign(*what, keys=made[:2], date=date, scope=asked.scope, payload=asked.payload, body=asked.body)
 
     async def sent(
-        self, fields: dict[str, str], asked: Asked | None = None, who: Principal | None = None, body: Body | None = None
+        self,
+        fields: dict[str, str],
+        asked: Asked | None = None,
+        who: Principal | None = None,
+        body: Body | None = None,
+        more: Sequence[Field] = (),
     ) -> Outbound:
         asked = asked or Asked()
         carried = body or (HeldBody(asked.body) if asked.body else NO_BODY)
         made = outbound(asked.method, b"/key", body=carried)
         path, mark, query = asked.target.partition("?")
-        raw = [(name.encode(), value.encode()) for name, value in fields.items()]
+        raw = [*((name.encode(), value.encode()) for name, value in fields.items()), *more]
         said = request(*raw, method=asked.method, path=path, query=query.encode() if mark else None, body=carried, authority=HOST)
         made.request, made.headers = said, [each for each in raw if each[0] == b"content-encoding"]
         coming = self.injector.inject(made, Permit(who or principal(), AccessRequest(said, "r", "u", {}, 0.0), None))
@@ -178,6 +184,26 @@ async def test_a_signature_of_another_time_is_refused(ago: float) -> None:
 async def test_a_field_added_or_changed_on_the_way_breaks_the_signature(change: dict[str, str]) -> None:
     bench, asked = Bench(), Asked(said={"x-amz-meta-a": "signed", "content-type": "text/plain"})
     assert await bench.refused(bench.signed(await bench.made(), asked) | change) == "signature"
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        [b"x-amz-copy-source"],
+        [b"keep-alive, X-Amz-Copy-Source"],
+        [b"close", b"te ,\tx-amz-copy-source"],
+        [b"content-type"],
+        [b"x-amz-meta-of-nobody"],
+    ],
+)
+async def test_an_unsigned_connection_field_takes_no_signed_field_away(connection: list[bytes]) -> None:
+    """CopyObject would go out as a PutObject of nothing, signed anew (RFC 9110 7.6.1; CVE-2024-45410)."""
+    bench, asked = Bench(), Asked(method="PUT", said={"x-amz-copy-source": "/src/key", "content-type": "text/plain"})
+    signed = bench.signed(await bench.made(), asked)
+    await bench.sent(signed, asked, more=[(b"connection", b"keep-alive, x-other")])
+    with pytest.raises(Forbidden):
+        await bench.sent(signed, asked, more=[(b"connection", value) for value in connection])
+    assert bench.told.events[-1][1]["fault"] == "signature"
 
 
 @pytest.mark.parametrize("other", [Asked(method="DELETE"), Asked(target="/s3/other"), Asked(target="/s3/key?versioning=")])
