@@ -15,6 +15,7 @@ from gateway.settings.rotating import END_IT, jobs
 if TYPE_CHECKING:
     from gateway.credentials.rotation.job import Job
     from gateway.credentials.rotation.rotor import Rotor
+    from gateway.credentials.rotation.turns import Turns
     from gateway.store.sql.secrets import SecretRows
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Rotations:
         self._clock = clock
         self._metrics = metrics
         self._tell = tell
+        self._turns: Turns | None = None
         self._seen: frozenset[str] = frozenset()
         self._told: frozenset[str] = frozenset()
 
@@ -62,11 +64,13 @@ class Rotations:
             return
         from gateway.credentials.rotation.job import Place
         from gateway.credentials.rotation.rotor import Rotor
+        from gateway.credentials.rotation.turns import Turns
         from gateway.store.sql.leases import Leases
         from gateway.store.sql.secrets import SecretRows
 
         rows = SecretRows(database)
-        place = Place(rows, Leases(database), ring, self._clock, self._metrics, self._tell)
+        self._turns = self._turns or Turns(self._clock.monotonic)
+        place = Place(rows, Leases(database), self._turns, ring, self._clock, self._metrics, self._tell)
         wanted: Mapping[str, Job] = jobs(settings, self._fetch, self._clock.now)
         looked = await asyncio.gather(*(self._turned(Rotor(job, place), job) for job in wanted.values()))
         self._metrics.gauge(OVERDUE, sum(looked))

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from gateway.core.secret import Secret
 from gateway.credentials.rotation.job import Place
 from gateway.credentials.rotation.rotor import Rotor
+from gateway.credentials.rotation.turns import Turns
 from gateway.credentials.stored.drawer import at
 from gateway.fetch import HttpFetch
 from gateway.settings import load
@@ -109,6 +110,7 @@ class Stage:
     def __init__(self, folder: Path, upstream: Upstream, beside: Beside) -> None:
         self.folder, self.upstream, self.beside = folder, upstream, beside
         self.clock, self.metrics = SteppedClock(time.time()), CountingMetrics()
+        self.turns = Turns(self.clock.monotonic)
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.fetch = HttpFetch(user_agent="tests")
 
@@ -129,7 +131,7 @@ class Stage:
         loaded = load([self.folder / "config.yaml"], [], environ=ENVIRON)
         assert loaded.settings is not None, [str(problem) for problem in loaded.problems]
         here = beside or self.beside
-        place = Place(rows or here.rows, Leases(here.database), ring(), self.clock, self.metrics, self.tell)
+        place = Place(rows or here.rows, Leases(here.database), self.turns, ring(), self.clock, self.metrics, self.tell)
         return Rotor(jobs(loaded.settings, self.fetch, self.clock.now)["bot"], place)
 
     async def in_force(self) -> str:
@@ -222,6 +224,13 @@ async def command(here: Stage, *arguments: str) -> tuple[int, str]:
             process.kill()
     assert "canary" not in said.decode()
     return process.returncode or 0, said.decode()
+
+
+async def never_ending(here: Stage) -> None:
+    """Somebody has the lease, by a clock that was put back since or by hand."""
+    taken = "INSERT INTO leases (name, holder, fence, orphaned, until) VALUES ('rotation:bot', 'x', 7, 0, 1e18)"
+    again = "ON CONFLICT (name) DO UPDATE SET holder = 'x', until = 1e18"
+    assert await here.beside.database.write(text(f"{taken} {again}")) == 1
 
 
 async def after_its_death(here: Stage) -> None:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from gateway.credentials.rotation.rotor import Rotor
     from gateway.credentials.vault.ring import Ring
     from gateway.store.sql.engine import Database
+    from gateway.store.sql.leases import Lease, Leases
 
-LEASE: Final = 60.0
-"""Seconds for which no gateway may go a step while a rotation is forgotten."""
+LEASE: Final = 960.0
+"""Seconds for which no gateway may go a step while a rotation is forgotten: as long as the longest of theirs."""
+POLL: Final = 1.0
 Words = tuple[bool, str]
 """Whether it went well, and a line that says what there is."""
 
@@ -89,9 +91,32 @@ async def _turned(rotor: "Rotor", *, revoke_now: bool) -> "Outcome":
         print("the one before still counts: it is revoked after the overlap, or at once with --revoke-now", file=sys.stderr)
         return Outcome.WAITING
     outcome = await rotor.turn(at_once=True)
+    if outcome is Outcome.BUSY:
+        outcome = await _waited(rotor, record)
     if outcome is Outcome.OVERLAPPING and revoke_now:
         outcome = await rotor.turn(at_once=True)
     return outcome
+
+
+async def _waited(rotor: "Rotor", before: "Record") -> "Outcome":
+    """Who is at it may have ended in the middle: try until it has gone a step, or is taken to be dead."""
+    from gateway.credentials.rotation.job import Outcome
+
+    outcome, is_over, end = Outcome.BUSY, False, _waiting(rotor.lasting)
+    while outcome is Outcome.BUSY and not is_over and (await rotor.standing())[1] == before:
+        await asyncio.sleep(POLL)
+        is_over = time.monotonic() >= end
+        outcome = await rotor.turn(at_once=True)
+    return outcome
+
+
+def _waiting(lasting: float) -> float:
+    """Tell that a lease is waited for; until when, by the monotonic clock."""
+    from gateway.credentials.rotation.turns import MARGIN
+
+    longest = lasting + 2 * MARGIN
+    print(f"another gateway is at it, or ended in the middle: waiting, {longest / 60:.0f} minutes at most", file=sys.stderr)
+    return time.monotonic() + longest
 
 
 async def _seen(rotor: "Rotor", job: "Job") -> list[Words]:
@@ -121,10 +146,12 @@ def _program(job: "Job") -> Words:
 def _rotor(job: "Job", database: "Database", ring: "Ring", tell: Any) -> "Rotor":
     from gateway.credentials.rotation.job import Place
     from gateway.credentials.rotation.rotor import Rotor
+    from gateway.credentials.rotation.turns import Turns
     from gateway.store.sql.leases import Leases
     from gateway.store.sql.secrets import SecretRows
 
-    return Rotor(job, Place(SecretRows(database), Leases(database), ring, SystemClock(), Nobody(), tell))
+    turns = Turns(time.monotonic)
+    return Rotor(job, Place(SecretRows(database), Leases(database), turns, ring, SystemClock(), Nobody(), tell))
 
 
 def forget(loaded: Loaded, ring: "Ring", name: str) -> None:
@@ -158,7 +185,8 @@ async def _forgotten(database: "Database", ring: "Ring", name: str) -> "Record |
     from gateway.store.sql.secrets import SecretRows
 
     ledger, leases = Ledger(name, SecretRows(database), ring, time.time), Leases(database)
-    lease = await leases.take(PREFIX + name, LEASE)
+    await ledger.load()
+    lease = await _turn(leases, PREFIX + name) if ledger.record.phase is not Phase.IDLE else None
     if lease is None:
         return None
     try:
@@ -170,6 +198,20 @@ async def _forgotten(database: "Database", ring: "Ring", name: str) -> "Record |
         return found
     finally:
         await leases.release(lease)
+
+
+async def _turn(leases: "Leases", name: str) -> "Lease | None":
+    """The lease, if it must be from who has it and does not end; None where there always is another."""
+    from gateway.credentials.rotation.turns import Turns
+
+    turns = Turns(time.monotonic)
+    lease = await turns.take(leases, name, LEASE)
+    is_over, end = False, _waiting(LEASE) if lease is None else 0.0
+    while lease is None and not is_over:
+        await asyncio.sleep(POLL)
+        is_over = time.monotonic() >= end
+        lease = await turns.take(leases, name, LEASE)
+    return lease
 
 
 def _leftover(name: str, record: "Record") -> list[str]:

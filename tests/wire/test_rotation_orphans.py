@@ -1,19 +1,23 @@
 """Rotations that are under way when `rotate` leaves the configuration: nothing of them is forgotten silently."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from gateway.cli import rotate_upstream
 from gateway.cli.secrets_list import of_row
+from gateway.credentials.rotation import turns
 from gateway.credentials.rotation.job import Outcome
+from gateway.credentials.rotation.rotor import Rotor
 from gateway.doctor.custody import rotations
 from gateway.resources import SystemClock
 from gateway.rotations import Rotations
 from gateway.settings import Loaded, load
-from tests.rotating import FIRST, Scene, command, configure, rotating, scene
-from tests.storing import ENVIRON
+from tests.rotating import FIRST, Scene, command, configure, never_ending, rotating, scene
+from tests.storing import ENVIRON, ring
 
 ORPHANED = "gateway.rotation.orphaned"
 OVERDUE = "gateway.rotation.overdue"
@@ -100,6 +104,32 @@ async def test_forgetting_goes_with_nothing_else_and_a_refused_command_changes_n
         row = await here.beside.rows.get("rotation:bot")
         assert row is not None
         assert row.subject == "overlap"
+
+
+async def test_a_lease_that_never_ends_keeps_nobody_from_forgetting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((turns, "MARGIN"), (rotate_upstream, "LEASE"), (rotate_upstream, "POLL")):
+        monkeypatch.setattr(module, name, 0.001)
+    async with scene(tmp_path) as here:
+        await here.rotor().turn()
+        await never_ending(here)
+        await asyncio.to_thread(rotate_upstream.forget, without(here), ring(), "bot")
+        row = await here.beside.rows.get("rotation:bot")
+        assert row is not None
+        assert row.subject == "idle"
+
+
+async def test_a_lease_that_never_ends_keeps_nobody_from_revoking_what_leaked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((turns, "MARGIN"), (Rotor, "lasting"), (rotate_upstream, "POLL")):
+        monkeypatch.setattr(module, name, 0.001)
+    async with scene(tmp_path) as here:
+        await here.rotor().turn()
+        await never_ending(here)
+        loaded = load([tmp_path / "config.yaml"], [], environ=ENVIRON)
+        went_well, said = await asyncio.to_thread(rotate_upstream.rotate_now, loaded, ring(), "bot", revoke_now=True)
+        assert (went_well, said) == (True, "bot: the old one is revoked")
+        assert here.provider.live == {await here.in_force()}
 
 
 async def test_without_rotate_no_secret_is_overdue_any_more(tmp_path: Path) -> None:

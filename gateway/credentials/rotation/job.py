@@ -8,6 +8,7 @@ from gateway.core.ports import Clock, Metrics
 from gateway.credentials.rotation.minter import Minter
 from gateway.credentials.rotation.model import Rotate
 from gateway.credentials.rotation.trial import Trial
+from gateway.credentials.rotation.turns import Turns
 from gateway.credentials.stored.drawer import Sealing
 from gateway.credentials.tokens import Tell
 from gateway.store.sql.leases import Leases
@@ -45,6 +46,7 @@ class Place(NamedTuple):
 
     rows: SecretRows
     leases: Leases
+    turns: Turns
     ring: Sealing
     clock: Clock
     metrics: Metrics

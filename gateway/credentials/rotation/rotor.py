@@ -48,16 +48,21 @@ class Rotor:
         """Do what is due; `at_once` whatever is next. Raises DependencyDown: then all is as far as it was written."""
         if not await self._is_due(at_once):
             return Outcome.WAITING if self._ledger.record.failures else Outcome.NOTHING
-        job = self._job
-        lease = await self._place.leases.take(PREFIX + job.name, job.minter.patience * 2 + job.rotate.within + MARGIN)
+        before = self._ledger.record
+        lease = await self._place.turns.take(self._place.leases, PREFIX + self._job.name, self.lasting)
         if lease is None:
             return Outcome.BUSY
         try:
-            return await self._step(at_once)
+            return await self._step(at_once, before)
         except Conflict:
             return Outcome.BUSY
         finally:
             await self._place.leases.release(lease)
+
+    @property
+    def lasting(self) -> float:
+        """Seconds of a lease: longer than a turn."""
+        return self._job.minter.patience * 2 + self._job.rotate.within + MARGIN
 
     async def overdue(self) -> bool:
         """Whether a new one should have been in force for a tenth of `every`. Raises DependencyDown."""
@@ -77,9 +82,11 @@ class Rotor:
             return False
         return at_once or (current.since + self._job.rotate.every <= self._now() and record.moment <= self._now())
 
-    async def _step(self, at_once: bool) -> Outcome:
+    async def _step(self, at_once: bool, before: Record) -> Outcome:
         if not await self._is_due(at_once):  # somebody else was faster
             return Outcome.NOTHING
+        if at_once and self._ledger.record != before:
+            return Outcome.BUSY
         match self._ledger.record.phase:
             case Phase.IDLE:
                 return await self._begin()

@@ -4,11 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from gateway.core.errors import DependencyDown
+from gateway.credentials.rotation import turns
 from gateway.credentials.rotation.job import LONGEST_PAUSE, Outcome, pause
 from gateway.credentials.rotation.rotor import GONE
-from tests.rotating import FIRST, scene
+from gateway.credentials.rotation.turns import Turns
+from gateway.store.sql.leases import Lease, Leases
+from tests.rotating import FIRST, never_ending, scene
 from tests.storing import Beside
 from tests.tables import GoingAway, Meanwhile
 
@@ -139,6 +143,36 @@ async def test_two_gateways_on_one_database_rotate_once(tmp_path: Path) -> None:
         assert outcomes.count(Outcome.OVERLAPPING) == 1
         assert set(outcomes) <= {Outcome.OVERLAPPING, Outcome.BUSY, Outcome.NOTHING}
         assert here.provider.asked == ["mint"]
+
+
+async def test_a_lease_that_never_ends_is_taken_from_who_has_had_it_for_longer_than_any_lasts(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        await never_ending(here)
+        assert await here.rotor().turn() is Outcome.BUSY
+        here.clock.step(here.rotor().lasting + turns.MARGIN - 1)
+        assert await here.rotor().turn() is Outcome.BUSY
+        await here.beside.database.write(text("UPDATE leases SET fence = fence + 1"))
+        here.clock.step(2)
+        assert await here.rotor().turn() is Outcome.BUSY, "that is another one"
+        here.clock.step(here.rotor().lasting + turns.MARGIN + 1)
+        assert await here.rotor().turn() is Outcome.OVERLAPPING
+        here.clock.step(HOUR)
+        assert await here.rotor().turn() is Outcome.REVOKED
+
+
+async def test_what_another_one_did_while_its_lease_was_waited_for_is_not_done_once_more(tmp_path: Path) -> None:
+    """By hand the next step is gone at once: that would be the end of an overlap which has just begun."""
+
+    class Late(Turns):
+        async def take(self, leases: Leases, name: str, seconds: float) -> Lease | None:
+            assert await other.turn() is Outcome.OVERLAPPING
+            return await super().take(leases, name, seconds)
+
+    async with scene(tmp_path) as here:
+        other = here.rotor()
+        here.turns = Late(here.clock.monotonic)
+        assert await here.rotor().turn(at_once=True) is Outcome.BUSY
+        assert FIRST in here.provider.live
 
 
 @pytest.mark.parametrize("write", range(4))
