@@ -2,9 +2,7 @@
 
 import base64
 import binascii
-from collections import OrderedDict
 from collections.abc import Awaitable
-from datetime import datetime
 from typing import Final, final
 
 from gateway.core.decision import Permit
@@ -14,13 +12,11 @@ from gateway.core.principal import ANONYMOUS
 from gateway.credentials.captured import placeholder
 from gateway.credentials.captured.model import Captured
 from gateway.credentials.captured.placeholder import Spendable
-from gateway.credentials.captured.used import Refused, Used, refusal
+from gateway.credentials.captured.used import Opened, Refused, Used, refusal
 from gateway.credentials.placed import field_value
 from gateway.credentials.vault.fault import NotOpened
 from gateway.scrub.needles import Needles
 
-REMEMBERED: Final = 1024
-"""Opened placeholders, so that a key that lies elsewhere is not asked for each request."""
 BASIC: Final = b"basic"
 
 
@@ -50,9 +46,8 @@ class CapturedInjector:
         self._field = model.header.lower().encode("ascii")
         self._sent_in = (model.sent_in or model.header).lower().encode("ascii")
         self.sets: frozenset[bytes] = frozenset((self._field, self._sent_in))
-        self._after = 0.0 if model.issued_after is None else datetime.fromisoformat(model.issued_after).timestamp()
         self._used = used
-        self._known: OrderedDict[tuple[str, bytes], Spent] = OrderedDict()
+        self._opened: Opened[Spent] = Opened(used.clock, model.issued_after)
 
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None] | None:
         """Raises Ungranted where none was sent, Forbidden for one that cannot be spent, and DependencyDown."""
@@ -62,7 +57,7 @@ class CapturedInjector:
             raise Ungranted(f"{self._name}: no placeholder in {self._sent_in.decode('ascii')}")
         if self._sent_in in head.repeated:
             raise refusal(self._used, self._name, permit, "ambiguous")
-        known = self._known.get((permit.principal.key, value))
+        known = self._opened.find(permit.principal.key, value)
         if known is None:
             return self._later(outbound, permit, value)
         self._place(outbound, permit, known)
@@ -70,16 +65,14 @@ class CapturedInjector:
 
     async def _later(self, outbound: Outbound, permit: Permit, value: bytes) -> str | None:
         try:
-            spent = await self._opened(permit.principal.key, value)
+            spent = await self._open(permit.principal.key, value)
         except Refused as error:
             raise refusal(self._used, self._name, permit, str(error)) from None
-        if len(self._known) >= REMEMBERED:
-            self._known.popitem(last=False)
-        self._known[permit.principal.key, value] = spent
+        self._opened.keep(permit.principal.key, value, spent)
         self._place(outbound, permit, spent)
         return self.name
 
-    async def _opened(self, principal: str, value: bytes) -> Spent:
+    async def _open(self, principal: str, value: bytes) -> Spent:
         """Raises Refused and DependencyDown."""
         before, text, is_basic = parted(value)
         try:
@@ -92,10 +85,10 @@ class CapturedInjector:
         return Spent(lines([(self._field, whole)]), (Needles(secret, whole if is_basic else secret),), found)
 
     def _place(self, outbound: Outbound, permit: Permit, spent: Spent) -> None:
-        if self._used.clock.now() >= spent.expires:
-            raise refusal(self._used, self._name, permit, "expired")
-        if spent.captured_at < self._after:
-            raise refusal(self._used, self._name, permit, "revoked")
+        try:
+            self._opened.judge(spent.expires, spent.captured_at)
+        except Refused as error:
+            raise refusal(self._used, self._name, permit, str(error)) from None
         outbound.lines.append(spent.line)
         outbound.secrets += spent.echoes
 

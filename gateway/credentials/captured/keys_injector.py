@@ -1,8 +1,6 @@
 """The injector `captured_keys`: what a client signed with placeholders is signed anew with the keys they stand for, or refused."""
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable
-from datetime import datetime
 from hashlib import sha256
 from typing import Final, final
 
@@ -16,7 +14,7 @@ from gateway.credentials.captured import keys
 from gateway.credentials.captured.keys import Held
 from gateway.credentials.captured.model import CapturedKeys
 from gateway.credentials.captured.signed import Claim, claimed, verify
-from gateway.credentials.captured.used import Refused, Used, refusal
+from gateway.credentials.captured.used import Opened, Refused, Used, refusal
 from gateway.credentials.sigv4_chunks import gathered
 from gateway.credentials.sigv4_injector import SETS, SigV4Injector
 from gateway.credentials.sigv4_keys import AwsKeys
@@ -24,8 +22,6 @@ from gateway.credentials.sigv4_keys import AwsKeys
 TOKEN: Final = b"x-amz-security-token"
 PAYLOAD: Final = b"x-amz-content-sha256"
 HASH_SIGNS: Final = 64
-REMEMBERED: Final = 1024
-"""Opened placeholders, so that a key that lies elsewhere is not asked for each request."""
 
 
 @final
@@ -57,9 +53,8 @@ class CapturedKeysInjector:
         self._regions = frozenset(region.encode("ascii") for region in model.regions)
         self._services = frozenset(service.encode("ascii") for service in model.services)
         self._buffer = model.buffer
-        self._after = 0.0 if model.issued_after is None else datetime.fromisoformat(model.issued_after).timestamp()
         self._used = used
-        self._known: OrderedDict[tuple[str, bytes], Spent] = OrderedDict()
+        self._opened: Opened[Spent] = Opened(used.clock, model.issued_after)
 
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None]:
         """Raises Ungranted where none were sent, Forbidden for those that cannot be spent, DependencyDown, and BadRequest for a
@@ -89,20 +84,15 @@ class CapturedKeysInjector:
     async def _spent(self, principal: str, head: Head) -> Spent:
         """Raises Refused and DependencyDown."""
         token = head.fields.get(TOKEN, b"")
-        known = self._known.get((principal, token))
-        if known is None:
-            known = Spent(await keys.opened(self._used.ring, keys.place(self._name, principal), token))
-            if len(self._known) >= REMEMBERED:
-                self._known.popitem(last=False)
-            self._known[principal, token] = known
-        return known
+        found = self._opened.find(principal, token)
+        if found is None:
+            found = Spent(await keys.opened(self._used.ring, keys.place(self._name, principal), token))
+            self._opened.keep(principal, token, found)
+        return found
 
     def _judge(self, held: Held, claim: Claim) -> None:
         """Raises Refused for keys that have ended, and for what is signed for something else."""
-        if self._used.clock.now() >= held.expires:
-            raise Refused("expired")
-        if held.captured_at < self._after:
-            raise Refused("revoked")
+        self._opened.judge(held.expires, held.captured_at)
         if claim.id != held.id:
             raise Refused("altered")
         if claim.scope.region not in self._regions or claim.scope.service not in self._services:

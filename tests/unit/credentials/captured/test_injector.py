@@ -10,8 +10,7 @@ from gateway.core.errors import Forbidden, Ungranted
 from gateway.core.message import Outbound, Response
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.secret import Secret
-from gateway.credentials.captured import injector as injecting
-from gateway.credentials.captured import placeholder
+from gateway.credentials.captured import placeholder, used
 from gateway.credentials.captured.injector import CapturedInjector
 from gateway.credentials.captured.model import Capture, Captured
 from gateway.credentials.captured.used import Used
@@ -45,8 +44,8 @@ class Bench:
     def __init__(self, *keys: int, **model: Any) -> None:
         self.clock, self.metrics, self.told = FrozenClock(), CountingMetrics(), Told()
         self.ring = Ring([key(number) for number in keys or (1,)], self.clock.now)
-        used = Used(self.ring, self.clock, self.metrics, self.told)
-        self.injector = CapturedInjector("minted", Captured(inject="captured", **model), used)
+        house = Used(self.ring, self.clock, self.metrics, self.told)
+        self.injector = CapturedInjector("minted", Captured(inject="captured", **model), house)
 
     async def made(self, lifetime: int = 600, who: Principal | None = None) -> bytes:
         where = placeholder.place("minted", (who or principal()).key)
@@ -120,14 +119,16 @@ async def test_nobody_and_nothing_have_no_credential() -> None:
         await bench.spent(await bench.made(), nobody)
 
 
-async def test_what_is_remembered_is_bounded_and_bad_ones_are_not_remembered() -> None:
+async def test_what_is_remembered_is_bounded_and_bad_ones_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     values = [await bench.made() for _ in range(4)]
     for value in values:
         await bench.spent(value)
         await bench.refused(value[:-2])
-    assert len(bench.injector._known) == 4
-    assert injecting.REMEMBERED == 1024
+    assert len(bench.injector._opened) == 4
+    monkeypatch.setattr(used, "EACH", 4)
+    await bench.spent(await bench.made())
+    assert len(bench.injector._opened) == 4
 
 
 @pytest.mark.parametrize("size", [1, 15, placeholder.MOST])

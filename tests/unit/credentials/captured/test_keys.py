@@ -15,7 +15,7 @@ from gateway.core.errors import BadRequest, Forbidden, Ungranted
 from gateway.core.message import NO_BODY, Body, Field, Outbound
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.secret import Secret
-from gateway.credentials.captured import keys, keys_injector, placeholder
+from gateway.credentials.captured import keys, placeholder, used
 from gateway.credentials.captured.injector import CapturedInjector
 from gateway.credentials.captured.keys_injector import CapturedKeysInjector
 from gateway.credentials.captured.model import Capture, Captured, CapturedKeys
@@ -301,15 +301,19 @@ async def test_the_longest_keys_have_placeholders_that_open() -> None:
         await keys.sealed(bench.ring, b"there", ("A" * 128, "s" * 4000, "t" * placeholder.MOST), 7)
 
 
-async def test_what_is_remembered_is_bounded_and_says_nothing_in_print() -> None:
+async def test_what_is_remembered_is_bounded_and_says_nothing_in_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(used, "EACH", 2)
     bench = Bench()
     for _ in range(3):
         await bench.sent(bench.signed(await bench.made(), Asked()))
         await bench.refused(bench.signed((*(await bench.made())[:2], "lgp1_" + "A" * 80), Asked()))
-    assert len(bench.injector._known) == 3
-    assert keys_injector.REMEMBERED == 1024
+    assert len(bench.injector._opened) == 2
     assert not any(word in json.dumps(bench.told.events, default=str) for word in REAL[1:])
-    assert SECRET not in repr([spent.held for spent in bench.injector._known.values()])
+    made = await bench.made()
+    await bench.sent(bench.signed(made, Asked()))
+    spent = bench.injector._opened.find(principal().key, made[2].encode())
+    assert spent is not None
+    assert SECRET not in repr(spent.held)
 
 
 @pytest.mark.parametrize(
