@@ -30,6 +30,8 @@ from gateway.core.reason import Reason
 
 MOST: Final = 200
 """Tools of one answer, unless the client asks for fewer."""
+MOST_TOLD: Final = 1024 * 1024
+"""Bytes of tools that one answer tells, unless a single one has more: they are put together, hashed and sent at once."""
 TURN: Final = 50
 """Tools that are judged before others get their turn."""
 NOBODY: Final = "192.0.2.1"
@@ -41,8 +43,9 @@ PRIVATE: Final = ((b"content-type", b"application/json"), (b"cache-control", b"p
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A route as its clients may know it. `accepted` are the issuers whose principals it lets in, none where it is anonymous;
-    `questions` are what its policy is asked, by method; `told` is what does not depend on who asks, and `operations` what is told
-    by method of those that a description has."""
+    `questions` are what its policy is asked, by method; `told` is what does not depend on who asks, `schemas` those of its schemas
+    that do not, None where none are told, and `operations` what is told by method of those that a description has. The values of
+    the last three are JSON (`written`), made at load."""
 
     name: str
     accepted: frozenset[str]
@@ -50,18 +53,33 @@ class Tool:
     questions: Mapping[str, Request]
     route: str
     upstream: str
-    told: Mapping[str, Any]
-    operations: Mapping[str, Any] | None = None
+    told: Mapping[str, bytes]
+    schemas: Mapping[str, bytes] | None = None
+    operations: Mapping[str, bytes] | None = None
 
-    def of(self, methods: Mapping[str, Prospect]) -> dict[str, Any]:
-        """What is told to whoever may use these methods."""
+    def of(self, methods: Mapping[str, Prospect]) -> bytes:
+        """What is told to whoever may use these methods, in JSON."""
         sure = [method for method, each in methods.items() if each is Prospect.ALLOWED]
         maybe = [method for method, each in methods.items() if each is Prospect.CONDITIONAL]
-        made = {**self.told, "methods": sure, "conditional": maybe}
-        if self.operations is not None:
-            mine = {method: each for method, each in self.operations.items() if method in methods}
-            made["schemas"] = {**made["schemas"], "operations": mine}
-        return made
+        made = {**self.told, "methods": written(sure), "conditional": written(maybe)}
+        if self.schemas is not None:
+            made["schemas"] = joined({**self.schemas, **self._operations(methods)})
+        return joined(made)
+
+    def _operations(self, methods: Mapping[str, Prospect]) -> dict[str, bytes]:
+        if self.operations is None:
+            return {}
+        return {"operations": joined({method: each for method, each in self.operations.items() if method in methods})}
+
+
+def written(value: Any) -> bytes:
+    """As JSON. Descriptions are text: whoever shows it as a page by mistake shall not run them."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").encode()
+
+
+def joined(members: Mapping[str, bytes]) -> bytes:
+    """A JSON object of members whose values are JSON already."""
+    return b"{" + b", ".join(written(name) + b": " + value for name, value in members.items()) + b"}"
 
 
 def questions(methods: Sequence[str] | None) -> dict[str, Request]:
@@ -91,26 +109,33 @@ class Catalogue:
         exchange.policies += policies
         exchange.allowances += allowances
         after, most = page(request.query)
-        found, complete = await self._found(principal, exchange.time, after, most + 1)
-        more = found[most - 1]["name"] if len(found) > most else None
-        return answer(request, {"tools": found[:most], "next": more, "complete": complete})
+        found, more, complete = await self._found(principal, exchange.time, after, most)
+        tools = b"[" + b", ".join(found) + b"]"
+        return answer(request, joined({"tools": tools, "next": written(more), "complete": written(complete)}))
 
-    async def _found(self, principal: Principal, now: float, after: str, most: int) -> tuple[list[dict[str, Any]], bool]:
-        """At most so many tools whose names come after one, and whether every policy could be asked."""
+    async def _found(self, principal: Principal, now: float, after: str, most: int) -> tuple[list[bytes], str | None, bool]:
+        """At most so many tools whose names come after one, and MOST_TOLD of them; the last one's name where there are more, and
+        whether every policy could be asked."""
         residuals = self._residuals.spending([MAX_SPENT])
         mine, anybody = Prospects(principal, residuals), Prospects(self._anonymous, residuals)
-        found: list[dict[str, Any]] = []
+        found: list[bytes] = []
+        size, last, more = 0, "", None
         for number, tool in enumerate(self._tools):
             if number % TURN == TURN - 1:
                 await sleep(0)
             if tool.name <= after or (tool.accepted and principal.issuer not in tool.accepted):
                 continue
             methods = dict(judged(tool, mine if tool.accepted else anybody, now))
-            if methods:
-                found.append(tool.of(methods))
-                if len(found) == most:
-                    break
-        return found, not (mine.costly or anybody.costly)
+            if not methods:
+                continue
+            text = tool.of(methods)
+            size += len(text)
+            if found and (len(found) == most or size > MOST_TOLD):
+                more = last
+                break
+            found.append(text)
+            last = tool.name
+        return found, more, not (mine.costly or anybody.costly)
 
 
 def judged(tool: Tool, prospects: Prospects, now: float) -> Iterator[tuple[str, Prospect]]:
@@ -132,10 +157,8 @@ def page(query: bytes | None) -> tuple[str, int]:
     return asked.get("after", [""])[0], int(limit[0])
 
 
-def answer(request: Request, document: dict[str, Any]) -> Response:
+def answer(request: Request, body: bytes) -> Response:
     """The document, or 304 where the client has it already (RFC 9110 13.1.2)."""
-    # Descriptions are text: whoever shows the answer as a page by mistake shall not run them.
-    body = json.dumps(document, ensure_ascii=False).replace("<", "\\u003c").encode()
     tag = b'"' + hashlib.sha256(body).hexdigest()[:32].encode() + b'"'
     fields = [*PRIVATE, (b"etag", tag), (b"vary", b"authorization, cookie")]
     known = request.head.fields.get(b"if-none-match", b"")

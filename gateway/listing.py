@@ -1,12 +1,12 @@
 """Routes -> what the catalogue tells of them. Schemas are told as they are enforced, without their authors' comments."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from gateway.authn.gate import Gate
-from gateway.catalogue import Catalogue, Tool, questions
+from gateway.catalogue import Catalogue, Tool, questions, written
 from gateway.core.ports import Limits
 from gateway.doors import Rows
 from gateway.edge.keywords import subschemas
@@ -45,14 +45,13 @@ def _tool(entry: Entry[Route], model: RouteModel, *, schemas: bool) -> Tool | No
     name = shown.name or model.name
     told, operations = _told(entry, model, shown), None
     described = service.validation.described
-    if schemas:
-        told["schemas"] = _schemas(model)
-    if schemas and described is not None:
+    parts = _schemas(model) if schemas else None
+    if parts is not None and described is not None:
         met = _met(entry, model, described.description)
         if len(met) == 1:
             told["description"] = shown.description or met[0].summary
         operations = _operations(met)
-        told["schemas"]["operations"] = None
+        parts["operations"] = None
     return Tool(
         name=name,
         accepted=frozenset(accepted.removeprefix("jwt.") for accepted in model.authenticate or ()),
@@ -60,9 +59,14 @@ def _tool(entry: Entry[Route], model: RouteModel, *, schemas: bool) -> Tool | No
         questions=questions(entry.methods),
         route=model.name,
         upstream=model.upstream,
-        told={"name": name, **told},
-        operations=operations,
+        told=_written({"name": name, **told}),
+        schemas=None if parts is None else _written(parts),
+        operations=None if operations is None else _written(operations),
     )
+
+
+def _written(members: Mapping[str, Any]) -> dict[str, bytes]:
+    return {name: written(value) for name, value in members.items()}
 
 
 def _met(entry: Entry[Route], model: RouteModel, description: Description) -> list[Told]:

@@ -5,6 +5,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.house import Reply, config, house
 
 TOOLS = "/.gateway/tools"
@@ -184,15 +186,21 @@ async def test_only_reading_is_answered_and_nothing_is_kept(tmp_path: Path) -> N
     assert ("no-store" in first["cache-control"], first["x-content-type-options"]) == (True, "nosniff")
 
 
-async def test_pages_go_on_where_the_last_one_ended(tmp_path: Path) -> None:
+async def test_pages_go_on_where_the_last_one_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many tools, or so many bytes, and never without one."""
     async with house(tmp_path, policy=POLICY, roles=ROLES, **settings()) as gateway:
-        token, names = gateway.keys.token("rita", **PEOPLE["rita"]), list[str]()
-        after: str | None = ""
-        while after is not None:
-            page = (await gateway.get(f"{TOOLS}?limit=2&after={after}", token=token)).json()
-            names += [tool["name"] for tool in page["tools"]]
-            after = page["next"]
-    assert names == ["away", "free", "near", "notes", "org", "strong"]
+        token = gateway.keys.token("rita", **PEOPLE["rita"])
+        whole = len((await gateway.get(TOOLS, token=token)).body)
+        for limit, most, sizes in ((2, whole, {2}), (6, whole, {6}), (6, 1, {1}), (6, whole // 2, {1, 2, 3, 4, 5})):
+            monkeypatch.setattr("gateway.catalogue.MOST_TOLD", most)
+            names = list[str]()
+            after: str | None = ""
+            while after is not None:
+                page = (await gateway.get(f"{TOOLS}?limit={limit}&after={after}", token=token)).json()
+                names += [tool["name"] for tool in page["tools"]]
+                assert len(page["tools"]) in sizes
+                after = page["next"]
+            assert names == ["away", "free", "near", "notes", "org", "strong"]
 
 
 async def test_whoever_asks_too_often_is_limited_by_who_he_is(tmp_path: Path) -> None:
