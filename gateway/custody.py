@@ -87,7 +87,7 @@ class Custody:
             if lease is None:
                 return
             try:
-                if not await resealing.fits():
+                if await resealing.misfits():
                     log.critical("the first key opens nothing that is under it: other gateways have another key of that id")
                     return
                 done = await resealing.turn(before, overdue, lambda: asyncio.sleep(pause))

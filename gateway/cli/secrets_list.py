@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.cli import stored
-from gateway.cli.terminal import aligned
+from gateway.cli.terminal import aligned, one_line
 from gateway.credentials.vault.sealed import Entry
 from gateway.settings import Loaded
 from gateway.settings.rotating import rotating
@@ -80,4 +80,5 @@ def tell_keys(loaded: Loaded, ring: "Ring") -> None:
             counts.setdefault(tally.key_id, {"files": 0})[table] = tally.count
     for id, homes in counts.items():
         seals = ", ".join(f"{count} in {home}" for home, count in homes.items() if count)
-        print(f"key {id}: {seals or 'nothing'}{'' if seals or id == ring.ids[0] else ', may be retired'}", file=sys.stderr)
+        retired = "" if seals or id == ring.ids[0] else ", may be retired"
+        print(one_line(f"key {id}: {seals or 'nothing'}{retired}"), file=sys.stderr)

@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.cli.bell import rung
 from gateway.cli.database import asked, chosen
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gateway.store.sql.texts import Tally
 
 T = TypeVar("T")
+MOST_TOLD: Final = 5
+LONGEST_TOLD: Final = 200
 
 
 def present(loaded: Loaded) -> bool:
@@ -72,15 +74,17 @@ async def proven(database: "Database", ring: "Ring", replaced: "Sequence[SecretR
         text = Text((row.name,), row.version, row.sealed, row.key_id)
         if not is_revoked(row) and (fault := await resealing.fault("secrets", text)) is not None:
             closed.append(named(Done("secrets", text, fault=fault)))
-    if not closed and not await resealing.fits():
-        closed.append(_foreign(ring))
+    if not closed and (misfits := await resealing.misfits()):
+        closed.append(_foreign(ring, misfits))
     if closed:
         told = "nothing was written: give the keys of the gateways in `vault.keys`, or --force where the old values are lost"
         raise ValueError("\n".join([*closed, told]))
 
 
-def _foreign(ring: "Ring") -> str:
-    return f"nothing that is under the key {ring.ids[0]} opens with it: it is another key of that name"
+def _foreign(ring: "Ring", misfits: "Sequence[Done]") -> str:
+    which = ", ".join(one_line(f"{each.table}: {' '.join(each.text.key)}"[:LONGEST_TOLD]) for each in misfits[:MOST_TOLD])
+    more = f", and {len(misfits) - MOST_TOLD} more" if len(misfits) > MOST_TOLD else ""
+    return f"nothing that is under the key {ring.ids[0]} opens with it ({which}{more}): it is another key of that name"
 
 
 def revoke(loaded: Loaded, name: str) -> bool:
@@ -179,8 +183,8 @@ def fitting(loaded: Loaded, ring: "Ring") -> None:
     async def work(database: "Database") -> None:
         from gateway.credentials.stored.resealing import Resealing
 
-        if not await Resealing(database, ring, time.time).fits():
-            raise ValueError(f"{_foreign(ring)}; nothing was written: give theirs, or call your new key something else")
+        if misfits := await Resealing(database, ring, time.time).misfits():
+            raise ValueError(f"{_foreign(ring, misfits)}; nothing was written: give theirs, or call your new key something else")
 
     if present(loaded):
         ask(loaded, work)

@@ -64,16 +64,17 @@ class Resealing:
         """Whether there is anything to do. Raises DependencyDown."""
         return any([await texts.due(self._ring.ids[0], settled, overdue) for texts in self._tables])
 
-    async def fits(self) -> bool:
-        """Whether the first key opens any of the texts that are said to be under it; also where there are none. Else it is another
-        than the one of whoever sealed them, and what it seals opens for nobody but who has it. Raises DependencyDown."""
-        has_any = False
+    async def misfits(self) -> list[Done]:
+        """The texts that are said to be under the first key, where it opens none of them: it is another than the one of whoever
+        sealed them, and what it seals opens for nobody but who has it. Raises DependencyDown."""
+        closed = []
         for texts in self._tables:
-            for text in await texts.under(self._ring.ids[0]):
-                has_any = True
-                if await self.fault(texts.table, text) is None:
-                    return True
-        return not has_any
+            async for text in texts.under(self._ring.ids[0]):
+                fault = await self.fault(texts.table, text)
+                if fault is None:
+                    return []
+                closed.append(Done(texts.table, text, fault=fault))
+        return closed
 
     async def verified(self) -> AsyncIterator[Done]:
         """Open every text there is, and change none. Raises DependencyDown."""
@@ -86,7 +87,7 @@ class Resealing:
 
     async def tally(self, before: float) -> dict[str, Sequence[Tally]]:
         """By table, how many texts each key seals, and how many of them since before a time. Raises DependencyDown."""
-        return {texts.table: await texts.tally(before) for texts in self._tables}
+        return {texts.table: await texts.tally(before, self._ring.ids) for texts in self._tables}
 
     async def fault(self, table: str, text: Text) -> Fault | None:
         """Why a text does not open; None where it does. Raises DependencyDown."""

@@ -19,19 +19,21 @@ CLOCK: Final = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
     "postgresql": "extract(epoch FROM clock_timestamp())",
 }
+NUMBER: Final = "abs(CAST(leases.fence AS INTEGER) % 1073741824)"
+"""The fence as a number that can be counted on, whoever wrote it: of 0 to 2^30 - 1."""
 TAKE: Final = """
 INSERT INTO leases (name, holder, fence, orphaned, until) VALUES (:name, :holder, 1, 0, {now} + :seconds)
-ON CONFLICT (name) DO UPDATE SET holder = :holder, fence = leases.fence + 1, until = {now} + :seconds,
+ON CONFLICT (name) DO UPDATE SET holder = :holder, fence = {number} + 1, until = {now} + :seconds,
   orphaned = CASE WHEN leases.holder = '' THEN 0 ELSE 1 END
 WHERE leases.holder = '' OR leases.until < {now}
-RETURNING fence, orphaned
+RETURNING {number} AS fence, orphaned
 """
 SEIZE: Final = """
-UPDATE leases SET holder = :holder, fence = fence + 1, until = {now} + :seconds, orphaned = 1
-WHERE name = :name AND fence = :fence AND holder <> ''
-RETURNING fence
+UPDATE leases SET holder = :holder, fence = {number} + 1, until = {now} + :seconds, orphaned = 1
+WHERE name = :name AND {number} = :fence AND holder <> ''
+RETURNING {number} AS fence
 """
-FENCE: Final = "SELECT fence FROM leases WHERE name = :name"
+FENCE: Final = "SELECT {number} AS fence FROM leases WHERE name = :name"
 RELEASE: Final = "UPDATE leases SET holder = '', until = 0 WHERE name = :name AND holder = :holder"
 ABANDON: Final = "UPDATE leases SET until = 0 WHERE name = :name AND holder = :holder"
 FORGET: Final = "DELETE FROM leases WHERE name = :name AND (holder = '' OR until < {now})"
@@ -52,8 +54,8 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._take = text(TAKE.format(now=CLOCK[database.kind]))
-        self._seize = text(SEIZE.format(now=CLOCK[database.kind]))
+        self._take = text(TAKE.format(now=CLOCK[database.kind], number=NUMBER))
+        self._seize = text(SEIZE.format(now=CLOCK[database.kind], number=NUMBER))
 
     async def take(self, name: str, seconds: float) -> Lease | None:
         """The lease for so long, or None while another has it. Raises DependencyDown."""
@@ -63,8 +65,8 @@ class Leases:
 
     async def fence(self, name: str) -> int:
         """The number of whoever has or had it last, 0 where nobody did. Raises DependencyDown."""
-        found = await self._database.rows(text(FENCE), {"name": name})
-        return int(found[0].fence) if found else 0
+        found = await self._database.rows(text(FENCE.format(number=NUMBER)), {"name": name})
+        return found[0].fence if found else 0
 
     async def seize(self, name: str, seconds: float, fence: int) -> Lease | None:
         """The lease of a holder who, by the caller's own clock, has had it for longer than any lasts; None where it is another's by

@@ -20,6 +20,10 @@ LAST: Final = 253402300799.0
 """The last second that calendars can write, in Unix time."""
 NEVER: Final = -2
 """A version that no row is given."""
+END: Final = 2**31 - 1
+"""Above every version: a PostgreSQL's integers end here."""
+NO_TEXT: Final = "?"
+"""What is told in place of a key that is no text. No name and no id of a key is written like it."""
 
 
 class Conflict(Exception):
@@ -36,11 +40,16 @@ async def inserted(database: Database, statement: Insert) -> int:
         raise
 
 
-def bounded(column: Column[Any]) -> ColumnElement[Any]:
+def bounded(column: Column[Any], longest: int = LONGEST) -> ColumnElement[Any]:
     """A column as it is asked for: of a long text no more than shows that it is too long."""
     if not isinstance(column.type, Text) or column.primary_key:
         return column
-    return func.substr(column, 1, LONGEST, type_=Text()).label(column.name)
+    return beginning(column, longest)
+
+
+def beginning(column: Column[Any], longest: int) -> ColumnElement[Any]:
+    """So many characters of a text, whatever column it is."""
+    return func.substr(column, 1, longest, type_=Text()).label(column.name)
 
 
 def read(table: Table, found: Row[Any]) -> dict[str, Any]:
@@ -48,13 +57,25 @@ def read(table: Table, found: Row[Any]) -> dict[str, Any]:
     return {name: _value(table.columns[name], value) for name, value in found._mapping.items()}
 
 
-def _value(column: Column[Any], value: Any) -> Any:
+def told(table: Table, found: Row[Any]) -> dict[str, Any]:
+    """The same of a row that is not asked for again by its key: one that is no text is NO_TEXT."""
+    return {name: _value(column, found._mapping[name], NO_TEXT) for name, column in table.columns.items() if name in found._mapping}
+
+
+def text_of(value: Any) -> str:
+    """What a column of text holds; "" where it is none."""
+    return value if isinstance(value, str) and _is_whole(value) else ""
+
+
+def _value(column: Column[Any], value: Any, otherwise: str | None = None) -> Any:
     if isinstance(column.type, Double):
         return None if value is None and column.nullable else _time(value)
     if isinstance(column.type, Integer):
-        return value if isinstance(value, int) else NEVER
-    text = value if isinstance(value, str) and _is_whole(value) else ""
+        return value if isinstance(value, int) and 0 < value < END else NEVER
+    text = text_of(value)
     if column.primary_key and text != value:
+        if otherwise is not None:
+            return otherwise
         raise DependencyDown(f"database: a row of '{column.table.name}' has a key that is no text: delete it")
     return text
 

@@ -4,17 +4,24 @@ A text that is sealed anew means what it meant: its row keeps its version, so no
 writer that knows the version writes on. Who was faster is told by the text itself.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, and_, case, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, select, tuple_, update
 
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import bounded, read
+from gateway.store.sql.rows import NO_TEXT, bounded, read, text_of
 
 PAGE: Final = 200
-SAMPLE: Final = 10
+SAMPLE: Final = 500
+SOME: Final = 10
+"""Mostly the first one tells."""
+MOST_KEYS: Final = 100
+"""Keys that are told apart, beside those that are asked for."""
+LONGEST_ID: Final = 64
+"""Characters of a key's id that are read: more than of any."""
 
 Key = tuple[str, ...]
 
@@ -58,16 +65,18 @@ class Texts:
         wanted = other | and_(columns.key_id == first, columns.updated_at <= overdue)
         if after:
             wanted &= tuple_(*self._key) > after
-        statement = select(*self._key, columns.version, bounded(columns.sealed), columns.key_id)
-        rows = await self._database.rows(statement.where(wanted).order_by(*self._key).limit(PAGE))
+        rows = await self._database.rows(self._select().where(wanted).order_by(*self._key).limit(PAGE))
         return [self._text(read(self._table, row)) for row in rows]
 
-    async def under(self, key_id: str) -> Sequence[Text]:
-        """At most SAMPLE texts that are said to be under a key. Raises DependencyDown."""
-        columns = self._table.c
-        statement = select(*self._key, columns.version, bounded(columns.sealed), columns.key_id).where(columns.key_id == key_id)
-        rows = await self._database.rows(statement.order_by(*self._key).limit(SAMPLE))
-        return [self._text(read(self._table, row)) for row in rows]
+    async def under(self, key_id: str) -> AsyncIterator[Text]:
+        """At most SAMPLE texts that are said to be under a key, some at a time. Raises DependencyDown."""
+        statement = self._select().where(self._table.c.key_id == key_id).order_by(*self._key)
+        for offset in range(0, SAMPLE, SOME):
+            rows = await self._database.rows(statement.offset(offset).limit(SOME))
+            for row in rows:
+                yield self._text(read(self._table, row))
+            if len(rows) < SOME:
+                return
 
     async def every(self, after: Key = ()) -> Sequence[Text]:
         """The next at most PAGE texts there are. Raises DependencyDown."""
@@ -82,13 +91,24 @@ class Texts:
         values: dict[str, Any] = {"sealed": sealed, "key_id": key_id, "updated_at": now}
         return await self._database.write(update(self._table).where(same).values(values)) == 1
 
-    async def tally(self, before: float) -> Sequence[Tally]:
-        """The keys in use. Raises DependencyDown."""
+    async def tally(self, before: float, known: Collection[str]) -> Sequence[Tally]:
+        """The keys in use: those that are `known`, at most MOST_KEYS others, and NO_TEXT for ids that are none. Raises
+        DependencyDown."""
         columns = self._table.c
-        old = func.sum(case((columns.updated_at <= before, 1), else_=0))
-        counted = select(columns.key_id, func.count().label("many"), old.label("old"))
-        statement = counted.where(columns.key_id != "").group_by(columns.key_id)
-        return [Tally(row.key_id, row.many, row.old) for row in await self._database.rows(statement)]
+        old = case((columns.updated_at <= before, 1), else_=0).label("old")
+        each = select(bounded(columns.key_id, LONGEST_ID), old).where(columns.key_id != "").subquery()
+        counted = select(each.c.key_id, func.count().label("many"), func.sum(each.c.old).label("old")).group_by(each.c.key_id)
+        first = case((each.c.key_id.in_(list(known)), 0), else_=1)
+        many, overdue = Counter[str](), Counter[str]()
+        for row in await self._database.rows(counted.order_by(first, each.c.key_id).limit(len(known) + MOST_KEYS)):
+            id = text_of(row.key_id) or NO_TEXT
+            many[id] += row.many
+            overdue[id] += row.old
+        return [Tally(id, many[id], overdue[id]) for id in many]
+
+    def _select(self) -> Select[Any]:
+        columns = self._table.c
+        return select(*self._key, columns.version, bounded(columns.sealed), bounded(columns.key_id, LONGEST_ID))
 
     def _text(self, row: dict[str, Any]) -> Text:
         return Text(tuple([row[column.name] for column in self._key]), row["version"], row["sealed"], row["key_id"])

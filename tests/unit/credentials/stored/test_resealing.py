@@ -135,13 +135,13 @@ async def test_what_does_not_open_stays_as_it_is(database: Database, change: str
 
 async def test_a_first_key_fits_where_it_opens_anything_or_there_is_nothing_under_it(database: Database) -> None:
     keeper, alter = Keeper(database, "k1"), "UPDATE {} SET version = version + 1"
-    assert await keeper.resealing.fits()
+    assert await keeper.resealing.misfits() == []
     await keeper.fill(2)
     await database.write(text(alter.format("secrets")))
-    assert await keeper.resealing.fits(), "the grant opens"
+    assert await keeper.resealing.misfits() == [], "the grant opens"
     await database.write(text(alter.format("grants")))
-    assert not await keeper.resealing.fits()
-    assert await Keeper(database, "k2", "k1").resealing.fits()
+    assert len(await keeper.resealing.misfits()) == 3
+    assert await Keeper(database, "k2", "k1").resealing.misfits() == []
 
 
 async def test_what_was_revoked_is_not_counted_and_not_touched(database: Database) -> None:
