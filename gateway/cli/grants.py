@@ -5,7 +5,7 @@ A token comes from a file or from standard input, never from the command line, w
 
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from gateway.cli.bell import rung
 from gateway.cli.database import asked, chosen, loaded_as_far_as_it_goes, there
 from gateway.cli.options import Config, EnvFile
 from gateway.cli.record import CommandRecord
-from gateway.cli.terminal import aligned
+from gateway.cli.terminal import aligned, one_line
 from gateway.config.regular import content
 from gateway.config.values import parse_duration
 from gateway.core.errors import ConfigError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.store.sql.leases import Leases
 
 LONGEST: Final = 64 * 1024
+MOST_TOLD: Final = 20
 T = TypeVar("T")
 
 app = typer.Typer(
@@ -125,21 +126,39 @@ def revoke(
     issuer, subject = _principal(issuer, subject, principal)
     loaded = loaded_as_far_as_it_goes(config, env_file)
 
+    async def deleted(rows: "GrantRows") -> "AsyncIterator[GrantRow]":
+        if provider:
+            row = await forget(rows, (provider, issuer, subject))
+            if row is not None:
+                yield row
+            return
+        while some := await rows.delete_some(issuer, subject):
+            for row in some:
+                yield row
+
     async def work(rows: "GrantRows", leases: "Leases", trail: CommandRecord) -> list[str]:
         gone = []
-        for key in [(provider, issuer, subject)] if provider else [row.key for row in await rows.of(issuer, subject)]:
-            row = await forget(rows, key)
-            if row is not None:
-                trail.tell("grant.disconnected", {**_told(row), "scopes": row.scopes.split()})
-                gone.append(row.provider)
-                await leases.forget(name(key))
+        async for row in deleted(rows):
+            trail.tell("grant.disconnected", {**_told(row), "scopes": row.scopes.split()})
+            gone.append(row.provider)
+            await leases.forget(name(row.key))
         return gone
 
     gone = _asked(loaded, work)
     if not gone:
         print(f"{issuer}:{subject} has no grant{f' at {provider}' if provider else ''}", file=sys.stderr)
         raise typer.Exit(1)
-    print(f"forgotten here: {', '.join(gone)} for {issuer}:{subject}; revoke it at the provider, too", file=sys.stderr)
+    print(
+        one_line(f"forgotten here: {_named(loaded, gone)} for {issuer}:{subject}; revoke it at the provider, too"), file=sys.stderr
+    )
+
+
+def _named(loaded: Loaded, providers: list[str]) -> str:
+    """Some of them, of those that are configured all."""
+    known = loaded.settings.providers if loaded.settings is not None else {}
+    first = sorted(providers, key=lambda each: each not in known)
+    shown = first[: max(MOST_TOLD, sum(each in known for each in first))]
+    return ", ".join(shown) + (f" and {len(first) - len(shown)} that are not configured" if len(first) > len(shown) else "")
 
 
 def _doubt(loaded: Loaded, issuer: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
-from gateway.credentials.grants.kept import Kept
+from gateway.credentials.grants.kept import Kept, forget
 from gateway.credentials.stored.following import Following
 from gateway.credentials.stored.resealing import Resealing
 from gateway.credentials.stored.source import StoredSource
@@ -34,6 +34,8 @@ CHANGES = {
     "a version that is text": "version = 'x'",
     "a version that is bytes": "version = zeroblob(3)",
     "a version beyond all": "version = 9223372036854775807",
+    "a version that no row is given": "version = -1",
+    "the version of none": "version = 0",
 }
 
 
@@ -105,6 +107,14 @@ async def test_a_row_that_no_gateway_wrote_is_refused_and_alarmed_and_the_others
     assert followed.told == [], "told once"
 
 
+@pytest.mark.parametrize("version", ["-1", "0", "9223372036854775807"])
+async def test_a_version_that_no_row_is_given_is_no_version_that_was_not_read_yet(followed: Followed, version: str) -> None:
+    await followed.sql("UPDATE secrets SET version = CHANGE WHERE name = 'a'", version)
+    assert await followed.look() == [None, "first-b", "first-c"]
+    assert ("secret.refused", "a") in followed.told
+    assert followed.sources["a"].revoked, "it does not wait for a database that is away"
+
+
 async def test_a_key_that_is_away_keeps_no_other_secret_in_force_that_was_revoked(followed: Followed) -> None:
     held = Followed(followed.beside, Sealed("second-a"))
     await held.look()
@@ -138,7 +148,7 @@ async def test_times_that_are_none_can_be_told_and_keep_nobody_from_revoking(fol
     times: Sequence[float | None] = (row.expires_at, row.created_at, row.updated_at)
     assert [time for time in times if time is None or not 0 <= time <= LAST] == []
     assert datetime.fromtimestamp(LAST, UTC).year == 9999
-    gone = await kept.delete(row.key)
+    gone = await forget(rows, row.key)
     assert gone is not None
 
 

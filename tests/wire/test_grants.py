@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from gateway.core.errors import ConfigError
 from gateway.core.secret import Secret
-from gateway.credentials.grants.kept import Kept
+from gateway.credentials.grants.kept import Kept, forget
+from gateway.store.sql.grants import GrantRows
 from gateway.store.sql.model import Sqlite
 from gateway.store.sql.rows import Conflict
 from tests.granting import ENVIRON, Drawer, Provider, a_grant, granting, issuing
@@ -128,7 +129,7 @@ async def test_a_grant_that_was_connected_anew_is_not_taken_for_the_one_before(t
     async with place(tmp_path) as here:
         old = await here.kept.put(a_grant())
         assert (await here.ask()).status == 200
-        await here.kept.delete(old.key)
+        await forget(GrantRows(here.drawer.database), old.key)
         new = await here.kept.put(replace(a_grant(), access=Secret(b"canary-access-anew")))
         assert old.version != new.version
         with pytest.raises(Conflict):
@@ -156,7 +157,7 @@ async def test_a_revoked_grant_is_used_for_a_second_at_most(tmp_path: Path) -> N
     async with place(tmp_path) as here:
         grant = await here.kept.put(a_grant())
         assert (await here.ask()).status == 200
-        await here.kept.delete(grant.key)
+        await forget(GrantRows(here.drawer.database), grant.key)
         revoked = time.monotonic()
         while (await here.ask()).status == 200:
             await asyncio.sleep(0.05)

@@ -73,10 +73,6 @@ class Kept:
         found = await self._rows.get(key)
         return 0 if found is None else found.version
 
-    async def delete(self, key: Key) -> GrantRow | None:
-        """See `forget`."""
-        return await forget(self._rows, key)
-
     async def _opened(self, found: GrantRow) -> Grant:
         try:
             opened = await asyncio.to_thread(self._ring.open, at(found.key, found.version), found.sealed)

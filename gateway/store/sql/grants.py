@@ -4,17 +4,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Text, delete, insert, select, tuple_, update
 from sqlalchemy.engine import Row
 
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import Conflict, bounded, inserted, read
+from gateway.store.sql.rows import Conflict, beginning, bounded, inserted, read, told
 from gateway.store.sql.tables import GRANTS
 
 PAGE: Final = 500
 LONGEST: Final = 2048
 """Characters of a provider, an issuer or a subject."""
 WHOLE: Final = [bounded(column) for column in GRANTS.columns]
+TOLD: Final = [beginning(column, LONGEST) if isinstance(column.type, Text) else column for column in GRANTS.columns]
 
 Key = tuple[str, str, str]
 """provider, issuer, subject."""
@@ -67,12 +68,6 @@ class GrantRows:
                 yield row
             after = page[-1].key
 
-    async def of(self, issuer: str, subject: str) -> Sequence[GrantRow]:
-        """Those of one principal, at most PAGE. Raises DependencyDown."""
-        theirs = (GRANTS.c.issuer == issuer) & (GRANTS.c.subject == subject)
-        statement = select(*WHOLE).where(theirs).order_by(GRANTS.c.provider).limit(PAGE)
-        return [_row(each) for each in await self._database.rows(statement)]
-
     async def put(self, row: GrantRow, version: int) -> GrantRow:
         """Write as `version` what follows `row.version`, of which 0 means that there is none; the row as it now stands.
 
@@ -95,6 +90,15 @@ class GrantRows:
     async def delete(self, key: Key) -> None:
         """Whatever its version, also where it has none that a gateway wrote. Raises DependencyDown."""
         await self._database.write(delete(GRANTS).where(_is(key)))
+
+    async def delete_some(self, issuer: str, subject: str) -> Sequence[GrantRow]:
+        """Delete at most PAGE of one principal's, whoever wrote them; what they were, none where none is left. Raises
+        DependencyDown."""
+        theirs = (GRANTS.c.issuer == issuer) & (GRANTS.c.subject == subject)
+        some = select(GRANTS.c.provider).where(theirs).order_by(GRANTS.c.provider).limit(PAGE)
+        statement = delete(GRANTS).where(theirs & GRANTS.c.provider.in_(some)).returning(*TOLD)
+        gone = [GrantRow(**told(GRANTS, each)) for each in await self._database.rows(statement)]
+        return sorted(gone, key=lambda row: row.provider)
 
 
 def _is(key: Key) -> ColumnElement[bool]:

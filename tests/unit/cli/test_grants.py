@@ -176,6 +176,27 @@ def test_a_row_that_no_gateway_wrote_keeps_no_other_grant_from_being_revoked(ope
     assert operator.rows() == []
 
 
+@pytest.mark.parametrize(
+    "provider",
+    ["printf('aaa%04d', i)", "x'00'", "CAST(x'ff' AS TEXT)", "char(27) || '[2J'"],
+    ids=["many", "bytes", "text", "escape"],
+)
+def test_no_row_beside_it_hides_a_grant_from_who_revokes_all_of_a_principal(operator: Operator, provider: str) -> None:
+    for subject in ("alice", "bob"):
+        operator.add(subject)
+    with sqlite3.connect(operator.folder / "store.db") as file:
+        file.execute(
+            "INSERT OR IGNORE INTO grants WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) "
+            "SELECT PROVIDER, 'corp', 'alice', 'x', 'k1', 1, 'live', '', '', 0, 0, NULL FROM n".replace("PROVIDER", provider)
+        )
+    file.close()
+    told = operator.run("revoke", "--principal", "corp:alice").stderr
+    assert "tracker" in told
+    assert told.replace("\n", "").isprintable()
+    assert [row[:3] for row in operator.rows()] == [["tracker", "corp", "bob"]]
+    assert "tracker" in [each["provider"] for each in operator.told()[2:] if each["event"] == "grant.disconnected"]
+
+
 def test_of_a_revoked_grant_no_lease_tells_whose_it_was(operator: Operator) -> None:
     for subject in ("alice", "bob", "carol"):
         operator.add(subject)

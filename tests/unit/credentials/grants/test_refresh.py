@@ -13,9 +13,10 @@ from gateway.core.secret import Secret
 from gateway.credentials.endpoint import SECONDS
 from gateway.credentials.grants import refresh
 from gateway.credentials.grants.grant import Grant, Key
-from gateway.credentials.grants.kept import Kept
+from gateway.credentials.grants.kept import Kept, forget
 from gateway.credentials.grants.refresh import Refresher
 from gateway.store.sql.engine import Database
+from gateway.store.sql.grants import GrantRows
 from gateway.store.sql.leases import Leases
 from tests.fakes import CountingMetrics, SteppedClock
 from tests.provider import RotatingProvider
@@ -111,7 +112,7 @@ async def test_a_version_that_was_replaced_already_asks_nobody(house: House) -> 
 
 async def test_a_grant_that_is_gone_asks_nobody(house: House) -> None:
     grant = await house.kept.put(ALICE)
-    await house.kept.delete(ALICE.key)
+    await forget(GrantRows(house.database), ALICE.key)
     assert await house.replica().refreshed(grant) is None
     assert house.provider.asked == []
 

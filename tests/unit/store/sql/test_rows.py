@@ -1,14 +1,17 @@
 """Secrets and grants as rows: what is written is read, and of two writers one learns that it was second. On both databases."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+from sqlalchemy import insert
 
 from gateway.store.sql.engine import Database
 from gateway.store.sql.grants import PAGE, GrantRow, GrantRows
 from gateway.store.sql.rows import Conflict
 from gateway.store.sql.secrets import SecretRow, SecretRows
+from gateway.store.sql.tables import GRANTS, SECRETS
+from gateway.store.sql.texts import Tally, Texts
 
 SECRET = SecretRow(
     "github-bot", "sealed:1", "k1", provider="github", scopes="repo", created_at=1.5, updated_at=1.5, expires_at=99.25
@@ -125,3 +128,24 @@ async def test_several_are_written_all_or_none(database: Database) -> None:
     with pytest.raises(Conflict):
         await rows.put_all([(replace(SECRET, name="new"), 1), (replace(first, version=6), 8)])
     assert [row.name for row in await rows.page()] == ["github-bot"]
+
+
+async def test_all_grants_of_a_principal_are_deleted_a_page_at_a_time_and_nobody_elses(database: Database) -> None:
+    rows = GrantRows(database)
+    providers = [f"n{number:03}" for number in range(PAGE + 3)]
+    statement = insert(GRANTS).values([{**asdict(GRANT), "provider": name, "version": 7} for name in providers])
+    await database.write(statement)
+    other = await rows.put(replace(GRANT, subject="bob"), 7)
+    gone: list[str] = []
+    while some := await rows.delete_some("corp", "alice"):
+        assert len(some) <= PAGE
+        gone += [row.provider for row in some]
+    assert gone == providers
+    assert list(await rows.page()) == [other]
+
+
+async def test_keys_in_use_are_counted(database: Database) -> None:
+    rows = SecretRows(database)
+    for name, key_id, at in (("a", "k1", 5), ("b", "k1", 50), ("c", "k2", 50), ("d", "", 5)):
+        await rows.put(replace(SECRET, name=name, key_id=key_id, updated_at=at), 7)
+    assert await Texts(database, SECRETS).tally(10, ["k2"]) == [Tally("k2", 1, 0), Tally("k1", 2, 1)]
