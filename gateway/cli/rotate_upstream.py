@@ -36,7 +36,7 @@ Words = tuple[bool, str]
 
 
 def run(loaded: Loaded, ring: "Ring", name: str, *, revoke_now: bool, dry_run: bool) -> None:
-    """Rotate or rehearse, and tell it on standard error. Raises typer.Exit where the old one stays, or would."""
+    """Rotate or rehearse, and tell it on standard error. Raises typer.Exit where it did not go well, or would not."""
     told = rehearse(loaded, ring, name) if dry_run else [rotate_now(loaded, ring, name, revoke_now=revoke_now)]
     for _, line in told:
         print(one_line(line), file=sys.stderr)
@@ -69,13 +69,13 @@ def rotate_now(loaded: Loaded, ring: "Ring", name: str, *, revoke_now: bool) -> 
 
 
 def rehearse(loaded: Loaded, ring: "Ring", name: str) -> list[Words]:
-    """What can be seen without minting anything: the program, the upstream's word on the secret in force, and how far all is."""
+    """What can be seen without minting: what mints, what is said of the secret in force, and how far all is."""
 
     async def work(database: "Database") -> list[Words]:
         fetch = HttpFetch(user_agent=f"latchgate/{__version__}")
         try:
             job = _job(loaded, fetch, name)
-            return [_program(job), *await _seen(_rotor(job, database, ring, _untold), job)]
+            return [_minter(job), *await _seen(_rotor(job, database, ring, _untold), job)]
         finally:
             await fetch.close()
 
@@ -133,7 +133,7 @@ async def _seen(rotor: "Rotor", job: "Job") -> list[Words]:
     return [(not wrong, verdict), (bool(open_to_all), proof), (True, f"{job.name}: {record.phase}, {when}{failed}")]
 
 
-def _program(job: "Job") -> Words:
+def _minter(job: "Job") -> Words:
     from gateway.credentials.rotation.hook import unfit
 
     if job.rotate.hook is None:

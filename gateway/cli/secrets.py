@@ -181,7 +181,8 @@ def rotate_upstream(
     config: Config = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Have a new secret minted as `rotate` says, tried at the upstream, and put in force. Exit 1 where the old one stays."""
+    """Have a new secret minted as `rotate` says, tried at the upstream, and put in force. Exit 1 where that did
+    not go well; the line says why."""
     from gateway.cli import rotate_upstream as work
 
     if forget and (dry_run or revoke_now):

@@ -38,9 +38,11 @@ def shown(loaded: Loaded, each: Entry, now: float) -> dict[str, Any]:
 
 
 def of_row(loaded: Loaded, row: "SecretRow", now: float) -> dict[str, Any]:
+    from gateway.credentials.rotation.ledger import PREFIX
+
     after = loaded.vault.model.rotate_after if loaded.vault.model is not None else now
     age = max(0, int(now - row.updated_at))
-    if row.name.startswith("rotation:"):
+    if row.name.startswith(PREFIX):
         return {"name": row.name, "home": "database", "key": row.key_id, "age_seconds": age, "state": _step(loaded, row)}
     state = "revoked" if not row.key_id else "overdue" if age > after else "sealed"
     if row.expires_at is not None and row.key_id:

@@ -1,4 +1,4 @@
-"""The rotations that a configuration asks for: which stored secret, by which program, tried at which upstream."""
+"""The rotations that a configuration asks for: which stored secret, by which program or provider, tried at which upstream."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final

@@ -146,7 +146,7 @@ COUNTED: Final = (
         "gateway.rotation.steps",
         "counter",
         "{step}",
-        "Upstream secrets `rotated`, old ones `revoked` after the overlap, and attempts that `failed`: the old one stays.",
+        "Upstream secrets `rotated`, old ones `revoked` after the overlap, and attempts that `failed`.",
         ("credential", "outcome"),
     ),
     Instrument(

@@ -23,7 +23,8 @@ SECONDS: Final = 10.0
 MAX_ANSWER: Final = 64 * 1024
 TOKEN: Final = re.compile(r"[!-~]{8,1024}", re.ASCII)
 ENDED: Final = (
-    "the token in force does not count at GitLab any more: make one there and store it, `gateway secrets seal NAME --database`"
+    "the token in force does not count at GitLab any more: make one there and store it in its place, "
+    "`gateway secrets seal … --database`"
 )
 WHY: Final = {
     400: "400: is the new token's end later than GitLab allows?",

@@ -27,7 +27,7 @@ class Outcome(StrEnum):
     OVERLAPPING = "switched, the old one is revoked after the overlap"
     REVOKED = "the old one is revoked"
     UNPROVEN = "the new one is in force, for the old one ended with it"
-    FAILED = "failed, the old one stays"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

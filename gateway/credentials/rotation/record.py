@@ -19,7 +19,7 @@ class Phase(StrEnum):
     IDLE = "idle"
     """One secret, as far as we know."""
     MINTING = "minting"
-    """The hook was called: there may be a new one that nobody holds."""
+    """The hook or provider was asked: there may be a new one that nobody holds."""
     MINTED = "minted"
     """There is a new one, tried or not; it may already be the one in force."""
     OVERLAP = "overlap"

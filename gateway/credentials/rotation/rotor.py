@@ -2,7 +2,8 @@
 
 Each step is written down before the next begins, and each can be gone again: whoever finds a rotation half done goes on with it.
 One gateway at a time has it, by a lease; one that was thought dead finds that its write does not compare, and stops.
-Whatever fails, the old secret stays in force, the new one is revoked, and the next attempt waits.
+Whatever fails, the old secret stays in force, the new one is revoked, and the next attempt waits; but where the old one ends with
+the new one (`Minter.replaces`), the new one is in force as soon as it is there.
 """
 
 import asyncio

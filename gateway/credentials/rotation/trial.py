@@ -1,4 +1,5 @@
-"""Shows a secret to the upstream, in the form in which requests carry it, through the guarded client of the control plane."""
+"""Asks whether a secret counts: the provider, or the upstream in the form in which requests carry it, through the guarded client of
+the control plane."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

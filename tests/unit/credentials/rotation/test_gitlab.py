@@ -12,6 +12,7 @@ from gateway.core.errors import DependencyDown
 from gateway.credentials.rotation import gitlab, rotor, trial
 from gateway.credentials.rotation.job import Outcome
 from tests.gitlab_tokens import FIRST, handed, said, tokens
+from tests.house import Seen
 from tests.storing import Beside
 from tests.tables import AnswerLost, Away, GoingAway, Meanwhile
 
@@ -63,10 +64,17 @@ async def test_a_lost_answer_is_told_and_never_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Callable[[str], bytes]
 ) -> None:
     """To rotate with a token that has ended would end all that came of it, also what an operator has made since."""
-    if answer is LOST["slow"]:
-        monkeypatch.setattr(gitlab, "SECONDS", 2.0)
     async with tokens(tmp_path) as (here, there):
         there.made = answer
+
+        def bounding(seen: Seen) -> bytes:
+            """Of the rotation alone, not of what is asked before and after it."""
+            done = there.answer(seen)
+            monkeypatch.setattr(gitlab, "SECONDS", 10.0 if there.ends else 5.0)
+            return done
+
+        if answer is LOST["slow"]:
+            here.upstream.answer = bounding
         with caplog.at_level(logging.DEBUG):
             assert await here.rotor().turn() is Outcome.FAILED
         assert "may have ended" in here.why
@@ -74,6 +82,7 @@ async def test_a_lost_answer_is_told_and_never_asked_for_again(
         here.clock.step(60)
         assert await here.rotor().turn() is Outcome.FAILED
         assert here.why == gitlab.ENDED
+        assert "NAME" not in here.why
         assert len([asked for asked in there.asked if asked.startswith("POST")]) == 1
         [made] = there.live
         await here.beside.put("bot", made)

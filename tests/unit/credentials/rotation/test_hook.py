@@ -49,9 +49,9 @@ async def is_over(note: Path) -> None:
     async def is_gone() -> bool:
         try:
             os.kill(left, 0)
-        except ProcessLookupError:
+            return Path(f"/proc/{left}/stat").read_text().split()[2] == "Z"
+        except (ProcessLookupError, FileNotFoundError):
             return True
-        return Path(f"/proc/{left}/stat").read_text().split()[2] == "Z"
 
     await until(is_gone, "its child to end")
 
@@ -59,7 +59,7 @@ async def is_over(note: Path) -> None:
 async def test_what_a_hook_leaves_behind_is_killed_with_it(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     with pytest.raises(HookFailed, match="did not end within"):
-        await run(["/bin/sh", "-c", f"sleep 60 & echo $! > {note}; wait"], 0.5, {})
+        await run(["/bin/sh", "-c", f"sleep 60 & echo $! > {note}; wait"], 5, {})
     await is_over(note)
 
 
