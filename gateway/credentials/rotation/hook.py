@@ -29,10 +29,6 @@ LAST_WORD: Final = 1.0
 """Seconds in which a process that was killed is gone."""
 
 
-class HookFailed(Exception):
-    """The hook did not do what it was asked to; the text tells no more than why, nothing of what it said."""
-
-
 class Program:
     """A hook. Implements `minter.Minter`."""
 
@@ -44,41 +40,27 @@ class Program:
         self.patience = model.timeout
 
     async def mint(self, old: Held) -> Held:
-        try:
-            return await mint(self._command, self.patience, old)
-        except HookFailed as error:
-            raise NotDone(f"the hook {error}") from None
+        return read(await run([*self._command, "mint"], self.patience, _told(old)))
 
     async def revoke(self, gone: Held, current: Secret | None) -> None:
-        try:
-            await revoke(self._command, self.patience, gone, current)
-        except HookFailed as error:
-            raise NotDone(f"the hook {error}") from None
-
-
-async def mint(command: Sequence[str], seconds: float, old: Held) -> Held:
-    """A new secret in place of one. Raises HookFailed; whether something was minted is then not known."""
-    return read(await run([*command, "mint"], seconds, _told(old)))
-
-
-async def revoke(command: Sequence[str], seconds: float, gone: Held, current: Secret | None) -> None:
-    """End a secret; `current` is the one in force, which some providers want to be asked with. Raises HookFailed."""
-    await run([*command, "revoke"], seconds, {**_told(gone), "current": _text(current) if current is not None else None})
+        """Some providers want to be asked with the one in force."""
+        told = {**_told(gone), "current": _text(current) if current is not None else None}
+        await run([*self._command, "revoke"], self.patience, told)
 
 
 def read(answer: bytes) -> Held:
-    """What a hook minted: a JSON object of `secret` and, where revoking needs one, `revoke`. Raises HookFailed."""
+    """What a hook minted: a JSON object of `secret` and, where revoking needs one, `revoke`. Raises NotDone."""
     try:
         found = parse(answer)
     except (InvalidJson, ValueError, RecursionError):
-        raise HookFailed("answered no JSON") from None
+        raise NotDone("the hook answered no JSON") from None
     if not isinstance(found, dict) or "secret" not in found or not found.keys() <= MEMBERS:
-        raise HookFailed("answered no JSON object of `secret` and `revoke`")
+        raise NotDone("the hook answered no JSON object of `secret` and `revoke`")
     secret, handle = found["secret"], found.get("revoke")
     if not isinstance(secret, str) or not 0 < len(secret.encode()) <= LONGEST_SECRET:
-        raise HookFailed(f"answered a `secret` that is no text of 1 byte to {LONGEST_SECRET // 1024} KiB")
+        raise NotDone(f"the hook answered a `secret` that is no text of 1 byte to {LONGEST_SECRET // 1024} KiB")
     if handle is not None and (not isinstance(handle, str) or len(handle.encode()) > LONGEST_HANDLE):
-        raise HookFailed(f"answered a `revoke` that is no text of at most {LONGEST_HANDLE} bytes")
+        raise NotDone(f"the hook answered a `revoke` that is no text of at most {LONGEST_HANDLE} bytes")
     return Held(Secret(secret.encode()), handle)
 
 
@@ -94,9 +76,9 @@ def unfit(program: Path) -> str:
 
 
 async def run(command: Sequence[str], seconds: float, told: Mapping[str, str | None]) -> bytes:
-    """What the program printed. Raises HookFailed unless it ended well, in time, with at most LONGEST bytes."""
+    """What the program printed. Raises NotDone unless it ended well, in time, with at most LONGEST bytes."""
     if wrong := unfit(Path(command[0])):
-        raise HookFailed(wrong)
+        raise NotDone(f"the hook {wrong}")
     loop = asyncio.get_running_loop()
     try:
         transport, talk = await loop.subprocess_exec(
@@ -108,7 +90,7 @@ async def run(command: Sequence[str], seconds: float, told: Mapping[str, str | N
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise HookFailed(f"cannot be run: {getattr(error, 'strerror', None) or type(error).__name__}") from None
+        raise NotDone(f"the hook cannot be run: {getattr(error, 'strerror', None) or type(error).__name__}") from None
     has_ended = False
     try:
         _tell(transport, json.dumps(told).encode())
@@ -116,11 +98,11 @@ async def run(command: Sequence[str], seconds: float, told: Mapping[str, str | N
             await talk.ended
         has_ended = True
     except TimeoutError:
-        raise HookFailed(f"did not end within {seconds:g} s") from None
+        raise NotDone(f"the hook did not end within {seconds:g} s") from None
     finally:
         await _end(transport, talk, has_ended)
     if code := transport.get_returncode():
-        raise HookFailed(f"ended with exit status {code}")
+        raise NotDone(f"the hook ended with exit status {code}")
     return bytes(talk.answer)
 
 
@@ -136,7 +118,7 @@ class _Talk(asyncio.SubprocessProtocol):
         self.answer += data
         if len(self.answer) > LONGEST and not self.ended.done():
             self.answer.clear()
-            self.ended.set_exception(HookFailed(f"answered more than {LONGEST // 1024} KiB"))
+            self.ended.set_exception(NotDone(f"the hook answered more than {LONGEST // 1024} KiB"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._group = cast("asyncio.SubprocessTransport", transport).get_pid()
@@ -184,4 +166,4 @@ def _text(secret: Secret) -> str:
     try:
         return secret.reveal().decode()
     except UnicodeDecodeError:
-        raise HookFailed("cannot be told: the secret is no UTF-8 text") from None
+        raise NotDone("the hook cannot be told: the secret is no UTF-8 text") from None

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.secret import Secret
-from gateway.credentials.rotation.hook import HookFailed, read, run
+from gateway.credentials.rotation.hook import read, run
+from gateway.credentials.rotation.minter import NotDone
 from gateway.credentials.rotation.record import Held, Phase, Record
 from gateway.credentials.rotation.record import read as read_record
 from tests.standalone import until
@@ -16,7 +17,7 @@ from tests.standalone import until
 
 @given(st.binary(max_size=64) | st.text(max_size=64).map(str.encode))
 def test_whatever_it_answers_is_a_secret_or_a_failure(answer: bytes) -> None:
-    with pytest.raises(HookFailed):
+    with pytest.raises(NotDone):
         read(answer)
 
 
@@ -34,7 +35,7 @@ def test_whatever_it_answers_is_a_secret_or_a_failure(answer: bytes) -> None:
     ],
 )
 def test_an_answer_of_another_shape_is_refused(answer: bytes) -> None:
-    with pytest.raises(HookFailed):
+    with pytest.raises(NotDone):
         read(answer)
 
 
@@ -58,7 +59,7 @@ async def is_over(note: Path) -> None:
 
 async def test_what_a_hook_leaves_behind_is_killed_with_it(tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    with pytest.raises(HookFailed, match="did not end within"):
+    with pytest.raises(NotDone, match="did not end within"):
         await run(["/bin/sh", "-c", f"sleep 60 & echo $! > {note}; wait"], 5, {})
     await is_over(note)
 
@@ -69,7 +70,7 @@ async def test_what_a_hook_that_has_ended_leaves_in_the_background_is_killed_as_
     note = tmp_path / "pid"
     command = f"sleep 600 </dev/null >/dev/null 2>&1 & echo $! > {note}; exit {code}"
     if code:
-        with pytest.raises(HookFailed, match="exit status 1"):
+        with pytest.raises(NotDone, match="exit status 1"):
             await run(["/bin/sh", "-c", command], 20, {})
     else:
         await run(["/bin/sh", "-c", command], 20, {})
@@ -84,9 +85,9 @@ async def test_what_everybody_may_write_is_not_run(tmp_path: Path) -> None:
     program = tmp_path / "hook"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o777)
-    with pytest.raises(HookFailed, match="may be written by everybody"):
+    with pytest.raises(NotDone, match="may be written by everybody"):
         await run([str(program)], 1, {})
-    with pytest.raises(HookFailed, match="No such file"):
+    with pytest.raises(NotDone, match="No such file"):
         await run([str(tmp_path / "none")], 1, {})
 
 
