@@ -10,7 +10,7 @@ from gateway.core.errors import DependencyDown
 from gateway.core.ports import Clock, Metrics, RevokingFetch
 from gateway.credentials.tokens import Tell
 from gateway.settings import Loaded
-from gateway.settings.rotating import END_IT, jobs
+from gateway.settings.rotating import end_it, jobs
 
 if TYPE_CHECKING:
     from gateway.credentials.rotation.job import Job
@@ -79,17 +79,17 @@ class Rotations:
     async def _look_for_orphans(self, rows: "SecretRows", wanted: Mapping[str, "Job"]) -> None:
         """Tell of rotations that nothing goes on with, once each: when they are seen a second time, for a replica that has not
         read the configuration yet which began one is no reason."""
-        from gateway.credentials.rotation.ledger import PREFIX, orphans
+        from gateway.credentials.rotation.ledger import orphans
 
         try:
-            found = {row.name.removeprefix(PREFIX): row.subject for row in await orphans(rows, wanted)}
+            found = await orphans(rows, wanted)
         except DependencyDown as error:
             log.warning("rotations cannot be looked for", extra={"cause": error.detail})
             return
         lasting = self._seen & found.keys()
         self._metrics.gauge(ORPHANED, len(lasting))
         for name in sorted(lasting - self._told):
-            self._tell("secret.rotation.orphaned", entry=name, step=found[name], detail=END_IT % name)
+            self._tell("secret.rotation.orphaned", entry=name, step=found[name], detail=end_it(name))
             log.error("nothing goes on with a rotation", extra={"entry": name, "step": found[name]})
         self._seen, self._told = frozenset(found), lasting
 

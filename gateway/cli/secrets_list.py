@@ -52,10 +52,10 @@ def of_row(loaded: Loaded, row: "SecretRow", now: float) -> dict[str, Any]:
 
 def _step(loaded: Loaded, row: "SecretRow") -> str:
     """How far a rotation is, and whether anything goes on with it."""
-    from gateway.credentials.rotation.ledger import is_orphan
+    from gateway.credentials.rotation.ledger import is_orphan, step
 
     goes_on = rotating(loaded.settings) if loaded.settings is not None else {}
-    return f"{row.subject}, orphaned" if is_orphan(row, goes_on) else row.subject
+    return f"{step(row.subject)}, orphaned" if is_orphan(row.name, row.subject, goes_on) else step(row.subject)
 
 
 def _state(loaded: Loaded, each: Entry, now: float) -> str:

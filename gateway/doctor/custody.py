@@ -13,7 +13,7 @@ from gateway.config.values import SealedSecret
 from gateway.core.errors import DependencyDown, Problem
 from gateway.doctor.ending import DAY, Calendar, when
 from gateway.settings import Loaded, Settings
-from gateway.settings.rotating import END_IT, rotates, secret_of
+from gateway.settings.rotating import end_it, rotates, secret_of
 from gateway.settings.secrets import references
 from gateway.store.sql.model import Postgres
 
@@ -154,7 +154,7 @@ async def rotations(loaded: Loaded, settings: Settings, database: "Database", no
 
     rotating = {secret_of(each): (name, each.rotate) for name, one in settings.credentials.items() if (each := rotates(one))}
     rows = SecretRows(database)
-    told = [_orphaned(loaded, row.name.removeprefix(PREFIX), row.subject) for row in await orphans(rows, rotating)]
+    told = [_orphaned(loaded, name, step) for name, step in (await orphans(rows, rotating)).items()]
     for row in await rows.of([*rotating, *(PREFIX + name for name in rotating)]):
         credential, rotate = rotating[row.name.removeprefix(PREFIX)]
         path, hint = ("credentials", credential, "rotate"), f"`gateway secrets rotate-upstream {row.name.removeprefix(PREFIX)}"
@@ -169,7 +169,7 @@ async def rotations(loaded: Loaded, settings: Settings, database: "Database", no
 
 def _orphaned(loaded: Loaded, name: str, step: str) -> Problem:
     message = f"the rotation of {name} is under way ({step}) and nothing goes on with it: the old secret may count for ever"
-    return named("rotation-orphaned", loaded.problem(("credentials",), message, END_IT % name, severity="warning"))
+    return named("rotation-orphaned", loaded.problem(("credentials",), message, end_it(name), severity="warning"))
 
 
 def grants(loaded: Loaded, settings: Settings, rows: Sequence["GrantRow"], now: float, within: float) -> Iterator[Problem]:

@@ -1,9 +1,10 @@
 """The rotations that a configuration asks for: which stored secret, by which program or provider, tried at which upstream."""
 
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from gateway.config.values import SealedSecret
+from gateway.config.values import NAME, SealedSecret
 from gateway.core.ports import RevokingFetch
 from gateway.credentials.model import Basic, Bearer, Cookie, Credential, Header, Hmac, Query, SigV4
 from gateway.credentials.rotation.model import GitLab, Hook, Iam, Rotate
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from gateway.credentials.rotation.shown import Rotating
     from gateway.credentials.rotation.trial import Ask, Target
 
-END_IT: Final = (
-    "its `rotate` was taken out of the configuration: put it back, or `gateway secrets rotate-upstream %s --forget`, "
-    "which says what to revoke by hand"
-)
+
+def end_it(name: str) -> str:
+    """What to do about a rotation that nothing goes on with. Who writes the database writes names, and this one is typed."""
+    if not re.fullmatch(NAME, name):
+        return "no gateway gives a rotation such a name: see who may write the database, and delete the row"
+    command = f"`gateway secrets rotate-upstream {name} --forget`"
+    return f"its `rotate` was taken out of the configuration: put it back, or {command}, which says what to revoke by hand"
 
 
 def rotates(credential: Credential) -> "Rotating | None":

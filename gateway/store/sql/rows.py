@@ -52,6 +52,11 @@ def beginning(column: Column[Any], longest: int) -> ColumnElement[Any]:
     return func.substr(column, 1, longest, type_=Text()).label(column.name)
 
 
+def short(column: Column[Any], longest: int) -> ColumnElement[bool]:
+    """Whether a text is no longer than that, also behind a NUL, where SQLite's `length` ends."""
+    return func.substr(column, 1, longest, type_=Text()) == column
+
+
 def read(table: Table, found: Row[Any]) -> dict[str, Any]:
     """The columns of a row, each of its kind. Raises DependencyDown for a key that is no text."""
     return {name: _value(table.columns[name], value) for name, value in found._mapping.items()}

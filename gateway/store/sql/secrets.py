@@ -10,11 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.core.errors import DependencyDown
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import Conflict, bounded, read
+from gateway.store.sql.rows import Conflict, bounded, read, short, told
 from gateway.store.sql.tables import SECRETS
 
 PAGE: Final = 500
 LONGEST_NAME: Final = 200
+NAMED: Final = short(SECRETS.c.name, LONGEST_NAME)
+"""Of what is named otherwise nothing is read: nobody can ask for it."""
 WHOLE: Final = [bounded(column) for column in SECRETS.columns]
 
 
@@ -47,7 +49,8 @@ class SecretRows:
 
     async def page(self, after: str = "") -> Sequence[SecretRow]:
         """The next at most PAGE secrets in the order of their names. Raises DependencyDown."""
-        statement = select(*WHOLE).where(SECRETS.c.name > after).order_by(SECRETS.c.name).limit(PAGE)
+        wanted = (SECRETS.c.name > after) & NAMED
+        statement = select(*WHOLE).where(wanted).order_by(SECRETS.c.name).limit(PAGE)
         return [_row(each) for each in await self._database.rows(statement)]
 
     async def every(self) -> AsyncIterator[SecretRow]:
@@ -68,10 +71,13 @@ class SecretRows:
         """The named secrets, as far as they are there. Raises DependencyDown."""
         return [_row(each) for each in await self._named(select(*WHOLE), names)]
 
-    async def starting(self, prefix: str) -> Sequence[SecretRow]:
-        """The first at most PAGE secrets whose names begin so. Raises DependencyDown."""
-        statement = select(SECRETS).where(SECRETS.c.name.startswith(prefix, autoescape=True)).order_by(SECRETS.c.name).limit(PAGE)
-        return [_row(each) for each in await self._database.rows(statement)]
+    async def starting(self, prefix: str, but: str) -> Sequence[tuple[str, str]]:
+        """Name and subject of the first at most PAGE secrets whose names begin so, without those of the subject `but`. A name that
+        is no text is NO_TEXT. Raises DependencyDown."""
+        wanted = SECRETS.c.name.startswith(prefix, autoescape=True) & (SECRETS.c.subject != but) & NAMED
+        statement = select(SECRETS.c.name, bounded(SECRETS.c.subject, LONGEST_NAME)).where(wanted)
+        rows = await self._database.rows(statement.order_by(SECRETS.c.name).limit(PAGE))
+        return [(row["name"], row["subject"]) for row in (told(SECRETS, each) for each in rows)]
 
     async def _named(self, statement: Select[Any], names: Sequence[str]) -> list[Row[Any]]:
         found: list[Row[Any]] = []

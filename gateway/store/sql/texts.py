@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, Table, and_, case, func, select, tuple_, update
 
 from gateway.store.sql.engine import Database
-from gateway.store.sql.rows import NO_TEXT, bounded, read, text_of
+from gateway.store.sql.rows import NO_TEXT, bounded, read, short, text_of
 
 PAGE: Final = 200
 SAMPLE: Final = 500
@@ -20,6 +20,8 @@ SOME: Final = 10
 """Mostly the first one tells."""
 MOST_KEYS: Final = 100
 """Keys that are told apart, beside those that are asked for."""
+LONGEST_KEY: Final = 2048
+"""Characters of each part of a row's key. Of what has a longer one nothing is read: nobody can ask for it."""
 LONGEST_ID: Final = 64
 """Characters of a key's id that are read: more than of any."""
 
@@ -108,7 +110,8 @@ class Texts:
 
     def _select(self) -> Select[Any]:
         columns = self._table.c
-        return select(*self._key, columns.version, bounded(columns.sealed), bounded(columns.key_id, LONGEST_ID))
+        chosen = select(*self._key, columns.version, bounded(columns.sealed), bounded(columns.key_id, LONGEST_ID))
+        return chosen.where(*(short(column, LONGEST_KEY) for column in self._key))
 
     def _text(self, row: dict[str, Any]) -> Text:
         return Text(tuple([row[column.name] for column in self._key]), row["version"], row["sealed"], row["key_id"])
