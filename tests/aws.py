@@ -138,3 +138,20 @@ def unframed(body: bytes, key: bytes, prefix: str, last: str) -> tuple[bytes, di
     expected = mac(key, f"AWS4-HMAC-SHA256-TRAILER\n{prefix}\n{last}\n{sha(text.encode())}").hex()
     assert signature == f"x-amz-trailer-signature:{expected}"
     return content, dict(trailer.split(":", 1) for trailer in trailers)
+
+
+def frames(chunks: list[bytes], fields: dict[str, str], secret: str, trailers: dict[str, str] | None = None) -> bytes:
+    """A body in signed chunks, behind the header fields that `sign` made."""
+    found = AUTHORIZATION.fullmatch(fields["authorization"])
+    assert found
+    _, day, region, service, _, last = found.groups()
+    key, prefix = derived(secret, day, region, service), f"{fields['x-amz-date']}\n{day}/{region}/{service}/aws4_request"
+    wire = b""
+    for chunk in (*chunks, b""):
+        last = mac(key, f"AWS4-HMAC-SHA256-PAYLOAD\n{prefix}\n{last}\n{sha(b'')}\n{sha(chunk)}").hex()
+        wire += f"{len(chunk):x};chunk-signature={last}\r\n".encode() + (chunk + b"\r\n" if chunk else b"")
+    if trailers:
+        text = "".join(f"{name}:{value}\n" for name, value in trailers.items())
+        last = mac(key, f"AWS4-HMAC-SHA256-TRAILER\n{prefix}\n{last}\n{sha(text.encode())}").hex()
+        wire += f"{text}x-amz-trailer-signature:{last}\n".replace("\n", "\r\n").encode()
+    return wire + b"\r\n"

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html and sigv4-streaming-trailers.html.
 """
 
+import hmac
 import re
 from collections.abc import AsyncIterator, Callable, Collection
 from hashlib import sha256
@@ -17,23 +18,27 @@ SIZE: Final = 64 * 1024
 """Bytes of a signed chunk. Amazon S3 takes no smaller ones than 8 KiB, but for the last."""
 LONGEST_LINE: Final = 1024
 MOST_TRAILERS: Final = 8
-SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;chunk-signature=[0-9A-Fa-f*]{1,512})?")
+SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;chunk-signature=([0-9A-Fa-f*]{1,512}))?")
 TRAILER: Final = re.compile(rb"(x-amz-checksum-[a-z0-9]{1,32}|x-amz-trailer-signature):[ \t]*([!-~]{1,512})", re.IGNORECASE)
 """Amazon's clients send checksums behind a body, and nothing else: a trailer may become a header that policies never saw."""
 TRAILER_SIGNATURE: Final = b"x-amz-trailer-signature"
 
 
 class ChunkReader:
-    """Takes a client's framing apart, in whatever pieces it arrives. Its signatures are nobody's who matters: they are dropped.
+    """Takes a client's framing apart, in whatever pieces it arrives.
 
-    `length` is how much there must be in all, `announced` are the trailers that must follow.
+    `length` is how much there must be in all, `announced` are the trailers that must follow. `signer` makes the signatures that
+    there must be; without it those of the client are nobody's who matters, and dropped.
     """
 
-    __slots__ = ("_announced", "_buffer", "_chunk", "_left", "_step", "done", "trailers")
+    __slots__ = ("_announced", "_buffer", "_chunk", "_digest", "_given", "_left", "_signer", "_step", "done", "trailers")
 
-    def __init__(self, length: int, announced: Collection[bytes]) -> None:
+    def __init__(self, length: int, announced: Collection[bytes], signer: "ChunkSigner | None" = None) -> None:
         self._left = length
         self._announced = announced
+        self._signer = signer
+        self._given = b""
+        self._digest = sha256()
         self._buffer = bytearray()
         self._chunk = 0
         self._step: Callable[[list[bytes]], bool] = self._size
@@ -68,7 +73,10 @@ class ChunkReader:
             raise ValueError("it is longer than announced")
         if self._chunk == 0 and self._left:
             raise ValueError("it is shorter than announced")
+        self._given, self._digest = found[2] or b"", sha256()
         self._step = self._content if self._chunk else self._trailer
+        if not self._chunk:
+            self._check()
         return True
 
     def _content(self, content: list[bytes]) -> bool:
@@ -76,6 +84,8 @@ class ChunkReader:
         del self._buffer[: self._chunk]
         self._chunk -= len(taken)
         self._left -= len(taken)
+        if self._signer is not None:
+            self._digest.update(taken)
         content.append(taken)
         if not self._chunk:
             self._step = self._border
@@ -87,8 +97,17 @@ class ChunkReader:
         if self._buffer[:2] != b"\r\n":
             raise ValueError("a chunk is longer than its size")
         del self._buffer[:2]
+        self._check()
         self._step = self._size
         return True
+
+    def _check(self) -> None:
+        """Raises ValueError for a chunk that the client did not sign as the next one."""
+        if self._signer is None:
+            return
+        if not hmac.compare_digest(self._signer.sign(self._digest.hexdigest().encode("ascii")), self._given):
+            raise ValueError("a chunk is not the one that the client signed")
+        self._given = b""
 
     def _trailer(self, content: list[bytes]) -> bool:
         line = self._line()
@@ -98,6 +117,12 @@ class ChunkReader:
             self._note(line)
         elif {name for name, _ in self.trailers} != set(self._announced):
             raise ValueError("its trailers are not those that were announced")
+        elif (
+            self._signer is not None
+            and self.trailers
+            and not hmac.compare_digest(self._signer.sign_trailers(self.trailers), self._given)
+        ):
+            raise ValueError("its trailers are not those that the client signed")
         else:
             self.done = True
         return True
@@ -108,6 +133,7 @@ class ChunkReader:
             raise ValueError("a trailer that is none")
         name = found[1].lower()
         if name == TRAILER_SIGNATURE:
+            self._given = found[2]
             return
         if name not in self._announced or any(name == known for known, _ in self.trailers):
             raise ValueError("its trailers are not those that were announced")
@@ -129,10 +155,10 @@ class Unchunked:
 
     __slots__ = ("_body", "_reader", "announced", "length", "limit", "received", "whole")
 
-    def __init__(self, body: Body, length: int, announced: Collection[bytes]) -> None:
+    def __init__(self, body: Body, length: int, announced: Collection[bytes], signer: "ChunkSigner | None" = None) -> None:
         self._body = body
         self.announced = announced
-        self._reader = ChunkReader(length, announced)
+        self._reader = ChunkReader(length, announced, signer)
         self.length: int | None = length
         self.limit = body.limit
         self.received = 0
@@ -169,19 +195,25 @@ class ChunkSigner:
         self._prefix = scope.date + b"\n" + bytes(scope)
         self._last = seed
 
+    def sign(self, digest: bytes) -> bytes:
+        """The signature of the next chunk, by the hash of its content in hex."""
+        self._last = signature(self._key, b"\n".join((b"AWS4-HMAC-SHA256-PAYLOAD", self._prefix, self._last, NOTHING, digest)))
+        return self._last
+
+    def sign_trailers(self, fields: list[Field]) -> bytes:
+        """The signature of what follows the last chunk."""
+        digest = sha256(b"".join(name + b":" + value + b"\n" for name, value in fields)).hexdigest().encode("ascii")
+        self._last = signature(self._key, b"\n".join((b"AWS4-HMAC-SHA256-TRAILER", self._prefix, self._last, digest)))
+        return self._last
+
     def chunk(self, content: bytes) -> bytes:
         """A chunk in its frame, but for the line break after the last one."""
-        text = (b"AWS4-HMAC-SHA256-PAYLOAD", self._prefix, self._last, NOTHING, sha256(content).hexdigest().encode("ascii"))
-        self._last = signature(self._key, b"\n".join(text))
-        head = b"%x;chunk-signature=%b\r\n" % (len(content), self._last)
+        head = b"%x;chunk-signature=%b\r\n" % (len(content), self.sign(sha256(content).hexdigest().encode("ascii")))
         return head + content + b"\r\n" if content else head
 
     def trailers(self, fields: list[Field]) -> bytes:
         """The lines that follow the last chunk."""
-        lines = b"".join(name + b":" + value + b"\n" for name, value in fields)
-        text = (b"AWS4-HMAC-SHA256-TRAILER", self._prefix, self._last, sha256(lines).hexdigest().encode("ascii"))
-        self._last = signature(self._key, b"\n".join(text))
-        return lines.replace(b"\n", b"\r\n") + TRAILER_SIGNATURE + b":" + self._last + b"\r\n"
+        return b"".join(name + b":" + value + b"\r\n" for name, value in [*fields, (TRAILER_SIGNATURE, self.sign_trailers(fields))])
 
 
 class SignedChunks:

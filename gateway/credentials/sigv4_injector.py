@@ -80,23 +80,24 @@ class SigV4Injector:
         self._now = now
         self._derived: tuple[AwsKeys, bytes, bytes] | None = None
 
-    def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[None] | None:
-        """Raises DependencyDown without keys that count, BadRequest for a body that cannot be signed."""
+    def inject(self, outbound: Outbound, permit: Permit, frames: ChunkSigner | None = None) -> Awaitable[None] | None:
+        """Raises DependencyDown without keys that count, BadRequest for a body that cannot be signed, or whose own frames are not
+        signed as `frames` does."""
         self._keys.current(self._now())  # where there are none, the request is left as it is
         body, fields = outbound.body, [*fields_of(b"".join(outbound.lines)), *outbound.headers]
         if _is_framed(outbound, fields):
-            return self._unframed(outbound, fields)
+            return self._unframed(outbound, fields, frames)
         if body.length != 0 and body.whole is None:
             return self._carried(outbound, fields)
         self._sign(outbound, fields, _hash(body.whole or b""))
         return None
 
-    async def _unframed(self, outbound: Outbound, fields: list[Field]) -> None:
+    async def _unframed(self, outbound: Outbound, fields: list[Field], frames: ChunkSigner | None) -> None:
         """A body that the client's own SDK framed: its content is signed anew, what followed it goes on."""
         said = outbound.request.head.fields
         announced = [name.strip().lower() for name in said.get(b"x-amz-trailer", b"").split(b",") if name.strip()]
         length = _decoded_length(said.get(b"x-amz-decoded-content-length", b""))
-        body = Unchunked(outbound.body, length, announced)
+        body = Unchunked(outbound.body, length, announced, frames)
         fields = _coded(fields, CHUNKED, keep=False)
         if length > self._buffer:
             self._stream(outbound, fields, body, length)

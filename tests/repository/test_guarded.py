@@ -15,7 +15,7 @@ def test_a_credential_is_injected_at_one_place_after_the_decision_of_the_same_se
         "gateway/pipeline.py",
     ]
     assert (
-        ast.unparse(injecting[0][1]) == "self._signer(spent, claim).inject(outbound, permit)"
+        ast.unparse(injecting[0][1]) == "self._signer(spent, claim).inject(outbound, permit, frames)"
     )  # one that signs with keys it opened
     assert ast.unparse(injecting[1][1]) == "member.inject(outbound, permit)"  # an injector of injectors: what it was given
     assert ast.unparse(injecting[2][1]) == "self._signs.inject(outbound, permit)"  # one that signs with keys it was handed

@@ -73,10 +73,10 @@ class CapturedKeysInjector:
             spent = await self._spent(permit.principal.key, request.head)
             self._judge(spent.held, claim)
             payload = await self._payload(outbound, request.head)
-            verify(claim, request, spent.held.secret, payload, self._used.clock.now())
+            frames = verify(claim, request, spent.held.secret, payload, self._used.clock.now())
         except Refused as error:
             raise refusal(self._used, self._name, permit, str(error)) from None
-        coming = self._signer(spent, claim).inject(outbound, permit)
+        coming = self._signer(spent, claim).inject(outbound, permit, frames)
         if coming is not None:
             await coming
         return self.name

@@ -10,12 +10,14 @@ from gateway.core.placeholders import SIGV4_CREDENTIAL
 from gateway.core.secret import Secret
 from gateway.credentials import sigv4
 from gateway.credentials.captured.used import Refused
+from gateway.credentials.sigv4_chunks import ChunkSigner
 from gateway.credentials.sigv4_injector import ONCE
 
 FORM: Final = re.compile(
     re.escape(SIGV4_CREDENTIAL) + rb"([A-Z0-9]{16,128})/([0-9]{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request, ?"
     rb"SignedHeaders=([a-z0-9;._-]{1,4096}), ?Signature=([0-9a-f]{64})"
 )
+UNSIGNED_FRAMES: Final = b"STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 DATE: Final = re.compile(rb"[0-9]{8}T[0-9]{6}Z")
 SKEW: Final = 900.0
 """Seconds a signature may be old, or ahead: as Amazon S3 has it."""
@@ -39,8 +41,10 @@ def claimed(head: Head) -> Claim:
     return Claim(found[1], sigv4.Scope(date, found[3], found[4]), found[5], found[6])
 
 
-def verify(claim: Claim, request: Request, secret: Secret, payload: bytes, now: float) -> None:
+def verify(claim: Claim, request: Request, secret: Secret, payload: bytes, now: float) -> ChunkSigner | None:
     """Raises Refused for a signature that does not hold, is of another time, or leaves open what Amazon wants signed.
+
+    Returned is what signs the frames of its body, if it has any, as the client must have done; None where they are not signed.
 
     `payload` is what stands in it for the body. Path and query are those that the client asked this gateway for.
     """
@@ -59,6 +63,7 @@ def verify(claim: Claim, request: Request, secret: Secret, payload: bytes, now: 
     made = sigv4.signature(key, sigv4.string_to_sign(claim.scope, canonical.text))
     if canonical.names != claim.names or not hmac.compare_digest(made, claim.signature):
         raise Refused("signature")
+    return None if payload == UNSIGNED_FRAMES else ChunkSigner(key, claim.scope, made)
 
 
 def covered(claim: Claim, head: Head) -> list[Field]:

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,7 @@ from gateway.credentials.captured.model import Capture, Captured, CapturedKeys
 from gateway.credentials.captured.used import Used
 from gateway.credentials.vault.keys import LocalKey
 from gateway.credentials.vault.ring import Ring
-from tests.aws import KEY_ID, SECRET, Verified, sha, sign, verify
+from tests.aws import KEY_ID, SECRET, Verified, frames, sha, sign, verify
 from tests.fakes import CountingMetrics, HeldBody
 from tests.issuer import FrozenClock
 from tests.minting import Told
@@ -127,12 +128,73 @@ async def test_what_is_signed_with_placeholders_is_signed_anew_with_the_keys(ask
         assert found.content == asked.body
 
 
-async def test_frames_of_a_client_s_own_are_taken_off() -> None:
-    bench, asked = Bench(), Asked(method="PUT", payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
-    asked.said = {"content-encoding": "aws-chunked", "x-amz-decoded-content-length": "5"}
-    wire = HeldBody(b"5;chunk-signature=00\r\nhello\r\n0;chunk-signature=00\r\n\r\n")
+CRC = {"x-amz-checksum-crc32": "AAAAAA=="}
+
+
+def framing(chunks: list[bytes], payload: str, trailers: dict[str, str]) -> Asked:
+    asked = Asked(method="PUT", payload=payload)
+    asked.said = {"content-encoding": "aws-chunked", "x-amz-decoded-content-length": str(sum(map(len, chunks)))}
+    asked.said |= {"x-amz-trailer": ",".join(trailers)} if trailers else {}
+    return asked
+
+
+@pytest.mark.parametrize("chunks", [[b"hel", b"lo"], [LONG[:4000], LONG[4000:]], []], ids=["short", "long", "nothing"])
+@pytest.mark.parametrize("trailers", [{}, CRC], ids=["", "trailers"])
+async def test_frames_of_a_client_s_own_are_taken_off(chunks: list[bytes], trailers: dict[str, str]) -> None:
+    bench, content = Bench(), b"".join(chunks)
+    asked = framing(chunks, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" + ("-TRAILER" if trailers else ""), trailers)
+    made = await bench.made()
+    fields = bench.signed(made, asked)
+    wire = frames(chunks, fields, made[1], trailers)
+    found = await arrived(await bench.sent(fields, asked, body=HeldBody(wire[:100], wire[100:])))
+    assert found.content == content
+
+
+async def test_frames_that_say_that_they_are_not_signed_need_no_signature() -> None:
+    bench, asked = Bench(), framing([b"hello"], "STREAMING-UNSIGNED-PAYLOAD-TRAILER", CRC)
+    wire = HeldBody(b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n")
     found = await arrived(await bench.sent(bench.signed(await bench.made(), asked), asked, body=wire))
     assert (found.content, found.payload) == (b"hello", sha(b"hello"))
+
+
+def swapped(wire: bytes) -> bytes:
+    """The first two of three chunks of the same size, each in the other's place."""
+    size = wire.index(b"\r\n") + 2 + 1000 + 2
+    return wire[size : 2 * size] + wire[:size] + wire[2 * size :]
+
+
+FORGED: dict[str, Callable[[bytes], bytes]] = {
+    "another content": lambda wire: wire.replace(b"b" * 1000, b"x" + b"b" * 999),
+    "another order": swapped,
+    "no signatures": lambda wire: re.sub(rb";chunk-signature=[0-9a-f]+", b"", wire),
+    "another signature at the end": lambda wire: re.sub(
+        rb"\r\n0;chunk-signature=[0-9a-f]{4}", b"\r\n0;chunk-signature=zzzz", wire
+    ).replace(b"zzzz", b"0000"),
+    "another trailer": lambda wire: wire.replace(b"AAAAAA==", b"BAAAAA=="),
+    "a trailer that nobody signed": lambda wire: re.sub(rb"x-amz-trailer-signature:[0-9a-f]+\r\n", b"", wire),
+}
+
+
+@pytest.mark.parametrize("buffer", [1000, 10_000], ids=["streamed", "held"])
+@pytest.mark.parametrize("forged", FORGED)
+async def test_a_chunk_changed_on_the_way_is_never_stored(forged: str, buffer: int) -> None:
+    """The signature of the head says nothing of them. What is streamed ends without its last chunk."""
+    bench, chunks = Bench(buffer=buffer), [letter * 1000 for letter in (b"a", b"b", b"c")]
+    asked = framing(chunks, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", CRC)
+    made = await bench.made()
+    fields = bench.signed(made, asked)
+    wire = frames(chunks, fields, made[1], CRC)
+    changed = FORGED[forged](wire)
+    assert changed != wire
+    seen = bytearray()
+
+    async def go() -> None:
+        async for piece in (await bench.sent(fields, asked, body=HeldBody(changed))).body:
+            seen.extend(piece)
+
+    with pytest.raises(BadRequest, match="that the client signed"):
+        await go()
+    assert b"\r\n0;" not in seen
 
 
 async def test_they_are_good_until_their_end_also_when_they_were_spent_before() -> None:
