@@ -9,7 +9,7 @@ pipeline, build              the corridor every request walks, and what builds i
 snapshot, resources          one immutable configuration; what outlives it
 settings                     the rooms' models as one document
 routing, edge, authn, authz, ratelimit, credentials, upstream, websocket, audit    the rooms, strangers to each other
-store, fetch, telemetry, taken    the store-rooms
+store, fetch, telemetry, taken, undumpable    the store-rooms
 config                       documents, values, secret references
 core                         words only
 """

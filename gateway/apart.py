@@ -22,6 +22,7 @@ from gateway.config.packing import pack, read_each, taken, texts
 from gateway.core.errors import ConfigError, Problem
 from gateway.resources import dry
 from gateway.settings import Loaded, load
+from gateway.undumpable import bare, kept_in
 
 TIMEOUT: Final = 120.0
 """Seconds the process may take."""
@@ -69,15 +70,14 @@ def prepared(
     Raises ConfigError where it is killed, as by a system that is out of memory, or does not come to an end: what did not go well
     there is not tried here, where requests are served.
     """
-    variables = None if environ is None else dict(environ)
+    variables = dict(os.environ if environ is None else environ)
     asked = marshal.dumps(([os.fsencode(path) for path in paths], [os.fsencode(path) for path in env_files], variables))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "gateway.apart"],
             input=asked,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=bare(),
             timeout=timeout,
             check=False,
             start_new_session=True,
@@ -121,7 +121,8 @@ def _read(content: bytes) -> Prepared | None:
 
 
 def main() -> None:
-    """What to read on standard input, what was prepared on standard output."""
+    """What to read and the variables on standard input, what was prepared on standard output."""
+    kept_in()
     paths, env_files, environ = taken(sys.stdin.buffer.read())
     made = prepare([Path(os.fsdecode(path)) for path in paths], [Path(os.fsdecode(path)) for path in env_files], environ)
     sys.stdout.buffer.write(framed([STAMP, made.layers, made.policies, *made.compiled]))

@@ -46,6 +46,13 @@ if mood == "exit":
 if mood == "junk":
     print("no JSON, and the old one is", told["secret"])
     sys.exit()
+if mood == "look":
+    with open(folder + "/seen", "a") as seen:
+        try:
+            open(f"/proc/{os.getppid()}/environ", "rb").read()
+            seen.write("read\\n")
+        except PermissionError:
+            seen.write("refused\\n")
 if mood == "flood":
     while True:
         print("x" * 65536)

@@ -184,9 +184,11 @@ def rotate_upstream(
     """Have a new secret minted as `rotate` says, tried at the upstream, and put in force. Exit 1 where that did
     not go well; the line says why."""
     from gateway.cli import rotate_upstream as work
+    from gateway.undumpable import kept_in
 
     if forget and (dry_run or revoke_now):
         raise typer.BadParameter("--forget goes with neither --dry-run nor --revoke-now")
+    kept_in()
     loaded = _loaded(config, env_file)
     if forget:
         work.forget(loaded, _ring(loaded), name)

@@ -1,13 +1,11 @@
 """`gateway serve`: the gateway, until a signal ends it."""
 
 import asyncio
-import resource
 import signal
 import socket
 import sys
 from collections.abc import Awaitable
-from contextlib import suppress
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Protocol
 
 import typer
 
@@ -16,8 +14,7 @@ from gateway.cli.options import Config, EnvFile
 from gateway.core.errors import ConfigError
 from gateway.process import Process
 from gateway.source import Source
-
-PR_SET_DUMPABLE: Final = 4
+from gateway.undumpable import kept_in
 
 
 def serve(
@@ -44,17 +41,6 @@ def run(source: Source, *, workers: int, watch: bool) -> int:
     begun = _begun() if workers > 1 else None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(_alone(source) if begun is None else _several(source, workers, begun), watch=watch))
-
-
-def kept_in() -> None:
-    """See that what this process knows is in no core dump, and that on Linux no other process of its account, as a program that it
-    runs, reads it: memory and environment (prctl(2), PR_SET_DUMPABLE; proc(5))."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A crash handler that is piped to heeds no limit. Where there is no prctl, or nothing may be loaded, the limit has to do.
-    with suppress(ImportError, MemoryError, OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 class Gateway(Protocol):

@@ -15,6 +15,8 @@ import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from gateway.config.packing import taken
+from gateway.undumpable import kept_in
 from gateway.workers import worker
 from gateway.workers.channel import Inbox, Message, close_all, encode, receive
 
@@ -26,6 +28,7 @@ OTHERS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 
 def main() -> None:
     """Fork workers as told, tell of their ends; until whoever tells is gone."""
+    kept_in()
     control = socket.socket(fileno=int(sys.argv[1]))
     settle()
     Forking(control).run()
@@ -114,6 +117,8 @@ class Forking:
             pid = self._fork(descriptors)
             close_all(descriptors)
             self._say({"to": message["id"], "pid": pid})
+        elif message["do"] == "know":
+            os.environ.update(taken(bytes.fromhex(message["environ"])))
         elif message["do"] == "kill" and message["pid"] in self._children:
             os.kill(message["pid"], signal.SIGKILL)  # not reaped yet, so the number is nobody else's
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import marshal
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from gateway.undumpable import bare
 from gateway.workers.channel import Channel, Message
 
 log = logging.getLogger(__name__)
@@ -56,16 +58,17 @@ class Nursery:
 
     def _start(self) -> Channel:
         ours, theirs = socket.socketpair()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "gateway.workers.forking", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=environment,
+                env=bare(),
                 start_new_session=True,
             )
         self._wait = process.wait
-        return Channel(ours, self._told, self._lost)
+        channel = Channel(ours, self._told, self._lost)
+        channel.send({"do": "know", "environ": marshal.dumps(dict(os.environ)).hex()})
+        return channel
 
     def _told(self, message: Message, _: list[int]) -> None:
         self._ended(message["ended"], message["code"])
