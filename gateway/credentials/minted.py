@@ -21,9 +21,10 @@ class Recipe(Protocol):
 
 
 class Revocable(Protocol):
-    """A secret that can be taken back."""
+    """A secret that can be taken back. `taken_back` is how often it was."""
 
     name: str
+    taken_back: int
 
     @property
     def revoked(self) -> bool: ...
@@ -44,11 +45,15 @@ class MadeOf:
         given: SecretSource = source
         return given
 
-    def stand(self) -> None:
-        """Raises DependencyDown where one was revoked."""
+    def stand(self) -> int:
+        """How often one was taken back so far: what was minted before the last time counts no more, also where there is another
+        secret by now. Raises DependencyDown where one is revoked."""
+        times = 0
         for source in self._revocable:
             if source.revoked:
                 raise DependencyDown(f"{source.name}: revoked")
+            times += source.taken_back
+        return times
 
 
 class MintedInjector:
@@ -62,7 +67,7 @@ class MintedInjector:
         self._recipe = recipe
 
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None] | None:
-        self._stand()
+        self._tokens.since(self._stand())
         wanted = self._recipe(outbound, permit)
         token = self._tokens.ready(wanted)
         if token is None:
@@ -72,20 +77,29 @@ class MintedInjector:
 
     async def renew(self, outbound: Outbound, permit: Permit) -> bool:
         """Whether `outbound`, which went out with a token of ours and was refused, has got another one now."""
+        times = self._stand()
+        self._tokens.since(times)
         found = await self._tokens.renewed(self._recipe(outbound, permit), outbound.lines)
-        if found is None:
+        if found is None or self._stand() != times:
             return False
-        self._stand()
         refused, token = found
         outbound.lines.remove(refused)
         place(outbound, token)
         return True
 
     async def _later(self, outbound: Outbound, wanted: Wanted) -> str | None:
-        token = await self._tokens.get(wanted)
-        self._stand()
-        place(outbound, token)
+        place(outbound, await lasting(self._tokens, wanted, self._stand))
         return self.name
+
+
+async def lasting(tokens: Tokens, wanted: Wanted, stand: Callable[[], int]) -> Token:
+    """A token, waited for, of secrets that were not taken back meanwhile. Raises DependencyDown where one was, and as `get`."""
+    times = stand()
+    tokens.since(times)
+    token = await tokens.get(wanted)
+    if stand() != times:
+        raise DependencyDown(f"{tokens.name}: what its token was minted from was taken back meanwhile")
+    return token
 
 
 def place(outbound: Outbound, token: Token) -> None:

@@ -13,7 +13,7 @@ from gateway.core.ports import Clock, Fetch
 from gateway.credentials.cloud.aws_keys import taken_on
 from gateway.credentials.cloud.model import AssumeRole
 from gateway.credentials.cloud.sts import Role
-from gateway.credentials.minted import MadeOf
+from gateway.credentials.minted import MadeOf, lasting
 from gateway.credentials.model import SigV4
 from gateway.credentials.sigv4_build import signer
 from gateway.credentials.sigv4_injector import SigV4Injector
@@ -57,17 +57,17 @@ class AssumedInjector:
         self._stand = made_of.stand
 
     def inject(self, outbound: Outbound, permit: Permit) -> Awaitable[str | None] | None:
+        self._tokens.since(self._stand())
         token = self._tokens.ready(self._wanted)
         return self._later(outbound, permit) if token is None else self._signed(token, outbound, permit)
 
     async def _later(self, outbound: Outbound, permit: Permit) -> str | None:
-        rest = self._signed(await self._tokens.get(self._wanted), outbound, permit)
+        rest = self._signed(await lasting(self._tokens, self._wanted, self._stand), outbound, permit)
         if rest is not None:
             await rest
         return self.name
 
     def _signed(self, token: Token, outbound: Outbound, permit: Permit) -> Awaitable[None] | None:
-        self._stand()
         self._keys.hold(token, token.line.partition(b": ")[2].rstrip())
         return self._signs.inject(outbound, permit)
 

@@ -74,6 +74,14 @@ class Tokens:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._error = ""
         self._failed_at = 0.0
+        self._taken_back = 0
+
+    def since(self, taken_back: int) -> None:
+        """Forget all tokens, and those that are being minted, unless what they are minted from was taken back just so often when
+        they were begun."""
+        if taken_back != self._taken_back:
+            self._taken_back = taken_back
+            self._slots.clear()
 
     def ready(self, wanted: Wanted) -> Token | None:
         """The token, where there is one that is good; one that grows old is asked for again meanwhile."""

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import trustme
 from sqlalchemy import text
 
+from gateway.core.secret import Secret
+from gateway.credentials.stored.drawer import at
 from tests.house import House, house
 from tests.minting import Asked, Mint, reply
 from tests.standalone import until
-from tests.storing import ENVIRON, Beside, storing
+from tests.storing import ENVIRON, Beside, ring, storing
 
 
 @dataclass
@@ -29,11 +31,22 @@ class Place:
     async def ask(self) -> int:
         return (await self.house.get("/things/1", token=self.house.keys.token())).status
 
+    @property
+    def sent(self) -> list[str]:
+        """What the upstream was shown last."""
+        return self.house.upstream.seen[-1].all("authorization")
+
     async def comes(self, status: int) -> None:
         async def has_come() -> bool:
             return await self.ask() == status
 
         await until(has_come, f"status {status}")
+
+    async def tells(self, name: str) -> None:
+        async def has_told() -> bool:
+            return name in [event["event"] for event in await self.house.events()]
+
+        await until(has_told, name)
 
 
 @asynccontextmanager
@@ -43,7 +56,7 @@ async def place(folder: Path) -> AsyncIterator[Place]:
     async def given(_: Asked) -> bytes:
         asked.set()
         await answer.wait()
-        return reply({"access_token": "canary-minted", "token_type": "Bearer", "expires_in": 3600})
+        return reply({"access_token": f"canary-minted-{len(mint.asked)}", "token_type": "Bearer", "expires_in": 3600})
 
     file, ca = folder / "store.db", folder / "mint-ca.pem"
     async with Mint(trustme.CA(), given, name="localhost") as mint, Beside(file) as beside:
@@ -75,7 +88,24 @@ async def test_a_token_whose_client_secret_was_taken_back_is_sent_no_more(tmp_pa
         assert len(here.house.upstream.seen) == sent
         await here.beside.database.write(text("DELETE FROM secrets"))
         await here.beside.put("bot", "canary-another-secret")
+        assert len(here.mint.asked) == 1
         await here.comes(200)
+        assert (len(here.mint.asked), here.sent) == (2, ["Bearer canary-minted-2"])
+
+
+async def test_a_token_is_sent_no_more_though_nobody_saw_between_that_its_client_secret_was_revoked(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        here.answer.set()
+        assert await here.ask() == 200
+        row = await here.beside.rows.get("bot")
+        assert row is not None
+        another = ring().seal(at("bot", row.version + 2), Secret(b"canary-another-secret"))
+        await here.beside.rows.put(replace(row, sealed=another), row.version + 2)
+
+        async def is_minted_anew() -> bool:
+            return await here.ask() == 200 and here.sent == ["Bearer canary-minted-2"]
+
+        await until(is_minted_anew, "another token")
 
 
 async def test_a_token_that_comes_after_its_client_secret_was_revoked_is_not_sent_by_who_waited_for_it(tmp_path: Path) -> None:
@@ -84,10 +114,22 @@ async def test_a_token_that_comes_after_its_client_secret_was_revoked_is_not_sen
         await here.asked.wait()
         await here.beside.revoke("bot")
 
-        async def is_told() -> bool:
-            return "secret.revoked" in [event["event"] for event in await here.house.events()]
-
-        await until(is_told, "the revocation")
+        await here.tells("secret.revoked")
         here.answer.set()
         assert await waiting == 503
         assert here.house.upstream.seen == []
+
+
+async def test_a_token_that_comes_after_another_client_secret_was_stored_is_sent_by_nobody(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        waiting = asyncio.create_task(here.ask())
+        await here.asked.wait()
+        await here.beside.revoke("bot")
+        await here.tells("secret.revoked")
+        await here.beside.put("bot", "canary-another-secret")
+        await here.tells("secret.replaced")
+        here.answer.set()
+        assert await waiting == 503
+        assert here.house.upstream.seen == []
+        assert await here.ask() == 200
+        assert (len(here.mint.asked), here.sent) == (2, ["Bearer canary-minted-2"])

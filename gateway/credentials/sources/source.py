@@ -29,9 +29,26 @@ Ask = Callable[[Fetch], Awaitable[Read]]
 
 @final
 class RemoteSource:
-    """Implements `core.ports.SecretSource`. `key` tells one secret of one service from all others; times are monotonic."""
+    """Implements `core.ports.SecretSource`. `key` tells one secret of one service from all others; times are monotonic.
 
-    __slots__ = ("_ages", "_failures", "_secret", "_until", "ask", "due", "key", "name", "now", "read_at", "version", "why")
+    `taken_back` is how often the service had it no more.
+    """
+
+    __slots__ = (
+        "_ages",
+        "_failures",
+        "_secret",
+        "_until",
+        "ask",
+        "due",
+        "key",
+        "name",
+        "now",
+        "read_at",
+        "taken_back",
+        "version",
+        "why",
+    )
 
     def __init__(self, name: str, key: object, ask: Ask, ages: Ages, now: Callable[[], float]) -> None:
         self.name = name
@@ -41,6 +58,7 @@ class RemoteSource:
         self.version = ""
         self.read_at: float | None = None
         self.due = 0.0
+        self.taken_back = 0
         self._ages = ages
         self.now = now
         self._secret: Secret | None = None
@@ -84,6 +102,7 @@ class RemoteSource:
 
     def refuse(self, why: str, jitter: float) -> None:
         """From now on there is none."""
+        self.taken_back += self._secret is not None
         self._secret = None
         self.failed(why, jitter)
 

@@ -8,7 +8,9 @@ from gateway.credentials.vault.fault import Fault
 
 
 class SealedSource:
-    """Implements `core.ports.SecretSource` for one sealed value. A revoked one has no secret."""
+    """Implements `core.ports.SecretSource` for one sealed value. A revoked one has no secret; a reload makes another."""
+
+    taken_back = 0
 
     def __init__(self, name: str, secret: Secret | None) -> None:
         self.name = f"sealed:{name}"

@@ -1,7 +1,8 @@
 """Roles of AWS: a stand-in for the security token service that recomputes every signature."""
 
+import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
@@ -10,11 +11,17 @@ from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
 from gateway.credentials.cloud.model import AssumeRole
 from gateway.credentials.cloud.sts import Lasting, Role
+from gateway.credentials.minted import MadeOf
+from gateway.credentials.sigv4_assumed import AssumedInjector, RoleKeys
+from gateway.credentials.sigv4_injector import SigV4Injector
 from gateway.credentials.sigv4_keys import AwsKeys
+from gateway.credentials.token import Fresh, Wanted
+from gateway.credentials.tokens import Tokens
 from gateway.fetch import HttpFetch
 from tests import aws
 from tests.clouds import Asked, Reply, Service, serving
-from tests.issuer import FrozenClock
+from tests.issuer import Counted, FrozenClock
+from tests.minting import Told
 
 ARN = "arn:aws:iam::111122223333:role/team/gateway"
 SESSION = "arn:aws:sts::111122223333:assumed-role/gateway/latchgate"
@@ -176,3 +183,36 @@ def test_a_role_that_cannot_be_is_refused(made: Made, over: dict[str, Any]) -> N
 def test_a_role_is_asked_for_with_one_proof(made: Made, keys: bool, over: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="with the keys beside it, or with its `token`"):
         made(keys=keys, **over)
+
+
+async def test_keys_of_a_role_are_not_signed_with_once_what_they_were_asked_for_with_was_taken_back() -> None:
+    class TakenBack(MadeOf):
+        times = 0
+
+        def stand(self) -> int:
+            return self.times
+
+    class Signs:
+        sets: frozenset[bytes] = frozenset()
+
+        def inject(self, *_: Any) -> None:
+            signed.append(keys.current(NOW).id)
+
+    async def mint() -> Fresh:
+        asked.append("once more")
+        document = {"AccessKeyId": f"ASIA{len(asked)}", "SecretAccessKey": "s" * 40, "SessionToken": "t"}
+        return Fresh(json.dumps(document).encode(), 3600.0)
+
+    def no_secrets(_: Any) -> Any: ...
+
+    signed: list[bytes] = []
+    asked: list[str] = []
+    outbound: Any = None
+    keys, made_of, signs = RoleKeys("bot"), TakenBack(no_secrets), cast("SigV4Injector", Signs())
+    tokens = Tokens("bot", FrozenClock(NOW), Counted(), Told())
+    injector = AssumedInjector("bot", tokens, Wanted("", mint, form=bytes), keys, signs, made_of)
+    for made_of.times in (0, 0, 1, 1):
+        later = injector.inject(outbound, outbound)
+        if later is not None:
+            await later
+    assert signed == [b"ASIA1", b"ASIA1", b"ASIA2", b"ASIA2"]

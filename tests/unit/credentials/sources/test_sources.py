@@ -359,6 +359,17 @@ async def test_a_secret_that_was_deleted_is_refused_at_once(scene: Scene) -> Non
     assert "there is no secret" in await scene.look(61)
 
 
+async def test_a_source_says_how_often_its_secret_was_taken_back(scene: Scene) -> None:
+    """Not that the service was away, nor that it still is gone."""
+    seen = []
+    kept = scene.service.now
+    for now in (kept, DependencyDown("kv.test: away"), kept, Gone("gone"), Gone("gone"), kept, Gone("gone")):
+        scene.service.now = now
+        await scene.look(61)
+        seen.append(scene.source.taken_back)
+    assert seen == [0, 0, 0, 1, 1, 1, 2]
+
+
 async def test_a_service_that_is_away_is_asked_less_and_less(scene: Scene) -> None:
     scene.service.now = DependencyDown("kv.test: away")
     for _ in range(120):

@@ -131,6 +131,28 @@ async def test_a_row_deleted_and_made_anew_is_another(scene: Scene) -> None:
     assert scene.told == ["secret.replaced", "secret.revoked", "secret.replaced"]
 
 
+def test_a_source_says_how_often_its_secret_was_taken_back_or_may_have_been() -> None:
+    """Not that another followed it, nor that the database was away."""
+    source, seen = StoredSource("bot", "home"), []
+    for version in (7, 8, UNREAD, 8, UNREAD, 9, 11):
+        if version == UNREAD:
+            source.refuse("the database has been away for too long", UNREAD)
+        else:
+            source.take(Secret(b"one"), version, 1.0)
+        seen.append(source.taken_back)
+    assert seen == [0, 0, 0, 0, 0, 0, 1]
+    source.refuse("the database has been away for too long", UNREAD)
+    for _ in range(2):
+        source.refuse("revoked", 12)
+        assert source.taken_back == 2
+    source.take(Secret(b"two"), 13, 1.0)
+    assert source.taken_back == 2
+    newer = StoredSource("bot", "home")
+    newer.refuse("revoked", 14)
+    assert source.take_over(newer)
+    assert source.taken_back == 3
+
+
 def test_over_a_reload_the_followed_source_stays_and_takes_what_was_read() -> None:
     source, newer = StoredSource("bot", "home"), StoredSource("bot", "home")
     source.take(Secret(b"one"), 7, 1.0)
