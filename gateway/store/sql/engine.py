@@ -5,8 +5,10 @@ What goes wrong becomes DependencyDown, named by kind alone: drivers quote value
 
 import asyncio
 import os
+import sqlite3
 import ssl
 import stat
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -29,6 +31,7 @@ SQLITE_CONNECTIONS: Final = 2
 LAST_WORD: Final = 0.1
 """Seconds in which the thread of a SQLite connection that was never made still tells its event loop that it ends."""
 BUSY_SECONDS: Final = 5.0
+BUSY_POLL: Final = 0.02
 # FULL: a refresh token that a provider has rotated must survive the machine, not only the process. What is deleted is overwritten.
 PRAGMAS: Final = (
     "journal_mode=WAL",
@@ -139,12 +142,27 @@ def _sqlite(model: Sqlite) -> AsyncEngine:
 
 
 def _prepare(connection: Any, _: Any) -> None:
+    connection.run_async(_prepared)
+
+
+async def _prepared(connection: Any) -> None:
     # What is not UTF-8 spoils its own row, not the answer: see `rows.read`.
-    connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-    cursor = connection.cursor()
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    until = time.monotonic() + BUSY_SECONDS
     for pragma in PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+        await _set(connection, pragma, until)
+
+
+async def _set(connection: Any, pragma: str, until: float) -> None:
+    """SQLite waits for no lock where that could be in vain, as when several change a new file to WAL: then it is asked again."""
+    while True:
+        try:
+            async with connection.execute(f"PRAGMA {pragma}"):
+                return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        await asyncio.sleep(BUSY_POLL)
 
 
 def _postgres(model: Postgres, password: SecretSource | None) -> AsyncEngine:

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy import text
 
 from gateway.core.errors import DependencyDown
 from gateway.core.secret import Secret
+from gateway.store.sql import engine
 from gateway.store.sql.engine import Database, private
 from gateway.store.sql.model import Database as Model
 from gateway.store.sql.model import DatabaseTls, Postgres, Sqlite
@@ -50,6 +52,33 @@ async def test_sqlite_files_are_for_their_owner_alone_also_the_log_beside(tmp_pa
         await migrate(database)
         found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert found == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+
+
+async def test_a_new_file_that_another_process_is_about_to_change_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself does not wait to change a file to WAL while somebody has reserved it."""
+    model = Sqlite(file=tmp_path / "store.db")
+    private(model.file)
+    async with opened(model) as database:
+        other = sqlite3.connect(model.file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        migrating = asyncio.create_task(migrate(database))
+        done, _ = await asyncio.wait([migrating], timeout=0.2)
+        other.close()
+        assert not done
+        assert await migrating == ""
+
+
+async def test_a_file_that_another_process_never_lets_go_of_is_not_waited_for_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.1)
+    model = Sqlite(file=tmp_path / "store.db")
+    private(model.file)
+    async with opened(model) as database:
+        with closing(sqlite3.connect(model.file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(DependencyDown, match="SQLITE_BUSY"):
+                await migrate(database)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660], ids=oct)
