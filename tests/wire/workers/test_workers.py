@@ -466,7 +466,7 @@ async def test_workers_end_when_nobody_keeps_them_any_more(two: Several) -> None
     await two.gateway.process.wait()
 
     async def gone() -> bool:
-        return not any(Path(f"/proc/{pid}/exe").exists() for pid in pids.values())
+        return not any(lives(pid) for pid in pids.values())
 
     await until(gone, "workers outlive their supervisor")
 
@@ -481,7 +481,20 @@ async def test_workers_outlive_the_process_they_were_forked_from_and_are_replace
 
 
 def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(stat_of(pid)[1])
+
+
+def lives(pid: int) -> bool:
+    """Whether it is there and no zombie. Of /proc, `stat` is what also an account without rights may read of a gateway."""
+    try:
+        return stat_of(pid)[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def stat_of(pid: int) -> list[str]:
+    """From the state on (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 async def test_while_the_trail_takes_nothing_every_worker_refuses(tmp_path: Path) -> None:
