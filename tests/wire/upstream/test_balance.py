@@ -165,7 +165,7 @@ async def test_connections_to_an_ejected_target_end_idle_ones_now_busy_ones_with
 async def test_a_slow_request_does_not_eject_an_address_that_answers_others() -> None:
     """Else whoever may ask for something slow could take half of the targets away from everybody."""
     async with Moody() as one, Moody() as two:
-        service = both(one, two, timeouts={"response": "3s"})
+        service = both(one, two, timeouts={"response": "6s"})
         way = way_to(service)
         one.at = two.at = {b"/slow": SILENT}
         slow = [asyncio.create_task(way.send(outbound(target=b"/slow"))) for _ in range(20)]
@@ -193,7 +193,7 @@ async def test_answers_to_health_checks_do_not_excuse_a_target_that_answers_no_r
 async def test_a_target_that_ends_every_connection_is_excused_by_its_answers_too() -> None:
     closing = answering(200, b"ok", b"connection: close")
     async with Moody(closing) as one, Moody(closing) as two:
-        service = both(one, two, timeouts={"response": "3s"})  # longer than a busy machine keeps one from answering at all
+        service = both(one, two, timeouts={"response": "6s"})  # longer than a busy machine keeps one from answering at all
         way = way_to(service)
         one.at = two.at = {b"/slow": SILENT}
         slow = [asyncio.create_task(way.send(outbound(target=b"/slow"))) for _ in range(20)]
