@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import Final
+from typing import Final, cast
 
 from gateway.core.ports import Metrics
 from gateway.server.connect import connector
@@ -39,6 +39,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._connect = connector(self.bound)
         self._opening: set[asyncio.Task[None]] = set()
+        self._greeting: set[asyncio.Task[None]] = set()  # of these, who still has to send a PROXY header or to shake hands
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
         self._open = False
@@ -100,7 +101,8 @@ class Acceptor:
         if self.bound.draining:
             return
         self._hang_up()
-        for task in self._opening:
+        # Nobody else: uvloop, ended in the middle of the last step, never tells a connection that it is gone.
+        for task in self._greeting:
             task.cancel()
         self.bound.draining = True
         self.bound.shutdown()
@@ -169,6 +171,9 @@ class Acceptor:
         task = self._loop.create_task(self._open_connection(sock, peer, crowded=above >= 0))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
+        if listener.tls is not None or listener.proxies is not None:
+            self._greeting.add(task)
+            task.add_done_callback(self._greeting.discard)
 
     def _refuse(self, sock: socket.socket, why: str) -> None:
         sock.close()
@@ -185,6 +190,8 @@ class Acceptor:
                 if not (listener.serves(peer) and self.bound.listener.trusts_like(listener)):
                     self._refuse(sock, "address")
                     return
+            if tls is None:
+                self._greeting.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: self._connect(peer, crowded),
                 sock,

@@ -123,7 +123,7 @@ class Server:
         acceptors = self._clients()
         for acceptor in acceptors:
             acceptor.stop()
-        waiting = asyncio.gather(*(acceptor.bound.emptied() for acceptor in acceptors))
+        waiting = asyncio.gather(*(acceptor.emptied() for acceptor in acceptors))
         try:
             await asyncio.wait_for(waiting, timeout)
         except TimeoutError:

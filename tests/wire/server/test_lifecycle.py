@@ -91,6 +91,19 @@ async def test_a_drain_lets_a_request_that_has_begun_to_arrive_in() -> None:
         assert await drained
 
 
+async def test_a_connection_that_is_being_opened_when_the_drain_begins_does_not_hold_it_up() -> None:
+    for turns in range(8):
+        async with serving(Echo()) as gate:
+            with socket.create_connection(("127.0.0.1", gate.port)) as opening:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                assert await gate.server.drain(0.0, PATIENCE), turns
+                assert gate.server.connections == 0
+                opening.setblocking(False)
+                with suppress(ConnectionResetError):  # one that was never taken
+                    assert await asyncio.get_running_loop().sock_recv(opening, 1) == b""
+
+
 async def test_what_outlasts_the_drain_is_cut_off_and_told() -> None:
     held = Held()
     async with serving(held) as gate:
