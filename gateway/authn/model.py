@@ -43,23 +43,28 @@ class CookieSource(Model):
     cookie: Token
 
 
-class JwtIssuer(Model):
-    """One issuer whose tokens are accepted."""
+class Stated(Model):
+    """What an issuer's statements about somebody must say, and which of them make the principal."""
 
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | Literal["none"]
-    jwks: Jwks | None = None
-    secret: SecretRef | None = None
-    algorithms: Annotated[list[Algorithm], Field(min_length=1)]
-    from_: Annotated[list[Literal["bearer"] | CookieSource], Field(alias="from", min_length=1)] = ["bearer"]
     subject: str = "sub"
     groups: str = "groups"
     scopes: str = "scope"
     scope_ceiling: bool = False
-    types: Annotated[list[str], Field(min_length=1)] = ["JWT", "at+jwt"]
     leeway: Annotated[Duration, Field(le=300)] = 30.0
     required_claims: list[str] = ["exp"]
     max_bytes: Annotated[Size, Field(ge=64, le=65536)] = 8192
+
+
+class JwtIssuer(Stated):
+    """One issuer whose tokens are accepted."""
+
+    jwks: Jwks | None = None
+    secret: SecretRef | None = None
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)]
+    from_: Annotated[list[Literal["bearer"] | CookieSource], Field(alias="from", min_length=1)] = ["bearer"]
+    types: Annotated[list[str], Field(min_length=1)] = ["JWT", "at+jwt"]
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from gateway.authn.claims import LATEST
 from gateway.authn.jwks import PublishedKeys
-from gateway.authn.jwt import LATEST, Verifier
+from gateway.authn.jwt import Verifier
 from gateway.authn.key_sources import FileSource
 from gateway.authn.model import JwtIssuer
 from gateway.authn.token import Token
