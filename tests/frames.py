@@ -56,7 +56,7 @@ class Frame:
 
 async def read_frame(reader: asyncio.StreamReader) -> Frame:
     """The next frame. Raises IncompleteReadError at the end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         first, second = await reader.readexactly(2)
         length = second & 0x7F
         if length > 125:
@@ -155,7 +155,7 @@ class RawUpstream:
             side.close()
 
     async def side(self) -> Side:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._sides.get()
 
     async def connected(self, address: tuple[str, int]) -> Side:
@@ -168,7 +168,7 @@ class RawUpstream:
         """A client's connection on which a handshake was sent; `head` is the answer's."""
         side = await self.connected(address)
         await side.send(request if request is not None else handshake())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             side.head = await side.reader.readuntil(b"\r\n\r\n")
         return side
 

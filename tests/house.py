@@ -154,7 +154,7 @@ async def converse(
     """Send bytes, read one answer, hang up. `close`: the other side must have hung up by itself."""
     try:
         writer.write(data)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             reply = await read_reply(reader, method)
             if close:
                 assert await reader.read() == b"", "the connection goes on after an answer that should end it"
@@ -303,7 +303,7 @@ class House:
 
     async def only_request(self) -> dict[str, Any]:
         """The event of the one request, when it is over."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := await self.requests()):
                 await asyncio.sleep(0.02)
         [event] = found

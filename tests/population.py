@@ -77,7 +77,7 @@ async def population(port: int, target: str = "/public/x", *, clients: int = 16)
     finally:
         made.end()
         with suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*tasks)
         for task in tasks:
             task.cancel()

@@ -15,7 +15,7 @@ from gateway.server.lifecycle import Server
 from gateway.server.listener import Listener
 from gateway.server.tls import ServerTls
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which something that must happen has not."""
 LARGE = 1 << 30
 FOLLOWER = b"GET /follower HTTP/1.1\r\nHost: a\r\n\r\n"

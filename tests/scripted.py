@@ -20,7 +20,7 @@ from gateway.upstream.pool import Upstream
 from gateway.upstream.target import Resolve, resolve_by_system
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-BOUND = 10.0
+BOUND = 60.0
 """Seconds after which a test that waits has failed."""
 
 

@@ -75,7 +75,7 @@ class World:
         database = {"url": f"postgresql://127.0.0.1:{gates.database.port}/{self.database}", "username": SUPERUSER}
         parts: dict[str, Any] = {
             "vault": {"keys": [{"id": "k1", "env": "VAULT_KEY"}]},
-            "database": {**database, "allow_plaintext": True},
+            "database": {**database, "allow_plaintext": True, "statement_timeout": "60s"},
             "providers": {"tracker": {"kind": "oauth", "token_url": url, "client": client, "dial": dial}},
             "credentials": {"bot": {"inject": "grant", "provider": "tracker"}},
             "log": {"level": "warning"},

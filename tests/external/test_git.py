@@ -207,7 +207,7 @@ async def test_an_upload_that_waits_for_leave_gets_it(tmp_path: Path, expects: s
         head = f"POST /git/octocat/hello.git/git-upload-pack HTTP/1.1\r\nHost: gw.test\r\nAuthorization: Bearer {gateway.keys.token(org='octocat')}\r\n"
         kind = "Content-Type: application/x-git-upload-pack-request\r\nTransfer-Encoding: chunked\r\n"
         writer.write((head + kind + (f"Expect: {expects}\r\n" if expects else "") + "\r\n").encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             if expects:
                 assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
             writer.write(b"4\r\n0000\r\n0\r\n\r\n")

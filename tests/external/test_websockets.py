@@ -62,7 +62,7 @@ def bearing(gateway: House, **claims: Any) -> dict[str, Any]:
 
 async def code_of(socket: ClientConnection) -> int | None:
     """What the other side closed with."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for _ in drained(socket):
             pass
     return socket.close_code

@@ -26,7 +26,7 @@ class Line:
 
     async def ask(self, data: bytes) -> Reply:
         self._writer.write(data)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await read_reply(self._reader, data.split(b" ")[0].decode())
 
 

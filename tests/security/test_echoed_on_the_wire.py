@@ -134,7 +134,7 @@ async def said(gateway: House, target: str, method: str = "GET") -> bytes:
     ring = Ring([LocalKey("k1", Secret(granting.KEY.encode()))], time.time)
     fields = {"Connection": "close, TE", "TE": "trailers", SENT_IN: f"Bearer {await handed_out(ring, time.time())}"}
     writer.write(request_bytes(target, method=method, token=gateway.keys.token(), headers=fields))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         whole = await reader.read()
     writer.close()
     head, _, body = whole.partition(b"\r\n\r\n")

@@ -75,7 +75,7 @@ async def test_a_request_that_arrives_while_its_listener_goes_is_refused_and_rec
         reader, writer = await asyncio.open_connection(*gateway.address("goes"))
         # The second head has begun to arrive when the first request is answered.
         writer.write(b"GET /public/1 HTTP/1.1\r\nHost: gw.test\r\n\r\nGET /public/2 HTTP/1.1\r\nHost: gw.test\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await read_reply(reader, "GET")).status == 200
             del listeners["goes"]
             gateway.write(config(gateway.upstream.port, listen=None, listeners=listeners))
@@ -118,7 +118,7 @@ async def test_a_client_revoked_before_a_reload_does_not_live_on_in_its_connecti
         "client_crl": str(pki.crl),
     }
     get = b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    async with house(tmp_path, listen={"address": "127.0.0.1:0", "tls": tls}) as gateway, asyncio.timeout(10):
+    async with house(tmp_path, listen={"address": "127.0.0.1:0", "tls": tls}) as gateway, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection(*gateway.address(), ssl=context, server_hostname="localhost")
         writer.write(get)
         assert (await read_reply(reader, "GET")).status == 200

@@ -218,7 +218,7 @@ async def test_neither_value_nor_key_nor_sealed_text_is_shown_to_operators(gatew
 
 
 async def test_what_is_old_is_counted(gateway: House) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "gateway_vault_overdue 1" not in shown(gateway):
             await asyncio.sleep(0.05)
 

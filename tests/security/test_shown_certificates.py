@@ -179,7 +179,7 @@ async def test_a_websocket_is_opened_with_the_certificate_of_its_route(tmp_path:
             lines = "".join(f"{field}: {value}\r\n" for field, value in offer.items())
             token = here.keys.token()
             writer.write(f"GET /{name}/ws HTTP/1.1\r\nHost: gw.test\r\nAuthorization: Bearer {token}\r\n{lines}\r\n".encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
             writer.close()
             assert guarded.seen[-1] == (f"/{name}/ws", name)

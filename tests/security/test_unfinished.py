@@ -45,7 +45,7 @@ async def test_cve_2026_54273_what_never_ends_is_refused_long_before_a_gigabyte(
                 await writer.drain()
         except ConnectionError:
             pass  # refused, and more was sent than it would read before it left
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await reply).status == status
         writer.close()
         assert [seen.target for seen in home.upstream.seen] == []

@@ -82,7 +82,7 @@ async def test_a_client_that_waits_to_be_told_is_told_to_go_on(tmp_path: Path) -
             headers={**JSON, "Content-Length": str(len(body)), "Expect": "100-continue"},
         )
         writer.write(head)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             writer.write(body)
             assert (await read_reply(reader, "POST")).status == 200

@@ -26,7 +26,7 @@ async def connected(gateway: House) -> Client:
 
 
 async def head(client: Client) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await client.reader.readuntil(b"\r\n\r\n")
 
 

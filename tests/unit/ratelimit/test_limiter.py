@@ -206,7 +206,7 @@ async def test_concurrent_requests_share_one_count() -> None:
 
 async def test_replicas_share_one_count_in_redis_and_refuse_alike(redis_server: RedisServer) -> None:
     config = RateLimits.model_validate({**CONFIG, "store": {"redis": {"url": redis_server.url}}})
-    stores = [RedisCounters(redis_server.url, timeout=5) for _ in range(2)]
+    stores = [RedisCounters(redis_server.url, timeout=30) for _ in range(2)]
     stages = [
         Limiter(config, clock=SteppedClock(), metrics=CountingMetrics(), store=store).stage(
             ["reads", "paced"], route="r", subject=False

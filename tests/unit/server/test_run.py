@@ -79,7 +79,7 @@ async def test_whoever_waits_for_anything_else_becomes_a_task_with_everything_a_
     async def request() -> None:
         seen.append(asyncio.current_task())
         await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.sleep(0.001)
         owner = an_owner()
         asyncio.get_running_loop().call_soon(owner.set_result, None)
@@ -115,7 +115,7 @@ async def test_a_run_that_is_given_up_sees_it_where_it_waits_and_ends_once(waits
         await asyncio.sleep(0)
     carried.run.cancel()
     if carried.run.task is not None:
-        await asyncio.wait([carried.run.task], timeout=5)
+        await asyncio.wait([carried.run.task], timeout=60)
     assert (seen, carried.ends) == (["cleaned up"], 1)
     carried.run.cancel()
     assert carried.ends == 1

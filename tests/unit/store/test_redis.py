@@ -48,7 +48,7 @@ class PasswordFile:
 
 @asynccontextmanager
 async def counters(server: RedisServer, **options: object) -> AsyncIterator[RedisCounters]:
-    store = RedisCounters(server.url, timeout=5, **options)  # type: ignore[arg-type]
+    store = RedisCounters(server.url, timeout=30, **options)  # type: ignore[arg-type]
     try:
         yield store
     finally:
@@ -216,7 +216,7 @@ async def test_foreign_value_under_our_key_is_a_failure(redis_server: RedisServe
 
 
 async def test_database_of_the_url_is_used(redis_server: RedisServer) -> None:
-    store = RedisCounters(redis_server.url + "?db=3", timeout=5)
+    store = RedisCounters(redis_server.url + "?db=3", timeout=30)
     try:
         await store.spend([HOUR], ["k"])
     finally:
@@ -254,7 +254,7 @@ def tls_redis(tmp_path: Path, port: int, redis_server: RedisServer) -> tuple[str
 
 async def test_tls_verifies_the_server_and_shows_our_certificate(tls_redis: tuple[str, Path, Path]) -> None:
     url, ca, certificate = tls_redis
-    store = RedisCounters(url, tls=tls_context(ca, certificate, None), timeout=5)
+    store = RedisCounters(url, tls=tls_context(ca, certificate, None), timeout=30)
     try:
         assert await store.spend([HOUR], ["k"])
     finally:
@@ -265,7 +265,7 @@ async def test_tls_verifies_the_server_and_shows_our_certificate(tls_redis: tupl
 async def test_tls_refuses_a_server_it_cannot_verify(tls_redis: tuple[str, Path, Path], host: str) -> None:
     url, ca, certificate = tls_redis
     context = tls_context(ca if host == "127.0.0.1" else None, certificate, None)
-    store = RedisCounters(url.replace("localhost", host), tls=context, timeout=5)
+    store = RedisCounters(url.replace("localhost", host), tls=context, timeout=30)
     try:
         with pytest.raises(DependencyDown, match="SSLCertVerificationError"):
             await store.spend([HOUR], ["k"])

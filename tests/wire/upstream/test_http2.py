@@ -364,7 +364,7 @@ async def test_streams_are_shared_out_over_connections_and_the_rest_wait(tmp_pat
 
 
 async def wait(question: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not question():
             await asyncio.sleep(0.005)
 

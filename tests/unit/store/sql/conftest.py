@@ -23,7 +23,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Sqlite | Postgres:
 
 
 def postgres(server: PostgresServer, database: str, **more: object) -> Postgres:
-    return Postgres.model_validate({"url": server.url(database), "username": SUPERUSER} | more)
+    """`statement_timeout` is the longest a configuration may say: a machine that stands still ends no transaction of a test."""
+    asked = {"url": server.url(database), "username": SUPERUSER, "statement_timeout": "60s"}
+    return Postgres.model_validate(asked | more)
 
 
 @pytest.fixture
