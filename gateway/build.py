@@ -69,6 +69,7 @@ class Builder:
 
     def snapshot(self) -> Snapshot | None:
         settings = self._settings
+        self._once = self._at(("state", "store"), lambda: self._resources.once(settings.state, self._loaded.secrets))
         authentication = self._authentication()
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._connections = Connections(settings, self._resources, self._loaded.secrets, self._at)

@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -14,7 +14,7 @@ from gateway.authn.gate import Authentication
 from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
 from gateway.config.values import Model, Rate, Reference
-from gateway.core.ports import Clock, Fetch, Metrics, Shaping
+from gateway.core.ports import Clock, Fetch, Metrics, Once, Shaping
 from gateway.credentials.tokens import Tell, Tokens
 from gateway.credentials.workshop import Workshop
 from gateway.edge.model import OpenApi
@@ -22,11 +22,13 @@ from gateway.edge.openapi.description import compiled
 from gateway.edge.openapi.document import load
 from gateway.edge.openapi.stage import Described
 from gateway.fetch import HttpFetch
+from gateway.kept import Kept
 from gateway.ratelimit.limiter import Limiter
-from gateway.ratelimit.model import RateLimits, RedisStore, Rule
-from gateway.ratelimit.reached import reached
+from gateway.ratelimit.model import RateLimits, Rule
 from gateway.settings import Loaded
 from gateway.store.bell import Bell
+from gateway.store.model import RedisStore, State, reached
+from gateway.store.once import MemoryOnce
 from gateway.store.quota import SharedCounters
 from gateway.store.sql.model import Postgres, Sqlite
 from gateway.upstream.pool import Upstream
@@ -52,56 +54,8 @@ class Nobody:
         return
 
 
-class Closable(Protocol):
-    """Something with connections or tasks of its own."""
-
-    def close(self) -> Awaitable[None]: ...
-
-
 def untold(name: str, /, **fields: Any) -> None:
     """An audit trail for nobody."""
-
-
-T = TypeVar("T", bound=Closable)
-
-
-class Kept(Generic[T]):
-    """Resources of one kind by name. `take` gives the live one while its key is equal, else makes one; nothing of the live
-    ones changes until `commit`, so a build that fails leaves them as they were."""
-
-    def __init__(self) -> None:
-        self._live: dict[str, tuple[object, T]] = {}
-        self._next: dict[str, tuple[object, T]] = {}
-
-    def take(self, name: str, key: object, make: Callable[[], T]) -> T:
-        known = self._next.get(name) or self._live.get(name)
-        if known is None or known[0] != key:
-            known = (key, make())
-        self._next[name] = known
-        return known[1]
-
-    @property
-    def named(self) -> bool:
-        """Whether what is being built has any."""
-        return bool(self._next)
-
-    def commit(self) -> list[T]:
-        """The built ones go live; returns those that nobody names any more."""
-        retired = [resource for name, (_, resource) in self._live.items() if not self._is_next(name, resource)]
-        self._live, self._next = self._next, {}
-        return retired
-
-    def abandon(self) -> list[T]:
-        """Forget what was built; returns what was newly made."""
-        made = [resource for name, (_, resource) in self._next.items() if self._live.get(name, (None, None))[1] is not resource]
-        self._next = {}
-        return made
-
-    def _is_next(self, name: str, resource: T) -> bool:
-        return name in self._next and self._next[name][1] is resource
-
-    def __iter__(self) -> Iterator[tuple[str, T]]:
-        return ((name, resource) for name, (_, resource) in self._live.items())
 
 
 ONE: Final = "one"
@@ -174,6 +128,21 @@ class Resources:
             "limits", (model.redis, password), lambda: RedisCounters(**reached(model, secrets))
         )
         return store
+
+    def once(self, model: State, secrets: Secrets) -> Once:
+        """What remembers what was used once, here or for all replicas. Raises ValueError for unusable TLS files."""
+        if not isinstance(model.store, RedisStore):
+            here: Once = self._stores.take("state", "memory", lambda: MemoryOnce(self.clock, self.metrics))
+            return here
+        from gateway.store.redis_once import RedisOnce
+        from gateway.store.server import Server
+
+        chosen, redis = model.store, model.store.redis
+        password = secrets(redis.password) if redis.password is not None else None
+        shared: Once = self._stores.take(
+            "state", (redis, password), lambda: RedisOnce(Server(**reached(chosen, secrets)), self.metrics)
+        )
+        return shared
 
     def _listen(self, model: RedisStore, secrets: Secrets) -> None:
         """Hear at once of what changes in the database, where there is one."""

@@ -2,8 +2,8 @@
 
 import sys
 
-from gateway.ratelimit.model import RedisStore
 from gateway.settings import Loaded
+from gateway.store.model import RedisStore, reached
 
 
 async def rung(loaded: Loaded) -> None:
@@ -11,7 +11,6 @@ async def rung(loaded: Loaded) -> None:
     store = loaded.settings.rate_limits.store if loaded.settings is not None else None
     if not isinstance(store, RedisStore):
         return
-    from gateway.ratelimit.reached import reached
     from gateway.store.redis_bell import ring
     from gateway.store.resp import StoreError
     from gateway.store.server import Server

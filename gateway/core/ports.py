@@ -174,6 +174,17 @@ class Limits(Protocol):
         ...
 
 
+class Once(Protocol):
+    """Remembers what was used, so that it is used once: proofs, codes, logins."""
+
+    async def first(self, key: str, seconds: float) -> bool:
+        """True the first time within `seconds`, False after. `key` begins with what it is of: only a digest of it is kept.
+
+        Raises DependencyDown where that cannot be told: what was to be used is refused then.
+        """
+        ...
+
+
 class Metrics(Protocol):
     """Counters and gauges for what happens beside the straight path. Names as in docs/reference/metrics.md."""
 

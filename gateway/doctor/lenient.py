@@ -13,8 +13,8 @@ from gateway.core.errors import Problem
 from gateway.credentials.model import SigV4
 from gateway.credentials.oauth_model import GithubApp
 from gateway.edge.model import OpenApi
-from gateway.ratelimit.model import RedisStore
 from gateway.settings import Loaded, Settings, credentials_of
+from gateway.store.model import RedisStore
 from gateway.upstream.model import Scrub
 
 LOCAL: Final = re.compile(r"localhost|::1|127(\.[0-9]+){3}")

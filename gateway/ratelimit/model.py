@@ -4,32 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.values import FilePath, Method, Model, Name, RateText, SecretRef
+from gateway.config.values import Method, Model, Name, RateText
+from gateway.store.model import RedisStore
 
 Key = Literal["client.address", "subject", "route"]
-
-
-class RedisTls(Model):
-    """How the connection to Redis is verified."""
-
-    ca: FilePath | None = None
-    client_certificate: FilePath | None = None
-    client_key: FilePath | None = None
-
-
-class Redis(Model):
-    """A shared counter store."""
-
-    url: str
-    username: str | None = None
-    password: SecretRef | None = None
-    tls: RedisTls | None = None
-
-
-class RedisStore(Model):
-    """`store: {redis: …}`."""
-
-    redis: Redis
 
 
 class Rule(Model):

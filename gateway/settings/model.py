@@ -17,6 +17,7 @@ from gateway.credentials.vault.model import Sealed, Vault
 from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
 from gateway.shaping.model import Redaction
+from gateway.store.model import State
 from gateway.store.sql.model import Database
 from gateway.telemetry.model import Log, Telemetry
 from gateway.upstream.model import RouteTimeouts, Upstream
@@ -121,6 +122,7 @@ class Settings(Model):
     authentication: Authentication = Authentication()
     policies: FilePath | list[FilePath] = []
     redaction: Redaction | None = None
+    state: State = State()
     rate_limits: RateLimits = RateLimits()
     cors: dict[Name, Cors] = {}
     security_headers: SecurityHeaders = {}

@@ -114,6 +114,13 @@ COUNTED: Final = (
         ("route", "part"),
     ),
     Instrument("gateway.ratelimit.store_failures", "counter", "{failure}", "Failed calls of the limit store.", ("mode",)),
+    Instrument(
+        "gateway.state.failures",
+        "counter",
+        "{failure}",
+        "Uses refused because it cannot be told whether they are the first: the shared state is away, or full.",
+        ("store",),
+    ),
     Instrument("gateway.authz.break_glass", "counter", "{request}", "Requests of holders of a break-glass role.", ("route",)),
     Instrument("gateway.jwks.fetches", "counter", "{fetch}", "Key set fetches.", ("issuer", "outcome")),
     Instrument(

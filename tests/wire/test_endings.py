@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import UpstreamUnreachable
-from gateway.store.redis import RedisCounters
+from gateway.store.redis_link import RedisLink
 from gateway.store.resp import StoreError
+from gateway.store.server import Server
 from gateway.upstream.model import RouteTimeouts
 from tests.frames import RawUpstream, closing, frame, handshake, status_of
 from tests.house import House, config, house, request_bytes
@@ -239,7 +240,7 @@ async def test_a_tunnel_that_ended_is_freed_without_the_collector(tmp_path: Path
 
 
 async def test_a_limit_store_that_is_away_leaves_nothing_behind(tmp_path: Path) -> None:
-    store = RedisCounters(f"unix://{tmp_path}/nobody")
+    store = RedisLink("limits", Server(f"unix://{tmp_path}/nobody"))
     with knots() as found:
         for _ in range(TIMES):
             await asyncio.gather(*(asked(store) for _ in range(3)))
@@ -248,7 +249,7 @@ async def test_a_limit_store_that_is_away_leaves_nothing_behind(tmp_path: Path) 
     assert not found
 
 
-async def asked(store: RedisCounters) -> None:
+async def asked(store: RedisLink) -> None:
     with contextlib.suppress(StoreError):
         await store._connected()
 
