@@ -121,7 +121,7 @@ class Builder:
         return None if redaction is None else strong_secret(self._loaded.secrets, redaction.key, "redaction.key", SHORTEST)
 
     def _policies(self, authentication: Authentication | None) -> Policies | None:
-        issuers = frozenset(self._settings.authentication.jwt) | OWN_ISSUERS
+        issuers = OWN_ISSUERS.union(self._settings.authentication.named())
         credentials = [authentication.credential_headers()] if authentication is not None else []
         credentials += [injector.sets for injector in self._credentials.values() if injector is not None]
         routes, reserved = facts(self._loaded, self._settings), UNSETTABLE_BY_RULES.union(*credentials)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.authn.gate import Gate
+from gateway.authn.model import issuer_of
 from gateway.catalogue import Catalogue, Tool, questions, written
 from gateway.core.ports import Limits
 from gateway.doors import Rows
@@ -54,7 +55,7 @@ def _tool(entry: Entry[Route], model: RouteModel, *, schemas: bool) -> Tool | No
         parts["operations"] = None
     return Tool(
         name=name,
-        accepted=frozenset(accepted.removeprefix("jwt.") for accepted in model.authenticate or ()),
+        accepted=frozenset(issuer_of(accepted) for accepted in model.authenticate or ()),
         policy=service.policy,
         questions=questions(entry.methods),
         route=model.name,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.authn import key_file
+from gateway.authn.model import issuer_of
 from gateway.authz.cases import imagined
 from gateway.authz.cel.limits import MAX_SPENT
 from gateway.authz.document import PolicyDocuments
@@ -131,7 +132,7 @@ def ways(loaded: Loaded, policies: Policies, documents: PolicyDocuments, credent
         return []
     keys = list(_keys(settings, policies, now))
     routes = {route.name: route for route in settings.routes}
-    capped = frozenset(name for name, issuer in settings.authentication.jwt.items() if issuer.scope_ceiling)
+    capped = frozenset(name for name, issuer in settings.authentication.named().items() if issuer.scope_ceiling)
     asked = _Asked(policies, documents, keys, capped, now)
     return [_way(use, routes[use.route], asked) for use in uses(loaded, settings, credential)]
 
@@ -167,7 +168,7 @@ def _way(use: Use, route: RouteModel, of: _Asked) -> Way:
     asked = tuple(route.authenticate or ())
     speaking = _rules(policy, served)
     closed = tuple(method for method in served if any(_closes(rule, method) for rule in speaking))
-    issuers = frozenset(name.removeprefix("jwt.") for name in asked)
+    issuers = frozenset(issuer_of(name) for name in asked)
     possible = tuple(method for method in served if method not in closed)
     allows = [(told, rule) for rule in speaking if rule.allows and (told := _spoken(rule, use, possible, of.now)).methods]
     held = [(each, holders(of.documents, rule.permission, issuers, of.now)) for each, rule in allows if not _unheld(rule, route)]

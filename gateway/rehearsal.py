@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.authn import key_file
+from gateway.authn.model import NAMED
 from gateway.authz.compile import compile_policies
 from gateway.authz.document import PolicyDocuments, from_documents
 from gateway.authz.policy import Policies
@@ -101,6 +102,6 @@ def about_policies(loaded: Loaded) -> list[Problem]:
     sound = [facts_of(route) for route in routes if route is not None]
     if not sound or len(sound) < len(routes):
         return documents.problems
-    issuers = frozenset(draft.names("authentication", "jwt")) | OWN_ISSUERS
+    issuers = OWN_ISSUERS.union(*(draft.names("authentication", kind) for kind in NAMED))
     _, problems = compile_policies(documents, routes=sound, issuers=issuers, has_key=True, now=time.time)
     return [problem for problem in problems if problem.severity == "error"]

@@ -9,6 +9,7 @@ from typing import Final
 
 SCHEMES: Final = {
     "jwt": "gateway.authn.tokens",
+    "introspection": "gateway.authn.introspection",
     "api_key": "gateway.authn.api_keys",
     "mtls": "gateway.authn.mtls",
     "anonymous": "gateway.authn.gate",

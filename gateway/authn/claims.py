@@ -3,7 +3,7 @@
 RFC 7519 4.1 and RFC 7662 2.2 name the same claims: one judge for tokens that carry them and for those that are asked about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, final
 
 from gateway.authn.model import WAIVED, Stated
@@ -21,13 +21,14 @@ MAX_SUBJECT: Final = 1024
 class Claims:
     """Judges what one configured entry's issuer states; the entry's `name` becomes the principal's issuer."""
 
-    def __init__(self, scheme: str, name: str, model: Stated, clock: Clock) -> None:
+    def __init__(self, scheme: str, name: str, model: Stated, clock: Clock, required: Iterable[str] = ()) -> None:
+        """`required` claims beside those that the entry names."""
         self._scheme = scheme
         self._name = name
         self._model = model
         self._clock = clock
         self._audience = frozenset(model.audience) if model.audience != WAIVED else None
-        self._required = frozenset({*model.required_claims, model.subject})
+        self._required = frozenset({*model.required_claims, *required, model.subject})
 
     def check(self, claims: Mapping[str, Any]) -> None:
         """Raises Unauthenticated."""

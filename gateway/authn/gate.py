@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 from gateway.authn.api_keys import KeyHolders, KeyStore
+from gateway.authn.introspection import Introspector, Opaque
 from gateway.authn.issuers import Secrets, published_keys, shared_keys, strong_secret
 from gateway.authn.jwks import Keys, PublishedKeys
 from gateway.authn.jwt import Verifier
-from gateway.authn.model import ApiKeys, CookieSource, JwtIssuer
+from gateway.authn.model import NAMED, ApiKeys, CookieSource, JwtIssuer, issuer_of
 from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
 from gateway.authn.presented import AUTHORIZATION, Places, check_origin
@@ -35,7 +36,7 @@ BEARER: Final = b"bearer "
 class Gate:
     """Authenticates the requests of routes that accept the same credentials, under one policy."""
 
-    __slots__ = ("_anonymous", "_bearer", "_certificates", "_cookies", "_holders", "_key_prefix", "_places")
+    __slots__ = ("_anonymous", "_bearer", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Gate:
         key_prefix: bytes | None = None,
         anonymous: Principal | None = None,
         bearer: Tokens | None = None,
+        opaque: Opaque | None = None,
         cookies: Mapping[bytes, Tokens] | None = None,
         holders: KeyHolders | None = None,
         certificates: Certificates | None = None,
@@ -53,6 +55,7 @@ class Gate:
         self._key_prefix = key_prefix
         self._anonymous = anonymous
         self._bearer = bearer
+        self._opaque = opaque
         self._cookies = cookies or {}
         self._holders = holders
         self._certificates = certificates
@@ -86,6 +89,8 @@ class Gate:
             token = value[7:].strip(b" ")
             if self._key_prefix is not None and token.startswith(self._key_prefix):
                 return self._by_key(token)
+            if self._opaque is not None and token.count(b".") != 2:
+                return await self._opaque.authenticate(token)
             if self._bearer is None:
                 raise Unauthenticated("bearer: tokens are not accepted here")
             return self._bearer.remembered(token, request.head.memo) or await self._bearer.authenticate(token)
@@ -124,6 +129,9 @@ class Authentication:
         self._fingerprint_key = random.token_bytes(32)
         self._published: dict[str, PublishedKeys] = {}
         self._verifiers: dict[str, Verifier] = {}
+        self._introspectors = {
+            entry: Introspector(entry, asked, secrets, fetch, clock, metrics) for entry, asked in model.introspection.items()
+        }
         self._store: KeyStore | None = None
         problems: list[Problem] = []
         for name, issuer in model.jwt.items():
@@ -173,6 +181,8 @@ class Authentication:
 
     async def close(self) -> None:
         """End all background work."""
+        for introspector in self._introspectors.values():
+            await introspector.close()
         for keys in self._published.values():
             await keys.close()
         if self._store is not None:
@@ -206,6 +216,7 @@ class Authentication:
             self._places,
             key_prefix=store.prefix if store is not None else None,
             bearer=self._tokens(issuers, "bearer", grant),
+            opaque=self._asked(accepted, grant),
             cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
             certificates=Certificates(mtls.identity, grant, self._clock) if mtls is not None and "mtls" in accepted else None,
@@ -219,8 +230,15 @@ class Authentication:
             raise refused(f"accepts two entries of the same issuer from one place: {', '.join(sorted(names))}")
         return Tokens(accepted, self._configured, grant, self._clock) if accepted else None
 
+    def _asked(self, accepted: Sequence[str], grant: Grant) -> Opaque | None:
+        """What decides opaque tokens: they do not say whose they are, so that one issuer is asked, never one after the other."""
+        names = [name for name in accepted if name.startswith("introspection.")]
+        if len(names) > 1:
+            raise refused(f"accepts opaque tokens of two issuers: {', '.join(names)}")
+        return Opaque(self._introspectors[issuer_of(names[0])], grant) if names else None
+
     def _check_configured(self, accepted: Sequence[str]) -> None:
-        known = {f"jwt.{name}" for name in self._verifiers}
+        known = {f"{kind}.{name}" for kind in NAMED for name in getattr(self._model, kind)}
         known |= {"api_keys"} if self._store is not None else set()
         known |= {"mtls"} if self._model.mtls is not None else set()
         unknown = sorted(set(accepted) - known)

@@ -15,6 +15,8 @@ from gateway.core.errors import Unauthenticated
 from gateway.core.ports import Clock
 from gateway.core.principal import Identity
 
+RFC9068: Final = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
+"""What an access token of that profile always says (RFC 9068 2.2)."""
 MAX_CANDIDATES: Final = 4
 """How many keys a token without `kid` is tried against."""
 
@@ -30,8 +32,8 @@ class Verifier:
         self.limit = model.max_bytes
         self._fingerprint_key = fingerprint_key
         self._algorithms = frozenset(model.algorithms)
-        self._types = frozenset(_media_type(name) for name in model.types)
-        self._claims = Claims("jwt", name, model, clock)
+        self._types = frozenset(_media_type(name) for name in model.accepted_types)
+        self._claims = Claims("jwt", name, model, clock, RFC9068 if model.profile is not None else ())
 
     async def verify(self, token: Token) -> Identity:
         """The identity a token proves. Raises Unauthenticated, or DependencyDown when the keys cannot be had."""

@@ -14,6 +14,8 @@ Algorithm = Literal[
 ]
 RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
+NAMED: Final = ("jwt", "introspection")
+"""The kinds of which there may be several, each entry named: a route accepts `KIND.NAME`, and NAME is the principals' issuer."""
 WAIVED: Final = "none"
 """`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""
 
@@ -62,9 +64,24 @@ class JwtIssuer(Stated):
 
     jwks: Jwks | None = None
     secret: SecretRef | None = None
+    profile: Literal["rfc9068"] | None = None
     algorithms: Annotated[list[Algorithm], Field(min_length=1)]
     from_: Annotated[list[Literal["bearer"] | CookieSource], Field(alias="from", min_length=1)] = ["bearer"]
     types: Annotated[list[str], Field(min_length=1)] = ["JWT", "at+jwt"]
+
+    @property
+    def accepted_types(self) -> list[str]:
+        """The `typ` of its tokens' headers."""
+        return self.types if self.profile is None else ["at+jwt"]
+
+    @model_validator(mode="after")
+    def _profile_holds(self) -> Self:
+        """RFC 9068 4: what tells an access token from any other statement of the same issuer cannot be waived."""
+        if self.profile is not None and "types" in self.model_fields_set:
+            raise ValueError("`profile: rfc9068` accepts `typ: at+jwt` only: leave `types` out")
+        if self.profile is not None and WAIVED in (self.issuer, self.audience):
+            raise ValueError("`profile: rfc9068` needs `issuer` and `audience`: neither can be waived")
+        return self
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -84,6 +101,33 @@ class JwtIssuer(Stated):
         if self.issuer == WAIVED:
             raise ValueError("discovery needs an issuer")
         check_url(self.issuer, jwks.allow_plaintext)
+
+
+class IntrospectionClient(Model):
+    """Who the gateway is to an introspection endpoint (RFC 7662 2.1: nobody may ask without saying so)."""
+
+    id: Annotated[str, Field(pattern=r"^[!-~]+( [!-~]+)*$", max_length=1024)]
+    secret: SecretRef
+    auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+
+
+class Introspection(Stated):
+    """One issuer whose opaque tokens are accepted, by asking it about each (RFC 7662)."""
+
+    url: str
+    client: IntrospectionClient
+    required_claims: list[str] = ["exp", "token_type"]
+    cache: Annotated[Duration, Field(le=300)] = 60.0
+    negative_cache: Annotated[Duration, Field(le=60)] = 10.0
+    timeout: Annotated[Duration, Field(gt=0, le=30)] = 5.0
+    allow_plaintext: bool = False
+    allow_private: bool = False
+    ca: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        check_url(self.url, self.allow_plaintext)
+        return self
 
 
 class ApiKeys(Model):
@@ -118,19 +162,30 @@ class Authentication(Model):
     """All schemes."""
 
     jwt: dict[Name, JwtIssuer] = {}
+    introspection: dict[Name, Introspection] = {}
     api_keys: ApiKeys | None = None
     mtls: Mtls | None = None
 
     @property
     def issuers(self) -> list[str]:
         """Who vouches for principals, as the audit trail and grants name it."""
-        return [*self.jwt, *(name for name in ("api_keys", "mtls") if getattr(self, name) is not None)]
+        return [*self.named(), *(name for name in ("api_keys", "mtls") if getattr(self, name) is not None)]
+
+    def named(self) -> dict[str, Stated]:
+        """The entries whose names are issuers of principals."""
+        return {name: entry for kind in NAMED for name, entry in getattr(self, kind).items()}
 
     @model_validator(mode="after")
     def _distinct_issuers(self) -> Self:
-        if taken := sorted(RESERVED & self.jwt.keys()):
+        names = [name for kind in NAMED for name in getattr(self, kind)]
+        if taken := sorted(name for name in names if name in RESERVED or names.count(name) > 1):
             raise ValueError(f"`{taken[0]}` is the issuer of another scheme's principals: name the token issuer otherwise")
         return self
+
+
+def issuer_of(accepted: str) -> str:
+    """Who vouches for the principals of a scheme as a route's `authenticate` names it: `corp` of `jwt.corp`, else itself."""
+    return accepted.partition(".")[2] or accepted
 
 
 def check_url(url: str, allow_plaintext: bool) -> None:

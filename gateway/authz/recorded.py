@@ -27,7 +27,7 @@ CARRIED: Final = frozenset(
 """Names that the trail carries of every request that was decided."""
 CLAIMLESS: Final = frozenset({"subject.claims", "subject.groups", "subject.scopes"})
 """What only a token has."""
-TOKENS: Final = frozenset({"jwt", "session"})
+TOKENS: Final = frozenset({"jwt", "introspection", "session"})
 MOST_CARRIED: Final = 32
 """Roles or parameters of which the trail carries no more."""
 CUT: Final = "…"

@@ -108,7 +108,7 @@ def _claims(file: Path) -> dict[str, Any]:
 
 def _identity(loaded: Loaded, claims: dict[str, Any], where: str) -> Identity:
     """The identity that a verified token with these claims would give."""
-    issuers = loaded.settings.authentication.jwt if loaded.settings is not None else {}
+    issuers = loaded.settings.authentication.named() if loaded.settings is not None else {}
     for name, issuer in issuers.items():
         if claims.get("iss") == issuer.issuer:
             return Identity(

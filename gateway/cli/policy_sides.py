@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -71,5 +70,5 @@ def _keys(loaded: Loaded) -> Callable[[str], Stated]:
 
 
 def _ceilings(loaded: Loaded) -> frozenset[str]:
-    issuers: dict[str, Any] = loaded.settings.authentication.jwt if loaded.settings is not None else {}
+    issuers = loaded.settings.authentication.named() if loaded.settings is not None else {}
     return frozenset(name for name, issuer in issuers.items() if issuer.scope_ceiling)

@@ -1,7 +1,11 @@
-"""Form data as a query carries it: `&` separates, `+` is a space, escapes are UTF-8. What is ambiguous is an error."""
+"""Form data as a query carries it: `&` separates, `+` is a space, escapes are UTF-8. What is ambiguous is an error.
 
+And what is encoded so within a header field: the name and secret of a client of OAuth.
+"""
+
+import base64
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_plus, unquote_to_bytes
 
 from gateway.core.errors import BadRequest
 from gateway.core.reason import Reason
@@ -20,6 +24,11 @@ def decode_query(raw: bytes) -> dict[str, list[str]]:
             name, _, value = pair.partition(b"=")
             found.setdefault(_decoded(name), []).append(_decoded(value))
     return found
+
+
+def basic(id: str, secret: str) -> str:
+    """RFC 6749 2.3.1: both are form-encoded first, so that a colon in the id or a letter beyond ASCII says what it says."""
+    return "Basic " + base64.b64encode(f"{quote_plus(id)}:{quote_plus(secret)}".encode("ascii")).decode("ascii")
 
 
 def _decoded(raw: bytes) -> str:

@@ -1,14 +1,13 @@
 """How the gateway proves to a token endpoint who it is (RFC 6749 2.3, RFC 7523 2.2, RFC 8705 2)."""
 
-import base64
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, assert_never
-from urllib.parse import quote_plus
 
 from gateway.config.regular import content
 from gateway.config.values import SecretRef
 from gateway.core.errors import DependencyDown
+from gateway.core.form import basic
 from gateway.core.ports import Clock, SecretSource
 from gateway.credentials.assertion import Signer, about_itself, thumbprint
 from gateway.credentials.oauth_model import Client
@@ -56,11 +55,6 @@ def _by_basic(id: str, source: SecretSource) -> Proof:
 
 def _by_post(id: str, source: SecretSource) -> Proof:
     return Proof({}, (("client_id", id), ("client_secret", text(source))))
-
-
-def basic(id: str, secret: str) -> str:
-    """RFC 6749 2.3.1: both are form-encoded first, so that a colon in the id or a letter beyond ASCII says what it says."""
-    return "Basic " + base64.b64encode(f"{quote_plus(id)}:{quote_plus(secret)}".encode("ascii")).decode("ascii")
 
 
 def text(source: SecretSource) -> str:

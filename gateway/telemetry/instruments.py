@@ -133,6 +133,13 @@ COUNTED: Final = (
     Instrument(
         "gateway.tokens.renewals", "counter", "{token}", "Tokens minted anew because an upstream answered 401.", ("credential",)
     ),
+    Instrument(
+        "gateway.introspection.answers",
+        "counter",
+        "{answer}",
+        "Opaque tokens asked about: active, refused (inactive, or not what is accepted here), failed.",
+        ("issuer", "outcome"),
+    ),
     Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Reloads of the api-keys file.", ("outcome",)),
     Instrument(
         "gateway.vault.refused",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.authn.model import WAIVED, ApiKeys, JwtIssuer
+from gateway.authn.model import WAIVED, ApiKeys, Introspection, JwtIssuer, Stated
 from gateway.config.document import Steps
 from gateway.core.errors import Problem
 from gateway.edge.model import Listen
@@ -23,6 +23,11 @@ def check(draft: Draft) -> Iterator[Problem]:
             hint = f"'{seen[issuer.issuer]}' has it; tokens are assigned by their exact `iss`"
             yield draft.error((*path, "issuer"), "two entries have the same issuer", hint)
         seen.setdefault(issuer.issuer, str(path[-1]))
+    for path, entry in draft.parts(Introspection, "authentication", "introspection"):
+        yield from _waivers(draft, path, entry)
+        if not entry.allow_private and (wrong := private_target(entry.url)):
+            yield draft.error((*path, "url"), wrong, "set `allow_private: true` if it is meant")
+    yield from _opaque(draft)
     yield from _certificates(draft)
     keys = draft.part(ApiKeys, ("authentication", "api_keys"))
     if keys is not None and keys.header.lower() in {"authorization", "cookie", "host"}:
@@ -30,7 +35,7 @@ def check(draft: Draft) -> Iterator[Problem]:
         yield draft.error(("authentication", "api_keys", "header"), "is a header with a meaning of its own", hint)
 
 
-def _waivers(draft: Draft, path: Steps, issuer: JwtIssuer) -> Iterator[Problem]:
+def _waivers(draft: Draft, path: Steps, issuer: Stated) -> Iterator[Problem]:
     if issuer.audience == WAIVED:
         yield draft.warning((*path, "audience"), "audience waived: tokens meant for other services are accepted here")
     if issuer.issuer == WAIVED:
@@ -48,6 +53,15 @@ def _keys(draft: Draft, path: Steps, issuer: JwtIssuer) -> Iterator[Problem]:
     if url is not None and (wrong := private_target(url)):
         where = (*path, "issuer") if place == "issuer" else (*path, "jwks", "url")
         yield draft.error(where, wrong, "set `jwks.allow_private: true` if it is meant")
+
+
+def _opaque(draft: Draft) -> Iterator[Problem]:
+    """An opaque token does not say whose it is: it is told to the one issuer of the route, never to one after the other."""
+    places = [(*place, "authenticate") for place, _ in draft.routes()] + [("portal", "tools", "authenticate")]
+    for place in places:
+        asked = [name for name in draft.items(*place) if isinstance(name, str) and name.startswith("introspection.")]
+        if len(asked) > 1:
+            yield draft.error(place, "accepts opaque tokens of two issuers: they do not say whose they are", "use two routes")
 
 
 def _certificates(draft: Draft) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from gateway.authn.model import NAMED
 from gateway.config.document import Steps
 from gateway.config.validation import suggest
 from gateway.core.errors import Problem
@@ -25,9 +26,9 @@ def check(draft: Draft) -> Iterator[Problem]:
 
 
 def schemes(draft: Draft) -> list[str]:
-    """What a route may `authenticate` by: `jwt.NAME`, and the other schemes where they are configured."""
+    """What a route may `authenticate` by: `KIND.NAME`, and the other schemes where they are configured."""
     others = [name for name in ("api_keys", "mtls") if name in draft.names("authentication")]
-    return [f"jwt.{name}" for name in draft.names("authentication", "jwt")] + others
+    return [f"{kind}.{name}" for kind in NAMED for name in draft.names("authentication", kind)] + others
 
 
 def _named(draft: Draft, path: Steps, kind: str, known: Sequence[str]) -> Iterator[Problem]:

@@ -46,6 +46,7 @@ VARIABLES = {
     "GATEWAY_ADMIN_TOKEN": RANDOM,
     "GATEWAY_KEY_PEPPER": RANDOM[::-1],
     "BATCH_TOKEN_SECRET": RANDOM.swapcase(),
+    "INTROSPECTION_SECRET": "introspection-value",
     "REDACTION_KEY": RANDOM[::-2] + RANDOM[::2],
     "GITHUB_TOKEN": "gh-value",
     "MAPS_KEY": "maps-value",
