@@ -70,10 +70,10 @@ class Builder:
     def snapshot(self) -> Snapshot | None:
         settings = self._settings
         self._once = self._at(("state", "store"), lambda: self._resources.once(settings.state, self._loaded.secrets))
-        authentication = self._authentication()
+        database = self._at(("database",), lambda: self._resources.database(settings.database, self._loaded.secrets))
+        authentication = self._authentication(database)
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._connections = Connections(settings, self._resources, self._loaded.secrets, self._at)
-        database = self._at(("database",), lambda: self._resources.database(settings.database, self._loaded.secrets))
         self._workshop = self._resources.workshop(self._loaded, self._resources.grants(self._loaded, database))
         self._credentials = {name: self._injector(name) for name in settings.credentials}
         self.redaction_key = self._at(("redaction", "key"), self._redaction_key)
@@ -149,16 +149,17 @@ class Builder:
         )
         return Compiled(asked_for, parts, problems)
 
-    def _authentication(self) -> Authentication | None:
+    def _authentication(self, database: Any) -> Authentication | None:
         model, secrets, resources = self._settings.authentication, self._loaded.secrets, self._resources
 
         def make() -> Authentication:
-            key = (model, secret_sources(model, secrets))
+            keys = resources.key_table(model.api_keys, database, secrets)
+            key = (model, secret_sources(model, secrets), id(keys))
             return resources.authentication.take(
                 ONE,
                 key,
                 lambda: Authentication(
-                    model, fetch=resources.fetch, clock=resources.clock, metrics=resources.metrics, secrets=secrets
+                    model, fetch=resources.fetch, clock=resources.clock, metrics=resources.metrics, secrets=secrets, keys=keys
                 ),
             )
 

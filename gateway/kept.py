@@ -48,5 +48,9 @@ class Kept(Generic[T]):
     def _is_next(self, name: str, resource: T) -> bool:
         return name in self._next and self._next[name][1] is resource
 
+    def coming(self) -> list[T]:
+        """What is being built."""
+        return [resource for _, resource in self._next.values()]
+
     def __iter__(self) -> Iterator[tuple[str, T]]:
         return ((name, resource) for name, (_, resource) in self._live.items())

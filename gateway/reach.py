@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.authn import key_file
+from gateway.authn import key_entry, key_file
 from gateway.authn.model import issuer_of
 from gateway.authz.cases import imagined
 from gateway.authz.cel.limits import MAX_SPENT
@@ -25,6 +25,7 @@ from gateway.config.node import dotted
 from gateway.config.values import Reference, SealedSecret
 from gateway.core.decision import AccessRequest
 from gateway.core.principal import ANONYMOUS, Identity, Principal
+from gateway.core.route_scope import RouteScope
 from gateway.credentials.grants.model import Grant
 from gateway.settings import Loaded, RouteModel, Settings, credentials_of
 from gateway.settings.secrets import references
@@ -158,7 +159,7 @@ class _Asked:
 
     policies: Policies
     documents: PolicyDocuments
-    keys: Sequence[tuple[key_file.KeyEntry, Principal]]
+    keys: Sequence[tuple[key_entry.KeyEntry, Principal]]
     capped: frozenset[str]
     now: float
 
@@ -226,11 +227,11 @@ def _question(use: Use, method: str, now: float) -> AccessRequest:
     return AccessRequest(imagined(method, "/", client=NOBODY), use.route, use.upstream, {}, now)
 
 
-def _keys(settings: Settings, policies: Policies, now: float) -> Iterator[tuple[key_file.KeyEntry, Principal]]:
+def _keys(settings: Settings, policies: Policies, now: float) -> Iterator[tuple[key_entry.KeyEntry, Principal]]:
     """Every API key that counts at a time, with its principal. Raises ConfigError for a malformed file."""
     model = settings.authentication.api_keys
-    for entry in key_file.load(model.file) if model is not None else ():
-        if entry.revoked_at or (entry.expires_at and key_file.moment(entry.expires_at) <= now):
+    for entry in key_file.of(model.file) if model is not None else ():
+        if entry.revoked_at or (entry.expires_at and key_entry.moment(entry.expires_at) <= now):
             continue
         identity = Identity(
             id=entry.subject,
@@ -238,6 +239,7 @@ def _keys(settings: Settings, policies: Policies, now: float) -> Iterator[tuple[
             scheme=KEY_SCHEME,
             roles=None if entry.roles is None else tuple(entry.roles),
             permissions=None if entry.permissions is None else tuple(entry.permissions),
+            routes=None if entry.routes is None else RouteScope(entry.routes),
         )
         yield entry, policies.grant.at(identity, now)
 

@@ -81,7 +81,7 @@ def unknown_roles(settings: Settings, known: frozenset[str] | None) -> list[Prob
     if keys is None or known is None:
         return []
     try:
-        entries = key_file.load(keys.file)
+        entries = key_file.of(keys.file)
     except ConfigError:
         return []  # told by the build already
     found = [(entry.id, role) for entry in entries for role in entry.roles or () if role not in known]

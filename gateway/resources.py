@@ -10,7 +10,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from gateway import __version__
+from gateway.authn.api_keys import KeyRing
 from gateway.authn.gate import Authentication
+from gateway.authn.issuers import strong_secret
+from gateway.authn.model import ApiKeys
+from gateway.authn.strength import SHORTEST
 from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
 from gateway.config.values import Model, Rate, Reference
@@ -164,6 +168,23 @@ class Resources:
         password = secrets(chosen) if chosen is not None else None
         return self._databases.take(ONE, (model, password), lambda: Database(model, password))
 
+    def key_table(self, model: ApiKeys | None, database: Any, secrets: Secrets) -> KeyRing | None:
+        """What follows the API keys of the database, None where keys lie elsewhere. It lives on while keys and database are the
+        same, so that no reload finds it empty. Raises ConfigError and ValueError."""
+        if model is None or model.store != "database":
+            return None
+        if database is None:
+            raise ValueError("`store: database` needs one: add `database: {file: latchgate.db}`")
+        from gateway.authn.key_table import KeyTable
+        from gateway.store.sql.keys import KeyRows
+
+        def make() -> KeyTable:
+            pepper = strong_secret(secrets, model.pepper, "authentication.api_keys.pepper", SHORTEST)
+            return KeyTable(model, pepper, KeyRows(database), self.clock, self.metrics, self._tell, pause=self.bell.pause)
+
+        ring: KeyRing = self._stores.take("api_keys", (model, id(secrets(model.pepper)), id(database)), make)
+        return ring
+
     @property
     def opened(self) -> Any:
         """The database of the live configuration, None where it has none."""
@@ -199,6 +220,11 @@ class Resources:
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
         return (self.upstreams, self.authentication, self.descriptions, self.tokens, self._stores, self.held, self._databases)
+
+    def followed(self, *, coming: bool = False) -> list[KeyRing]:
+        """The keys that are followed in the database, or will be once what is being built goes live."""
+        stores = self._stores.coming() if coming else [store for _, store in self._stores]
+        return [store for store in stores if isinstance(store, KeyRing)]
 
     async def commit(self) -> None:
         """After the swap: what is new starts, what nobody names any more ends."""

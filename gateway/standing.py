@@ -87,6 +87,8 @@ async def fit(loaded: Loaded, resources: Resources) -> None:
 
     try:
         await ready(resources.database(model, loaded.secrets))
+        for keys in resources.followed(coming=True):
+            await keys.look()  # no request is to find them empty
     except (WrongSchema, ValueError) as error:
         raise ConfigError([loaded.problem(("database",), str(error))]) from error
     except DependencyDown as error:

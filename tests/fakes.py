@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-from gateway.authn import key_file
-from gateway.authn.key_file import KeyEntry
+from gateway.authn import key_entry, key_file
+from gateway.authn.key_entry import KeyEntry
 from gateway.core.errors import BadRequest
 from gateway.core.message import NO_BODY, Body, Field, Head, Request
 from gateway.core.principal import Identity, Principal
@@ -115,7 +115,7 @@ def a_principal(id: str = "ada", *, issuer: str = "corp", scheme: str = "jwt") -
 
 def stored_key(path: Path, pepper: bytes, *, now: float, prefix: str = "lgk", **values: Any) -> tuple[str, KeyEntry]:
     """A key whose entry is in the file, as `gateway keys create` makes it."""
-    key, entry = key_file.new_entry(pepper, prefix=prefix, now=now, **values)
+    key, entry = key_entry.new_entry(pepper, prefix=prefix, now=now, **values)
     key_file.add(path, entry)
     return key, entry
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.soak.site import BROKEN, PEPPER
 from bench.soak.world import World
-from gateway.authn import key_file
+from gateway.authn import key_entry, key_file
 from tests.redis_server import RedisServer
 
 RELOAD = 10.0
@@ -89,7 +89,7 @@ async def keys(world: World) -> None:
     """A new API key every few seconds, the oldest living one revoked."""
     path = world.site.keys
     while True:
-        key, entry = key_file.new_entry(PEPPER.encode(), prefix="lgk", name=f"soak-{len(world.keys)}", now=time.time())
+        key, entry = key_entry.new_entry(PEPPER.encode(), prefix="lgk", name=f"soak-{len(world.keys)}", now=time.time())
         await asyncio.to_thread(key_file.add, path, entry)
         world.keys[f"{key}@{time.monotonic()}"] = None
         living = [each for each, revoked in world.keys.items() if revoked is None]

@@ -48,7 +48,7 @@ REQUEST: Final = (
 WHO_ASKED: Final = REQUEST[REQUEST.index("generation") : REQUEST.index("params")]
 HOW_IT_ENDED: Final = REQUEST[REQUEST.index("status") : REQUEST.index("bytes_in")]
 
-KEY_FIELDS: Final = ("id", "name", "roles", "permissions", "expires_at", "operator")
+KEY_FIELDS: Final = ("id", "name", "roles", "permissions", "routes", "addresses", "expires_at", "operator")
 CATALOGUE: Final[Mapping[str, Kind]] = {
     "request": Kind("info", REQUEST),
     "auth.login.success": Kind("info"),
@@ -57,6 +57,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "auth.key.created": Kind("info", KEY_FIELDS),
     "auth.key.revoked": Kind("info", KEY_FIELDS),
     "auth.key.rotated": Kind("info", (*KEY_FIELDS, "replaces")),
+    "auth.key.refused": Kind("error", ("id", "fault")),
     "token.refreshed": Kind("info", ("credential", "provider", "expires_at")),
     "grant.connected": Kind("info", ("provider", "scopes", "expires_at", "version", "replaced", "operator")),
     "grant.disconnected": Kind("info", ("provider", "scopes", "version", "operator")),

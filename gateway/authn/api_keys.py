@@ -2,19 +2,22 @@
 
 import asyncio
 import hmac
+import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, final
 
 from gateway.authn import key_file, key_format
-from gateway.authn.key_file import KeyEntry
+from gateway.authn.key_entry import KeyEntry, moment
 from gateway.authn.recent import Recent
 from gateway.authn.strength import StrongSecret
-from gateway.core.errors import ConfigError, Unauthenticated
+from gateway.core.errors import ConfigError, DependencyDown, Unauthenticated
 from gateway.core.ports import Clock, Grant, Metrics
 from gateway.core.principal import Identity, Principal
 from gateway.core.reason import Reason
+from gateway.core.route_scope import RouteScope
 
 LOOK_SECONDS: Final = 2.0
 """A created or revoked key takes effect within this time."""
@@ -27,13 +30,16 @@ log = logging.getLogger(__name__)
 
 @final
 class StoredKey:
-    """One usable entry, its times as numbers."""
+    """One usable entry, its times as numbers. `used` is set at each use, and cleared by who writes that down."""
 
-    __slots__ = ("expires", "hash", "identity")
+    __slots__ = ("addresses", "entry", "expires", "hash", "identity", "used")
 
     def __init__(self, entry: KeyEntry) -> None:
+        self.entry = entry
         self.hash = entry.hash
-        self.expires = key_file.moment(entry.expires_at) if entry.expires_at else None
+        self.used = False
+        self.addresses = entry.addresses
+        self.expires = moment(entry.expires_at) if entry.expires_at else None
         self.identity = Identity(
             id=entry.subject,
             issuer=ISSUER,
@@ -42,11 +48,83 @@ class StoredKey:
             roles=tuple(entry.roles) if entry.roles is not None else None,
             permissions=tuple(entry.permissions) if entry.permissions is not None else None,
             expires=self.expires,
+            routes=RouteScope(entry.routes) if entry.routes is not None else None,
         )
+
+    def is_for(self, client: str) -> bool:
+        """Whether it counts from a client's address, "" where the client has none."""
+        if self.addresses is None:
+            return True
+        address = ipaddress.ip_address(client) if client else None
+        return address is not None and any(address in network for network in self.addresses)
+
+
+class KeyRing(ABC):
+    """The keys of one home, as whoever follows the home says."""
+
+    def __init__(self, prefix: str, pepper: StrongSecret, clock: Clock) -> None:
+        self.prefix = prefix.encode() + b"_"
+        self._pepper = pepper
+        self._clock = clock
+        self._keys: dict[str, StoredKey] = {}
+        self._away = ""
+        """Why no key can be judged now; "" where they can."""
+
+    def verify(self, key: bytes, client: str = "") -> StoredKey:
+        """The entry of a key. Raises Unauthenticated, the same for an unknown key, a wrong one and one that is not for the
+        client's address, or DependencyDown.
+
+        Every well-formed key costs one keyed hash and one comparison in constant time, whether its id is known or not.
+        """
+        id = key_format.identify(self.prefix[:-1], key)
+        if id is None:
+            raise Unauthenticated("api key: malformed")
+        stored = self._keys.get(id)
+        digest = key_format.digest(self._pepper.current(), key)
+        same = hmac.compare_digest(digest, stored.hash if stored is not None else NO_HASH)
+        if self._away:
+            raise DependencyDown(f"api keys: {self._away}")
+        if stored is None or not same:
+            raise Unauthenticated("api key: unknown or wrong", about=id)
+        if stored.expires is not None and stored.expires <= self._clock.now():
+            raise Unauthenticated("api key: expired", reason=Reason.CREDENTIAL_EXPIRED, about=id)
+        if stored.addresses is not None and not stored.is_for(client):
+            raise Unauthenticated("api key: not for the client's address", about=id)
+        stored.used = True
+        return stored
+
+    def is_past(self, moment: float | None) -> bool:
+        """Whether a Unix time has come."""
+        return moment is not None and moment <= self._clock.now()
+
+    def take(self, entries: Iterable[KeyEntry]) -> None:
+        """From now on these are the entries. One that did not change stays the same object, with what was made of it."""
+        known, usable = self._keys, {}
+        for entry in entries:
+            if entry.revoked_at is None:
+                before = known.get(entry.id)
+                made = usable[entry.id] = before if before is not None and before.entry == entry else StoredKey(entry)
+                made.used = before is not None and before.used
+        self._keys = usable
+
+    @abstractmethod
+    async def look(self) -> None:
+        """See now what changed. Raises nothing that the home could cause."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Follow the home until `close`. Calling it again is harmless."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
+    def status(self) -> dict[str, Any]:
+        """For the operators' page."""
 
 
 @final
-class KeyStore:
+class KeyStore(KeyRing):
     """The keys of one file, read again when it changes. A broken edit changes nothing and is told."""
 
     def __init__(
@@ -60,41 +138,25 @@ class KeyStore:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Reads the file. Raises ConfigError."""
-        self.prefix = prefix.encode() + b"_"
+        super().__init__(prefix, pepper, clock)
         self._path = path
-        self._pepper = pepper
-        self._clock = clock
         self._metrics = metrics
         self._sleep = sleep
         self._seen = _version(path)
-        self._keys = _usable(key_file.load(path))
+        self.take(key_file.load(path))
         self._error = ""
         self._loop: asyncio.Task[None] | None = None
 
-    def verify(self, key: bytes) -> StoredKey:
-        """The entry of a key. Raises Unauthenticated, the same for an unknown key and a wrong one, or DependencyDown.
+    async def look(self) -> None:
+        await asyncio.to_thread(self.read_again)
 
-        Every well-formed key costs one keyed hash and one comparison in constant time, whether its id is known or not.
-        """
-        id = key_format.identify(self.prefix[:-1], key)
-        if id is None:
-            raise Unauthenticated("api key: malformed")
-        stored = self._keys.get(id)
-        digest = key_format.digest(self._pepper.current(), key)
-        same = hmac.compare_digest(digest, stored.hash if stored is not None else NO_HASH)
-        if stored is None or not same:
-            raise Unauthenticated("api key: unknown or wrong")
-        if stored.expires is not None and stored.expires <= self._clock.now():
-            raise Unauthenticated("api key: expired", reason=Reason.CREDENTIAL_EXPIRED)
-        return stored
-
-    def look(self) -> None:
+    def read_again(self) -> None:
         """Read the file again if it is another one than before. Never raises for what it contains."""
         version = _version(self._path)
         if version == self._seen:
             return
         try:
-            self._keys = _usable(key_file.load(self._path))
+            self.take(key_file.load(self._path))
             self._error = ""
             self._metrics.count("gateway.api_keys.reloads", outcome="success")
         except ConfigError as error:
@@ -103,12 +165,7 @@ class KeyStore:
             log.error("key file is malformed, the keys before stay in force", extra={"cause": str(error)})
         self._seen = version
 
-    def is_past(self, moment: float | None) -> bool:
-        """Whether a Unix time has come."""
-        return moment is not None and moment <= self._clock.now()
-
     def start(self) -> None:
-        """Watch the file until `close`. Calling it again is harmless."""
         if self._loop is None:
             self._loop = asyncio.create_task(self._watch(), name="api keys")
 
@@ -119,14 +176,13 @@ class KeyStore:
             await asyncio.gather(task, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
-        """For the operators' page."""
         return {"keys": len(self._keys), "error": self._error or None}
 
     async def _watch(self) -> None:
         while True:
             await self._sleep(LOOK_SECONDS)
             try:
-                await asyncio.to_thread(self.look)
+                await self.look()
             except Exception:
                 log.exception("bug while reading the key file")
 
@@ -135,14 +191,14 @@ class KeyStore:
 class KeyHolders:
     """Keys turned into principals under one policy; each key's principal is made once, and again when a role of it ends."""
 
-    def __init__(self, store: KeyStore, grant: Grant) -> None:
+    def __init__(self, store: KeyRing, grant: Grant) -> None:
         self._store = store
         self._grant = grant
         self._principals: Recent[str, tuple[StoredKey, Principal]] = Recent(REMEMBERED)
 
-    def authenticate(self, key: bytes) -> Principal:
-        """Who presents this key. Raises Unauthenticated or DependencyDown."""
-        stored = self._store.verify(key)
+    def authenticate(self, key: bytes, client: str = "") -> Principal:
+        """Who presents this key from this address. Raises Unauthenticated or DependencyDown."""
+        stored = self._store.verify(key, client)
         id = stored.identity.credential_id or ""
         known = self._principals.get(id)
         if known is not None and known[0] is stored and not self._store.is_past(known[1].expires):
@@ -150,10 +206,6 @@ class KeyHolders:
         principal = self._grant(stored.identity)
         self._principals.put(id, (stored, principal))
         return principal
-
-
-def _usable(entries: list[KeyEntry]) -> dict[str, StoredKey]:
-    return {entry.id: StoredKey(entry) for entry in entries if entry.revoked_at is None}
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:

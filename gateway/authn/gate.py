@@ -7,7 +7,7 @@ import secrets as random
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
-from gateway.authn.api_keys import KeyHolders, KeyStore
+from gateway.authn.api_keys import KeyHolders, KeyRing, KeyStore
 from gateway.authn.introspection import Introspector, Opaque
 from gateway.authn.issuers import Secrets, published_keys, shared_keys, strong_secret
 from gateway.authn.jwks import Keys, PublishedKeys
@@ -83,12 +83,12 @@ class Gate:
             if in_cookie:
                 return await self._by_cookie(request, place, value)
             if place != AUTHORIZATION:
-                return self._by_key(value)
+                return self._by_key(value, request)
             if value[:7].lower() != BEARER:
-                return self._by_key(key_id(value))
+                return self._by_key(key_id(value), request)
             token = value[7:].strip(b" ")
             if self._key_prefix is not None and token.startswith(self._key_prefix):
-                return self._by_key(token)
+                return self._by_key(token, request)
             if self._opaque is not None and token.count(b".") != 2:
                 return await self._opaque.authenticate(token)
             if self._bearer is None:
@@ -98,10 +98,10 @@ class Gate:
             error.headers = error.headers or INVALID
             raise
 
-    def _by_key(self, key: bytes) -> Principal:
+    def _by_key(self, key: bytes, request: Request) -> Principal:
         if self._holders is None:
             raise Unauthenticated("api key: not accepted here")
-        return self._holders.authenticate(key)
+        return self._holders.authenticate(key, request.head.client)
 
     async def _by_cookie(self, request: Request, name: bytes, value: bytes) -> Principal:
         tokens = self._cookies.get(name)
@@ -122,8 +122,11 @@ class Gate:
 class Authentication:
     """What lives long: key sets, the key file, secrets. Reusable across reloads while its configuration is the same."""
 
-    def __init__(self, model: Model, *, fetch: Fetch, clock: Clock, metrics: Metrics, secrets: Secrets) -> None:
-        """Reads files and judges secrets, fetches nothing. Raises ConfigError with every problem found."""
+    def __init__(
+        self, model: Model, *, fetch: Fetch, clock: Clock, metrics: Metrics, secrets: Secrets, keys: KeyRing | None = None
+    ) -> None:
+        """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; without them those of
+        the configured file are. Raises ConfigError with every problem found."""
         self._model = model
         self._clock = clock
         self._fingerprint_key = random.token_bytes(32)
@@ -132,7 +135,7 @@ class Authentication:
         self._introspectors = {
             entry: Introspector(entry, asked, secrets, fetch, clock, metrics) for entry, asked in model.introspection.items()
         }
-        self._store: KeyStore | None = None
+        self._file: KeyStore | None = None
         problems: list[Problem] = []
         for name, issuer in model.jwt.items():
             try:
@@ -140,11 +143,12 @@ class Authentication:
             except ConfigError as error:
                 problems += error.problems
         try:
-            self._store = _key_store(model.api_keys, clock, metrics, secrets) if model.api_keys else None
+            self._file = _key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
         except ConfigError as error:
             problems += error.problems
         if problems:
             raise ConfigError(problems)
+        self._store: KeyRing | None = keys or self._file
         self._places = Places(model.api_keys.header if model.api_keys else None, _all_cookies(model))
         self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
         self._grant: Grant | None = None
@@ -176,8 +180,8 @@ class Authentication:
         """Begin to keep keys fresh. Waits for nothing: an issuer that is down does not keep the gateway from starting."""
         for keys in self._published.values():
             keys.start()
-        if self._store is not None:
-            self._store.start()
+        if self._file is not None:
+            self._file.start()
 
     async def close(self) -> None:
         """End all background work."""
@@ -185,8 +189,8 @@ class Authentication:
             await introspector.close()
         for keys in self._published.values():
             await keys.close()
-        if self._store is not None:
-            await self._store.close()
+        if self._file is not None:
+            await self._file.close()
 
     def status(self) -> dict[str, Any]:
         """For the operators' page: each issuer's key set, and the key file."""
@@ -261,8 +265,10 @@ def refused(message: str) -> ConfigError:
     return ConfigError([Problem("", 0, 0, "authenticate", message)])
 
 
-def _key_store(model: ApiKeys, clock: Clock, metrics: Metrics, secrets: Secrets) -> KeyStore:
+def _key_file(model: ApiKeys, clock: Clock, metrics: Metrics, secrets: Secrets) -> KeyStore:
     pepper = strong_secret(secrets, model.pepper, "authentication.api_keys.pepper", SHORTEST)
+    if model.file is None:
+        raise refused("keys of a database are followed by whoever has it")
     return KeyStore(model.file, model.prefix, pepper, clock, metrics)
 
 

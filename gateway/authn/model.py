@@ -135,8 +135,17 @@ class ApiKeys(Model):
 
     header: Token = "X-Api-Key"
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")] = "lgk"
-    file: FilePath
+    store: Literal["file", "database"] = "file"
+    file: FilePath | None = None
     pepper: SecretRef
+    stale_for: Annotated[Duration, Field(ge=1, le=86400)] = 300.0
+
+    @model_validator(mode="after")
+    def _has_one_home(self) -> Self:
+        """A key that is revoked in one home must not count by another."""
+        if (self.store == "file") != (self.file is not None):
+            raise ValueError("keys lie in one place: `file: api-keys.yaml`, or `store: database` without `file`")
+        return self
 
     @field_validator("prefix")
     @classmethod

@@ -3,7 +3,6 @@
 What is compiled here is what is asked on every request: expressions to code, globs to routes, permissions to bits.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -27,6 +26,7 @@ from gateway.config.document import Steps
 from gateway.config.validation import suggest
 from gateway.core.errors import Problem
 from gateway.core.obligations import Obligations
+from gateway.core.route_scope import ANY, glob
 
 READS: Final = frozenset({"GET", "HEAD"})
 BODY: Final = "request.body"
@@ -204,12 +204,8 @@ def reads_body(trees: Iterable[tree.Tree]) -> bool:
 
 
 def _matching(text: str, names: Iterable[str]) -> list[str]:
-    """The names a glob matches. `*` is the only special character, and crosses dots (CONTRACT 4).
-
-    Each part is taken where it first fits (atomic groups): a pattern that tries again holds the interpreter's lock for years.
-    """
-    if "*" not in text:
+    """The names a glob matches."""
+    if ANY not in text:
         return []
-    first, *middle, last = map(re.escape, text.split("*"))
-    pattern = re.compile(first + "".join(f"(?>.*?{part})" for part in middle if part) + ".*" + last, re.DOTALL)
+    pattern = glob(text)
     return [name for name in names if pattern.fullmatch(name)]

@@ -25,6 +25,8 @@ MASKS: Final = 64
 """Masks that a cell remembers: principals with the same roles have the same."""
 DENIED: Final = Decision(False, None)
 """Default deny with nothing to report; requests share it, nobody changes it."""
+OUTSIDE: Final = Decision(False, None)
+"""The credential is for other routes: no rule is asked."""
 # RFC 6750 3.1: the challenge of a 403 that a token with more scopes would not get.
 INSUFFICIENT_SCOPE: Final = ((b"www-authenticate", b'Bearer error="insufficient_scope"'),)
 
@@ -103,6 +105,9 @@ class RoutePolicy:
 
     def decide(self, principal: Principal, access: AccessRequest) -> Decision:
         """The answer, always one: Raises only BadRequest query-invalid, where a rule reads a query that cannot be decoded."""
+        routes = principal.routes
+        if routes is not None and not routes.has(access.route):
+            return OUTSIDE
         cell = self._cells.get(access.request.method, self._other)
         access.purse = None
         errors: list[str] = []
@@ -195,4 +200,6 @@ def enforce(principal: Principal, access: AccessRequest, decision: Decision) -> 
         return Permit(principal, access, obligations)
     if decision.capped:
         raise Forbidden("scope ceiling", reason=Reason.INSUFFICIENT_SCOPE, headers=INSUFFICIENT_SCOPE)
+    if decision is OUTSIDE:
+        raise Forbidden("the credential is not for this route", reason=Reason.POLICY_DENIED)
     raise Forbidden(f"rule={decision.rule}" if decision.rule else "default deny", reason=Reason.POLICY_DENIED)

@@ -62,6 +62,9 @@ class Prospects:
 
     def of(self, policy: RoutePolicy, access: AccessRequest) -> Prospect:
         """What a request like this one meets; of `access` only the route, the upstream, the method and the time are read."""
+        routes = self._principal.routes
+        if routes is not None and not routes.has(access.route):
+            return Prospect.DENIED
         cell = policy.cell(access.request.method)
         denies, allows = self._told(cell.denies, access), self._told(cell.allows, access)
         if any(formula is True or formula is None for _, formula in denies):

@@ -51,4 +51,4 @@ def findings(loaded: Loaded) -> list[Problem]:
 def _keyed(loaded: Loaded) -> frozenset[str]:
     """The roles that API keys have."""
     keys = loaded.settings.authentication.api_keys if loaded.settings is not None else None
-    return frozenset(role for entry in key_file.load(keys.file) for role in entry.roles or ()) if keys is not None else frozenset()
+    return frozenset(role for entry in key_file.of(keys.file) for role in entry.roles or ()) if keys is not None else frozenset()

@@ -64,7 +64,7 @@ def _keys(loaded: Loaded) -> Callable[[str], Stated]:
     model = settings.authentication.api_keys if settings is not None else None
     stated: dict[str, Stated] = {}
     if model is not None:
-        for entry in key_file.load(model.file):
+        for entry in key_file.of(model.file):
             stated[entry.id] = (entry.roles is not None, entry.permissions)
     return stated.__getitem__
 

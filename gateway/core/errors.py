@@ -112,9 +112,21 @@ class MethodNotAllowed(Rejection):
 
 
 class Unauthenticated(Rejection):
-    """No credential, or one that fails."""
+    """No credential, or one that fails. `about` is the canonical identity that was tried: an API key's id, a client's id, a login
+    name; never a secret, and never what an unverified token claims."""
 
     default = Reason.CREDENTIAL_INVALID
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        reason: Reason | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        about: str | None = None,
+    ) -> None:
+        super().__init__(detail, reason=reason, headers=headers)
+        self.about = about
 
 
 class Forbidden(Rejection):

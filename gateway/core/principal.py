@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.core.route_scope import RouteScope
+
 ANONYMOUS: Final = "anonymous"
 """Scheme, issuer and id of everybody who is not asked who he is (CONTRACT 3)."""
 OWN_ISSUERS: Final = frozenset({"api_keys", "mtls"})
@@ -15,6 +17,7 @@ class Identity:
     `issuer` and `id` together are the principal; `roles` and `permissions` are direct grants (API keys only; None means
     "none stated", so that roles and permissions together narrow, CONTRACT 2). `scope_ceiling` bounds what roles give by
     `scopes`. `credential_id` names the credential in the audit trail, never its value. `expires` is a Unix time or None.
+    `routes` are those the credential is for, None for any.
     """
 
     __slots__ = (
@@ -26,6 +29,7 @@ class Identity:
         "issuer",
         "permissions",
         "roles",
+        "routes",
         "scheme",
         "scope_ceiling",
         "scopes",
@@ -45,6 +49,7 @@ class Identity:
         roles: tuple[str, ...] | None = None,
         permissions: tuple[str, ...] | None = None,
         expires: float | None = None,
+        routes: RouteScope | None = None,
     ) -> None:
         self.id = id
         self.issuer = issuer
@@ -57,6 +62,7 @@ class Identity:
         self.roles = roles
         self.permissions = permissions
         self.expires = expires
+        self.routes = routes
 
 
 class Principal:
@@ -66,6 +72,8 @@ class Principal:
     are sorted tuples as conditions see them (wildcards unexpanded); `mask` is the granted permissions as a bit set in the
     numbering of the policy that made it, `uncapped` the same before a scope ceiling. `expires` is when its credential ends, or
     one of its roles does. `break_glass` tells that it holds a role whose every use is audited in full.
+    `routes` are those the credential is for, None for any: policies deny every other, and what is issued for a principal must be
+    bound to them too.
     """
 
     __slots__ = (
@@ -80,6 +88,7 @@ class Principal:
         "mask",
         "permissions",
         "roles",
+        "routes",
         "scheme",
         "scopes",
         "uncapped",
@@ -103,6 +112,7 @@ class Principal:
         self.groups = identity.groups
         self.scopes = identity.scopes
         self.expires = identity.expires
+        self.routes = identity.routes
         self.roles = roles
         self.permissions = permissions
         self.mask = mask

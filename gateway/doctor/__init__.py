@@ -1,7 +1,7 @@
 """doctor: what needs care, each finding with its place, its name and what to do. `gateway doctor` is the command.
 
 `lenient` judges the settings, `ending` knows what ends by itself, `files` who else may read or write them, `custody` asks the keys
-and the database. All of them read, and change nothing.
+and the database, `keys` judges API keys. All of them read, and change nothing.
 """
 
 from typing import Final
@@ -19,7 +19,10 @@ FINDINGS: Final = frozenset(
         "grant-broken",
         "grant-ends",
         "idle-key",
+        "key-altered",
+        "key-endless",
         "key-ends",
+        "key-unused",
         "limits-fail-open",
         "no-default-limit",
         "plaintext",

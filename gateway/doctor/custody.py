@@ -11,6 +11,7 @@ from gateway.authz.lint import named
 from gateway.config.document import Steps
 from gateway.config.values import SealedSecret
 from gateway.core.errors import DependencyDown, Problem
+from gateway.doctor import keys
 from gateway.doctor.ending import DAY, Calendar, when
 from gateway.settings import Loaded, Settings
 from gateway.settings.rotating import end_it, rotates, secret_of
@@ -101,6 +102,8 @@ async def _asked(loaded: Loaded, settings: Settings, database: "Database", now: 
         return
     told = await sealings(loaded, settings, database, now) + await ends(loaded, database, Calendar(loaded, now, within))
     for problem in told + await rotations(loaded, settings, database, now):
+        yield problem
+    for problem in await keys.stored(loaded, settings, database, Calendar(loaded, now, within), now):
         yield problem
     table: list[GrantRow] = []
     async for row in GrantRows(database).every():

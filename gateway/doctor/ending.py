@@ -20,6 +20,7 @@ from gateway.config import shape
 from gateway.config.document import Steps
 from gateway.config.regular import content
 from gateway.core.errors import ConfigError, DependencyDown, Problem
+from gateway.doctor import keys
 from gateway.settings import Loaded, Settings
 from gateway.settings.secrets import references
 
@@ -35,7 +36,7 @@ LIST: Final = b"-----BEGIN X509 CRL-----"
 def ending(loaded: Loaded, settings: Settings, now: float, within: float) -> list[Problem]:
     """Everything that ended, or ends in less than `within` seconds from `now`, Unix time."""
     found = Calendar(loaded, now, within)
-    return [*_certificates(loaded, found), *_keys(settings, found), *_tokens(loaded, found)]
+    return [*_certificates(loaded, found), *_keys(loaded, settings, found), *_tokens(loaded, found)]
 
 
 class Calendar:
@@ -81,18 +82,15 @@ def _subject(certificate: x509.Certificate, file: Path) -> str:
     return f"the certificate {names[0] if names else certificate.subject.rfc4514_string() or 'without a subject'} in {file.name}"
 
 
-def _keys(settings: Settings, found: Calendar) -> Iterator[Problem]:
-    """API keys that count and end soon. One that ended or was revoked does no harm: it is not told."""
+def _keys(loaded: Loaded, settings: Settings, found: Calendar) -> Iterator[Problem]:
+    """API keys of the file."""
     model, at = settings.authentication.api_keys, ("authentication", "api_keys", "file")
     entries = []
     if model is not None:
         with suppress(ConfigError):  # told by the build
-            entries = key_file.load(model.file)
-    for entry in entries:
-        if entry.expires_at and not entry.revoked_at:
-            hint = f"`gateway keys rotate {entry.id}`"
-            told = found("key-ends", at, f"the key {entry.id} ({entry.name})", key_file.moment(entry.expires_at), hint)
-            yield from (each for each in told if each.severity != "error")
+            entries = key_file.of(model.file)
+    yield from keys.ends(entries, at, found)
+    yield from keys.endless(loaded, entries, at)
 
 
 def _tokens(loaded: Loaded, found: Calendar) -> Iterator[Problem]:

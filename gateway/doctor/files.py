@@ -13,8 +13,9 @@ from gateway.settings import Loaded, Settings
 def files(loaded: Loaded, settings: Settings, env_files: list[Path]) -> Iterator[Problem]:
     """Files that others of the machine may write, or read what they should not. Secrets' own files `gateway check` looks at."""
     private: list[tuple[Path, Steps]] = [(file, ()) for file in env_files]
-    if settings.authentication.api_keys is not None:
-        private.append((settings.authentication.api_keys.file, ("authentication", "api_keys", "file")))
+    keys = settings.authentication.api_keys
+    if keys is not None and keys.file is not None:
+        private.append((keys.file, ("authentication", "api_keys", "file")))
     if isinstance(settings.audit.file, Path):
         private.append((settings.audit.file, ("audit", "file")))
     for file, path in private:

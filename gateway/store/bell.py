@@ -17,22 +17,23 @@ class Bell:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._rung: asyncio.Event | None = None
+        self._rung: set[asyncio.Event] = set()
         self.at = float("-inf")
 
     def ring(self) -> None:
         """Something changed. To be called in the event loop."""
         self.at = self._monotonic()
-        if self._rung is not None:
-            self._rung.set()
+        for rung in self._rung:
+            rung.set()
 
     async def pause(self, seconds: float) -> None:
-        """Sleep for so long, or until it is rung. One sleeps at a time."""
-        self._rung = asyncio.Event()
+        """Sleep for so long, or until it is rung."""
+        rung = asyncio.Event()
+        self._rung.add(rung)
         try:
             async with asyncio.timeout(seconds):
-                await self._rung.wait()
+                await rung.wait()
         except TimeoutError:
             return
         finally:
-            self._rung = None
+            self._rung.discard(rung)

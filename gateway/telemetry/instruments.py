@@ -140,7 +140,8 @@ COUNTED: Final = (
         "Opaque tokens asked about: active, refused (inactive, or not what is accepted here), failed.",
         ("issuer", "outcome"),
     ),
-    Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Reloads of the api-keys file.", ("outcome",)),
+    Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Readings of API keys that changed.", ("outcome",)),
+    Instrument("gateway.api_keys.refused", "counter", "{row}", "Rows of API keys that no gateway wrote.", ("fault",)),
     Instrument(
         "gateway.vault.refused",
         "counter",

@@ -13,7 +13,7 @@ import pytest
 import trustme
 import yaml
 
-from gateway.authn import key_file
+from gateway.authn import key_entry, key_file
 from gateway.process import Process
 from gateway.source import Source
 from tests.conftest import ROOT
@@ -57,7 +57,7 @@ def page(name: str) -> str:
 def client(folder: Path, name: str) -> str:
     """A key with every permission that the page's policies name."""
     permissions = sorted(set(re.findall(r'permission: "?([\w:]+)', page(name))))
-    key, entry = key_file.new_entry(
+    key, entry = key_entry.new_entry(
         PEPPER, prefix="lgk", name="me", subject=None, roles=None, permissions=permissions, now=time.time(), expires=None
     )
     (folder / "api-keys.yaml").write_text(key_file.render([entry]))

@@ -18,6 +18,7 @@ MAKERS = {
 CATCH_ALL: dict[str, int] = {
     "gateway/audit/trail.py": 1,
     "gateway/authn/api_keys.py": 1,
+    "gateway/authn/key_table.py": 1,
     "gateway/authn/jwks.py": 1,
     "gateway/app.py": 1,
     "gateway/config/replacing.py": 1,
@@ -45,7 +46,7 @@ REVEALS: dict[str, int] = {
     "gateway/audit/masks.py": 1,
     "gateway/authn/introspection.py": 1,
     "gateway/authn/strength.py": 2,
-    "gateway/cli/keys.py": 1,
+    "gateway/cli/key_homes.py": 1,
     "gateway/credentials/captured/injector.py": 1,
     "gateway/credentials/captured/keys.py": 1,
     "gateway/credentials/captured/placeholder.py": 1,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.authn import key_file
+from gateway.authn import key_entry, key_file
 from gateway.authz.cases import imagined
 from gateway.core.decision import AccessRequest
 from gateway.core.principal import Identity
@@ -68,9 +68,9 @@ def loaded(tmp_path: Path) -> Loaded:
     furnish(tmp_path, config=CONFIG, roles=ROLES, policy=POLICY, tests="")
     (tmp_path / "policies" / "notes_test.yaml").unlink()
     (tmp_path / "spare.txt").write_text("canary-of-the-spare\n")
-    _, entry = key_file.new_entry(PEPPER, prefix="lgk", name="ci", now=NOW, permissions=["notes:write"])
-    _, idle = key_file.new_entry(PEPPER, prefix="lgk", name="idle", now=NOW, roles=["nobody"])
-    _, past = key_file.new_entry(PEPPER, prefix="lgk", name="past", now=NOW - 10, permissions=["notes:read"], expires=5)
+    _, entry = key_entry.new_entry(PEPPER, prefix="lgk", name="ci", now=NOW, permissions=["notes:write"])
+    _, idle = key_entry.new_entry(PEPPER, prefix="lgk", name="idle", now=NOW, roles=["nobody"])
+    _, past = key_entry.new_entry(PEPPER, prefix="lgk", name="past", now=NOW - 10, permissions=["notes:read"], expires=5)
     for each in (entry, idle, past):
         key_file.add(tmp_path / "api-keys.yaml", each)
     return load([tmp_path / "config.yaml"], environ={"BOT": "canary-of-the-bot", "PEPPER": PEPPER.decode()})

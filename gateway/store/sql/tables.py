@@ -47,3 +47,14 @@ LEASES: Final = Table(
     Column("orphaned", Integer, nullable=False),
     Column("until", Double, nullable=False),
 )
+
+KEYS: Final = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("mac", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("used_at", Double),
+)

@@ -119,20 +119,20 @@ def test_a_change_of_the_file_takes_effect_and_a_broken_one_does_not(keys: Keys,
     store = keys.store()
     holders = KeyHolders(store, grant)
     before = holders.authenticate(first.encode())
-    store.look()
+    store.read_again()
     assert holders.authenticate(first.encode()) is before
     second = keys.create(name="second")
-    store.look()
+    store.read_again()
     store.verify(second.encode())
     good = keys.path.read_text()
     keys.path.write_text("- {")
-    store.look()
+    store.read_again()
     store.verify(second.encode())
     assert store.status()["error"]
     assert "key file is malformed" in caplog.text
     keys.path.write_text(good)
     key_file.revoke(keys.path, second.split("_")[1], NOW)
-    store.look()
+    store.read_again()
     refused(store, second)
     assert store.status() == {"keys": 1, "error": None}
     assert [labels["outcome"] for _, labels in keys.metrics.counts] == ["success", "failure", "success"]
@@ -142,7 +142,7 @@ def test_a_file_that_is_taken_away_takes_its_keys_with_it(keys: Keys) -> None:
     key = keys.create()
     store = keys.store()
     keys.path.unlink()
-    store.look()
+    store.read_again()
     refused(store, key)
     assert store.status()["keys"] == 0
 
@@ -153,7 +153,7 @@ def test_changed_roles_make_a_new_principal(keys: Keys) -> None:
     holders = KeyHolders(store, grant)
     assert holders.authenticate(key.encode()).roles == ("reader",)
     keys.path.write_text(keys.path.read_text().replace("reader", "writer-and-more"))
-    store.look()
+    store.read_again()
     assert holders.authenticate(key.encode()).roles == ("writer-and-more",)
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authn import key_file, key_format
-from gateway.authn.key_file import KeyEntry
+from gateway.authn import key_entry, key_file, key_format
+from gateway.authn.key_entry import KeyEntry
 from gateway.core.errors import ConfigError
 from tests.fakes import stored_key
 from tests.issuer import NOW, PEPPER
@@ -36,7 +36,7 @@ def test_a_created_key_is_stored_as_a_hash_only(path: Path) -> None:
     assert key_file.load(path) == [entry]
     assert entry.hash == key_format.digest(PEPPER, key.encode())
     assert (entry.subject, entry.roles, entry.permissions) == ("svc", ["reader"], ["a:read"])
-    assert key_file.moment(str(entry.expires_at)) == NOW + 90 * DAY
+    assert key_entry.moment(str(entry.expires_at)) == NOW + 90 * DAY
 
 
 def test_the_subject_is_the_name_unless_stated_and_roles_are_absent_unless_stated(path: Path) -> None:
@@ -100,8 +100,8 @@ def test_several_processes_at_once_lose_nothing(path: Path) -> None:
 def test_revoking_marks_the_entry_once_and_for_good(path: Path) -> None:
     _, entry = create(path)
     revoked = key_file.revoke(path, entry.id, NOW + 5)
-    assert revoked.revoked_at == key_file.written(NOW + 5)
-    assert key_file.revoke(path, entry.id, NOW + 50).revoked_at == key_file.written(NOW + 5)
+    assert revoked.revoked_at == key_entry.written(NOW + 5)
+    assert key_file.revoke(path, entry.id, NOW + 50).revoked_at == key_entry.written(NOW + 5)
     assert key_file.load(path) == [revoked]
 
 
@@ -120,7 +120,7 @@ def test_rotating_gives_the_same_subject_a_second_key_and_the_first_an_end(path:
     _, old = create(path, subject="svc", roles=["reader"])
     key, new = key_file.rotate(path, PEPPER, old.id, prefix="lgk", now=NOW + 10, overlap=DAY)
     first, second = key_file.load(path)
-    assert (first.id, first.expires_at) == (old.id, key_file.written(NOW + 10 + DAY))
+    assert (first.id, first.expires_at) == (old.id, key_entry.written(NOW + 10 + DAY))
     assert second == new
     assert (new.subject, new.roles, new.name, new.expires_at) == ("svc", ["reader"], "ci", None)
     assert new.hash == key_format.digest(PEPPER, key.encode())
@@ -129,7 +129,7 @@ def test_rotating_gives_the_same_subject_a_second_key_and_the_first_an_end(path:
 def test_the_rotated_key_lives_as_long_as_the_first_one_did(path: Path) -> None:
     _, old = create(path, expires=10 * DAY)
     _, new = key_file.rotate(path, PEPPER, old.id, prefix="lgk", now=NOW + 9.5 * DAY, overlap=DAY)
-    assert new.expires_at == key_file.written(NOW + 19.5 * DAY)
+    assert new.expires_at == key_entry.written(NOW + 19.5 * DAY)
     assert key_file.load(path)[0].expires_at == old.expires_at, "rotation never prolongs the old key"
 
 
@@ -213,7 +213,7 @@ TEXTS = st.text(min_size=1, max_size=40).filter(str.isprintable)
 def test_every_entry_that_can_be_written_is_read_the_same(name: str, subject: str, roles: list[str] | None, now: float) -> None:
     from gateway.config import document
 
-    _, entry = key_file.new_entry(PEPPER, prefix="lgk", name=name, subject=subject, roles=roles, now=now)
+    _, entry = key_entry.new_entry(PEPPER, prefix="lgk", name=name, subject=subject, roles=roles, now=now)
     found = document.parse("keys.yaml", key_file.render([entry, entry]))
     assert found.problems == []
     assert [KeyEntry.model_validate(each) for each in found.value] == [entry, entry]
@@ -221,7 +221,7 @@ def test_every_entry_that_can_be_written_is_read_the_same(name: str, subject: st
 
 @given(st.floats(0, 4e9))
 def test_times_are_read_as_written(time: float) -> None:
-    assert key_file.moment(key_file.written(time)) == int(time)
+    assert key_entry.moment(key_entry.written(time)) == int(time)
 
 
 def test_the_owner_of_a_file_is_kept(path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from sqlalchemy import text
 
-from gateway.authn import key_file
+from gateway.authn import key_entry, key_file
 from gateway.core.secret import Secret
 from gateway.credentials.stored.drawer import Facts
 from gateway.doctor import FINDINGS
@@ -191,9 +191,9 @@ def test_what_looks_like_a_date_and_is_none_ends_never(secret: bytes, end: float
 
 def test_keys_that_end_are_told_and_those_that_ended_are_not(folder: Path, found: Found) -> None:
     for days in (5, 300):
-        _, entry = key_file.new_entry(PEPPER.encode(), prefix="lgk", name=f"d{days}", now=time.time(), expires=days * 86400 + 60)
+        _, entry = key_entry.new_entry(PEPPER.encode(), prefix="lgk", name=f"d{days}", now=time.time(), expires=days * 86400 + 60)
         key_file.add(folder / "keys.yaml", entry)
-    _, past = key_file.new_entry(PEPPER.encode(), prefix="lgk", name="past", now=time.time() - 100, expires=5)
+    _, past = key_entry.new_entry(PEPPER.encode(), prefix="lgk", name="past", now=time.time() - 100, expires=5)
     key_file.add(folder / "keys.yaml", past)
     keys = ("jwt:\n", "api_keys: {file: keys.yaml, pepper: {env: PEPPER}}\n  jwt:\n")
     routes = ("authenticate: [jwt.corp]", "authenticate: [jwt.corp, api_keys]")

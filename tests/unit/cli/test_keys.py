@@ -191,3 +191,72 @@ def test_where_the_trail_is_standard_output_a_command_tells_standard_error(opera
     result = operator.run("create", "--name", "ci")
     assert KEY.fullmatch(result.stdout.strip())
     assert json.loads(result.stderr.splitlines()[-1])["event"] == "auth.key.created"
+
+
+ROUTES = """
+upstreams: {api: {url: "https://api.example.com"}}
+routes: [{name: things.read, match: {path: /a}, upstream: api, authenticate: [api_keys]}]
+"""
+TABLE = "authentication:\n  api_keys: {store: database, pepper: {env: PEPPER}}\ndatabase: {file: keys.db}\n"
+
+
+@pytest.fixture(params=["file", "database"])
+def home(request: pytest.FixtureRequest, operator: Operator) -> Operator:
+    """An operator of each home of keys."""
+    if request.param == "database":
+        operator.config.write_text("version: 1\n" + TABLE + "audit: {file: audit.jsonl}\n" + ROUTES)
+    else:
+        operator.config.write_text(CONFIG + "audit: {file: audit.jsonl}\n" + ROUTES)
+    return operator
+
+
+def listed(operator: Operator) -> dict[str, dict[str, object]]:
+    result = operator.run("list", "--json")
+    assert "hmac" not in result.output
+    return {each["id"]: each for each in json.loads(result.stdout)}
+
+
+def test_a_key_is_made_rotated_and_revoked_alike_in_both_homes(home: Operator) -> None:
+    scope = ("--routes", "things.*", "--addresses", "10.0.0.0/8,2001:db8::/32", "--description", "for ci")
+    old = home.create("--roles", "reader", "--expires", "30d", *scope).split("_")[1]
+    new = home.run("rotate", old).stdout.strip().split("_")[1]
+    found = listed(home)
+    assert [found[id]["state"] for id in (old, new)] == ["replaced", "live"]
+    assert (found[old]["replaced_by"], found[new]["replaces"], found[new]["last_used"]) == (new, old, None)
+    for name, value in (("routes", ["things.*"]), ("addresses", ["10.0.0.0/8", "2001:db8::/32"]), ("description", "for ci")):
+        assert found[old][name] == found[new][name] == value
+    assert f"{new} is its successor" in home.run("rotate", old, exit_code=1).stderr
+    home.run("revoke", old)
+    home.run("revoke", old)
+    assert [listed(home)[id]["state"] for id in (old, new)] == ["revoked", "live"]
+    assert f"-> {new}" in home.run("list").stdout
+    assert "no living key has the id nobody" in home.run("revoke", "nobody", exit_code=1).stderr
+    assert "no living key" in home.run("rotate", "\uff11" * 12, exit_code=1).stderr
+    told = [json.loads(line) for line in (home.file.parent / "audit.jsonl").read_text().splitlines()]
+    assert [each["event"] for each in told][:3] == ["auth.key.created", "auth.key.rotated", "auth.key.revoked"]
+    assert told[0]["routes"] == ["things.*"]
+
+
+@pytest.mark.parametrize("option", [("--routes", "thing"), ("--routes", "other.*")], ids=repr)
+def test_a_key_for_no_route_there_is_is_refused(home: Operator, option: tuple[str, str]) -> None:
+    assert "means no configured route" in home.run("create", "--name", "ci", *option, exit_code=2).output
+
+
+def test_an_address_that_is_none_is_refused(home: Operator) -> None:
+    assert "addresses" in bad(home, "create", "--name", "ci", "--addresses", "10.0.0.1/8")
+
+
+def test_keys_of_a_file_are_taken_over_once_and_whole(operator: Operator) -> None:
+    first = operator.create("--roles", "reader").split("_")[1]
+    assert "in a file already" in operator.run("import", str(operator.file), exit_code=2).output
+    operator.config.write_text("version: 1\n" + TABLE)
+    assert "1 keys are in the database" in operator.run("import", str(operator.file)).stderr
+    assert listed(operator)[first]["roles"] == ["reader"]
+    second = operator.create().split("_")[1]
+    assert "there already" in operator.run("import", str(operator.file), exit_code=1).stderr
+    assert set(listed(operator)) == {first, second}
+
+
+def test_two_homes_at_once_are_refused(operator: Operator) -> None:
+    operator.config.write_text(CONFIG.replace("file: keys.yaml", "store: database, file: keys.yaml"))
+    assert "keys lie in one place" in bad(operator, "list")
