@@ -28,6 +28,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # Read by the tests: where the tools live that cannot share our environment, and vectors others published, beside the checkout.
 export SSLYZE := $(CURDIR)/$(DONE)/sslyze/bin/sslyze
 export AWS_TOOLS := $(CURDIR)/$(DONE)/aws/bin/python
+export MCP := $(CURDIR)/$(DONE)/mcp/bin/python
 export BAO := $(CURDIR)/$(DONE)/bao/bin/bao
 export VECTORS := $(abspath ../shared/vectors)
 
@@ -58,7 +59,7 @@ test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev  ## everything that must 
 	$(MAKE) --no-print-directory test-compiled
 
 .PHONY: others
-others: $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done $(DONE)/bao.done  ## what others wrote and the tests use, each in an environment of its own
+others: $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done $(DONE)/bao.done $(DONE)/mcp.done  ## what others wrote and the tests use, each in an environment of its own
 
 .PHONY: test-python
 test-python: $(DONE)/apt-test $(DONE)/dev others  ## all tests, everything interpreted
@@ -173,6 +174,11 @@ $(DONE)/aws.done: requirements/aws.txt
 $(DONE)/bao.done: requirements/bao.txt
 	rm -rf $(DONE)/bao && $(PYTHON) -m venv $(DONE)/bao
 	$(DONE)/bao/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements/bao.txt
+	@touch $@
+
+$(DONE)/mcp.done: requirements/mcp.txt
+	rm -rf $(DONE)/mcp && $(PYTHON) -m venv $(DONE)/mcp
+	$(DONE)/mcp/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements/mcp.txt
 	@touch $@
 
 $(DONE)/node: tests/external/node/package.json tests/external/node/package-lock.json

@@ -20,7 +20,7 @@ from gateway.core.errors import ConfigError, DependencyDown, Problem
 from gateway.core.ports import Injector
 from gateway.core.principal import OWN_ISSUERS
 from gateway.credentials import injectors
-from gateway.doors import TOOLS, Doors, Rows, Tools, key_sets, sockets
+from gateway.doors import TOOLS, Doors, Rows, Tools, key_sets, protected, sockets
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.media import INSPECTED
@@ -86,10 +86,11 @@ class Builder:
         key = self.redaction_key
         self._shaping = self._resources.shaping(policies.rules, key.current if key is not None else None)
         self._grant, self._stated = policies.grant, Stated(limiter)
+        self._protected = protected(settings)
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
         tools = self._at(("portal", "tools"), lambda: self._tools(rows))
-        doors = made.build(rows, key_sets(self._credentials.values()), tools)
+        doors = made.build(rows, key_sets(self._credentials.values()), tools, self._protected.values())
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
     # Problems
@@ -198,6 +199,7 @@ class Builder:
             cors=cors,
             address_limits=self._limits.stage(model.rate_limits, route=model.name, subject=False),
             service=service,
+            resource=self._protected.get(model.resource or ""),
         )
         return Entry(pattern, route.methods, model.match.host, route), model
 
@@ -265,7 +267,9 @@ class Builder:
         return listing(rows, gate, limits, schemas=chosen.schemas)
 
     def _gate(self, model: RouteModel) -> Gate:
-        return self._authn.gate(tuple(model.authenticate or ()), anonymous=model.anonymous, grant=self._grant)
+        resource = self._settings.resources.get(model.resource or "")
+        pinned = resource.url if resource is not None and resource.own_tokens_only else None
+        return self._authn.gate(tuple(model.authenticate or ()), anonymous=model.anonymous, grant=self._grant, pinned=pinned)
 
     def _validation(self, model: RouteModel) -> Validation:
         chosen = model.validate_

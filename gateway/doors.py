@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from functools import partial
 from typing import Any, Final, Protocol
 
+from gateway.authn.model import WAIVED, issuer_of
 from gateway.config.document import Steps
 from gateway.core.errors import MethodNotAllowed, NoRoute
 from gateway.core.exchange import Exchange
@@ -15,6 +16,7 @@ from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
 from gateway.edge.model import Listen, WebSocket
+from gateway.edge.protected_resource import ProtectedResource
 from gateway.edge.redirect import Redirect
 from gateway.edge.security_txt import PATH as SECURITY_TXT
 from gateway.edge.security_txt import SecurityText
@@ -67,11 +69,18 @@ class Doors:
         self._note = note
         self._key_sets: Sequence[KeySet] = ()
         self._tools: Tools | None = None
+        self._protected: Sequence[ProtectedResource] = ()
 
-    def build(self, rows: Rows, key_sets: Sequence[KeySet] = (), tools: Tools | None = None) -> Mapping[str, Door]:
+    def build(
+        self,
+        rows: Rows,
+        key_sets: Sequence[KeySet] = (),
+        tools: Tools | None = None,
+        protected: Iterable[ProtectedResource] = (),
+    ) -> Mapping[str, Door]:
         """All doors by name; `rows` are the routes that could be built, `key_sets` what is published on each door, `tools` what
-        makes a door's catalogue of its routes, where there is to be one."""
-        self._key_sets, self._tools = key_sets, tools
+        makes a door's catalogue of its routes, where there is to be one, `protected` the resources whose metadata is told."""
+        self._key_sets, self._tools, self._protected = key_sets, tools, list(protected)
         doors: dict[str, Door] = {}
         for name, listen in self._settings.served().items():
             mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
@@ -138,6 +147,17 @@ class Doors:
 
             yield Entry(parse(path), ("GET",), None, self._answering("jwks", keys, self._finish_of(Cors(None))))
 
+        for resource in self._protected:
+            yield self._told(resource)
+
+    def _told(self, resource: ProtectedResource) -> Entry[Route]:
+        """A resource's metadata (RFC 9728 3)."""
+
+        def metadata(_: Request) -> Response:
+            return resource.metadata()
+
+        return Entry(parse(resource.path), ("GET",), None, self._answering("resource", metadata, self._finish_of(Cors(None))))
+
     def _catalogue(self, mine: Sequence[Entry[Route]]) -> Iterator[Entry[Route]]:
         """What tells principals which of a door's routes they may use."""
         model = self._settings.portal.tools
@@ -177,6 +197,16 @@ def sockets(chosen: WebSocket | bool, places: Places, attempt: Callable[[Callabl
 def key_sets(credentials: Iterable[Injector | None]) -> list[KeySet]:
     """What is to be published: the keys of those credentials that sign tokens."""
     return [each.published for each in credentials if isinstance(each, SignedJwtInjector)]
+
+
+def protected(settings: Settings) -> dict[str, ProtectedResource]:
+    """The protected resources by name, each with the issuers whose tokens its routes accept."""
+    entries, found = settings.authentication.named(), {}
+    for name, model in settings.resources.items():
+        accepted = [issuer_of(scheme) for route in settings.routes if route.resource == name for scheme in route.authenticate or ()]
+        servers = [entries[issuer].issuer for issuer in dict.fromkeys(accepted) if issuer in entries]
+        found[name] = ProtectedResource(model, [server for server in servers if server != WAIVED])
+    return found
 
 
 def published(sets: Sequence[KeySet]) -> Response:

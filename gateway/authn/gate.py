@@ -5,6 +5,7 @@
 
 import secrets as random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, final
 
 from gateway.authn.api_keys import KeyHolders, KeyRing, KeyStore
@@ -28,6 +29,8 @@ from gateway.core.reason import Reason
 # RFC 6750 3: a Bearer challenge has at least one parameter, and no `error` where no credential was presented.
 MISSING: Final = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 INVALID: Final = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
+TOKENS: Final = frozenset({"jwt", "introspection"})
+"""Schemes whose credentials are for an audience."""
 BEARER: Final = b"bearer "
 """RFC 6750 2.1: the scheme without regard to case, spaces, one token."""
 
@@ -152,20 +155,25 @@ class Authentication:
         self._places = Places(model.api_keys.header if model.api_keys else None, _all_cookies(model))
         self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
         self._grant: Grant | None = None
-        self._gates: dict[tuple[bool, tuple[str, ...]], Gate] = {}
+        self._gates: dict[tuple[bool, tuple[str, ...], str | None], Gate] = {}
 
-    def gate(self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant) -> Gate:
+    def gate(self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant, pinned: str | None = None) -> Gate:
         """The way in of routes that accept `jwt.NAME`, `api_keys` or `mtls`, any of these; or of anonymous ones.
 
-        Routes that accept the same under the same grant share a gate and what it remembers. Raises ConfigError.
+        With `pinned`, only tokens whose `aud` names that resource. Routes that accept the same, pinned alike, under the same grant
+        share a gate and what it remembers. Raises ConfigError.
         """
         if self._grant is not grant:
             self._grant, self._gates = grant, {}
         if anonymous and accepted:
             raise refused("a route is anonymous or accepts credentials, not both")
-        wanted = (anonymous, tuple(sorted(set(accepted))))
+        wanted = (anonymous, tuple(sorted(set(accepted))), pinned)
         if wanted not in self._gates:
-            self._gates[wanted] = self._open(grant) if anonymous else self._guarded(wanted[1], grant)
+            self._gates[wanted] = (
+                self._open(grant)
+                if anonymous
+                else self._guarded(wanted[1], grant if pinned is None else partial(granted_for, grant, pinned))
+            )
         return self._gates[wanted]
 
     def credential_headers(self) -> frozenset[bytes]:
@@ -258,6 +266,14 @@ def key_id(value: bytes) -> bytes:
     if not value.startswith(SIGV4_CREDENTIAL):
         raise Unauthenticated("authorization: neither a Bearer credential nor an API key in an AWS signature")
     return value[len(SIGV4_CREDENTIAL) :].partition(b"/")[0]
+
+
+def granted_for(grant: Grant, resource: str, identity: Identity) -> Principal:
+    """Who holds a token for this very resource (RFC 8707). Raises Unauthenticated; other credentials name no audience."""
+    audience = identity.claims.get("aud")
+    if identity.scheme in TOKENS and resource != audience and not (isinstance(audience, list) and resource in audience):
+        raise Unauthenticated(f"{identity.scheme} {identity.issuer}: for another resource")
+    return grant(identity)
 
 
 def refused(message: str) -> ConfigError:

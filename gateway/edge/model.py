@@ -1,10 +1,19 @@
 """The configuration of the edge: listeners, CORS, security headers, validation (CONTRACT 2)."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gateway.config.values import Duration, FilePath, FileSecret, Method, Model, Network, Size, Token
+
+PageUrl = Annotated[str, Field(pattern=r"^https://[!-~]+$", max_length=2048)]
+SCOPE: Final = r"^[!#-\[\]-~]+$"
+"""RFC 6749 3.3 scope-token: neither quotes nor backslashes."""
+RESOURCE: Final = re.compile(
+    r"(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?", re.ASCII
+)
+"""RFC 9728 1.2, without a query; http for what runs on this machine."""
 
 
 class Tls(Model):
@@ -135,3 +144,22 @@ class SecurityTxt(Model):
 
 SecurityHeaders = dict[Token, str | None]
 """Header name to value, merged over the built-in set; null removes one."""
+
+
+class Resource(Model):
+    """A protected resource as OAuth clients know it (RFC 9728). `url` identifies it: what clients call, whatever stands between."""
+
+    url: str
+    scopes: Annotated[list[Annotated[str, Field(pattern=SCOPE, max_length=256)]], Field(max_length=64)] = []
+    own_tokens_only: bool = True
+    name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    documentation: PageUrl | None = None
+    policy: PageUrl | None = None
+    terms: PageUrl | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _identifies(cls, url: str) -> str:
+        if RESOURCE.fullmatch(url) is None:
+            raise ValueError("a resource is written like https://api.example.com/mcp: lower case, without query and fragment")
+        return url

@@ -14,7 +14,7 @@ from gateway.credentials.model import Credential
 from gateway.credentials.oauth_model import Scope
 from gateway.credentials.sources.model import Source
 from gateway.credentials.vault.model import Sealed, Vault
-from gateway.edge.model import Cors, Listen, SecurityHeaders, SecurityTxt, Validate, WebSocket
+from gateway.edge.model import Cors, Listen, Resource, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
 from gateway.shaping.model import Redaction
 from gateway.store.model import State
@@ -75,6 +75,7 @@ class RouteModel(Model):
     anonymous: bool = False
     rate_limits: list[Name] = []
     cors: Name | None = None
+    resource: Name | None = None
     params: dict[str, str] = {}
     allow_encoded_slash: list[str] = []
     validate_: Annotated[Validate, Field(alias="validate")] = Validate()
@@ -133,6 +134,7 @@ class Settings(Model):
     providers: dict[Name, Provider] = {}
     credentials: dict[Name, Credential] = {}
     upstreams: dict[Name, Upstream] = {}
+    resources: dict[Name, Resource] = {}
     routes: list[RouteModel] = []
     audit: Audit = Audit()
     log: Log = Log()

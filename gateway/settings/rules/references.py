@@ -15,6 +15,7 @@ def check(draft: Draft) -> Iterator[Problem]:
         yield from _named(draft, (*place, "upstream"), "upstream", draft.names("upstreams"))
         yield from _one_or_more(draft, (*place, "credential"), "credential", credentials)
         yield from _named(draft, (*place, "cors"), "CORS policy", draft.names("cors"))
+        yield from _named(draft, (*place, "resource"), "resource", draft.names("resources"))
         yield from _listed(draft, (*place, "rate_limits"), "rate limit", limits)
         yield from _listed(draft, (*place, "authenticate"), "scheme", schemes(draft))
         yield from _listeners(draft, (*place, "match", "listeners"))

@@ -7,6 +7,7 @@ from typing import Any, Final
 from gateway.config.document import Steps
 from gateway.config.validation import suggest
 from gateway.core.errors import Problem
+from gateway.edge.protected_resource import PREFIX as RESOURCES
 from gateway.edge.security_txt import PATH as SECURITY_TXT
 from gateway.settings.model import Portal
 from gateway.settings.rules.draft import Draft
@@ -14,7 +15,7 @@ from gateway.settings.rules.expressions import judged_expression
 from gateway.settings.rules.hosts import judged_host
 
 PARAMETER: Final = re.compile(r"\{([^{}/]*)\}")
-WELL_KNOWN: Final = ("/.well-known/oauth-protected-resource", SECURITY_TXT)
+WELL_KNOWN: Final = (RESOURCES, SECURITY_TXT)
 MEDIA_TYPE: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+)", re.ASCII)
 Route = dict[str, Any]
 

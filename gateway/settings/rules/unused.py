@@ -23,6 +23,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     yield from _leftovers(draft, ("upstreams",), "upstream", [route.get("upstream") for route in routes])
     yield from _leftovers(draft, ("credentials",), "credential", [*inherited, *own])
     yield from _leftovers(draft, ("cors",), "CORS policy", [route.get("cors") for route in routes])
+    yield from _leftovers(draft, ("resources",), "resource", [route.get("resource") for route in routes])
     yield from _leftovers(draft, ("rate_limits", "rules"), "rate limit", [*limits, *draft.items("rate_limits", "default")])
     yield from _schemes(draft, accepted)
 

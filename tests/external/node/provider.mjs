@@ -45,8 +45,20 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
   }],
   cookies: { keys: ['of-no-use-elsewhere'] },
-  features: { devInteractions: { enabled: true } },
+  features: {
+    devInteractions: { enabled: true },
+    introspection: { enabled: true },
+    registration: { enabled: true },
+    // Access tokens for a named resource (RFC 8707) are JWTs for it alone, as MCP wants them; all others are opaque.
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (ctx, resource) => ({
+        scope: 'notes:read', audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
+  },
   rotateRefreshToken: true,
+  scopes: ['openid', 'offline_access', 'notes:read'],
   ttl: { AccessToken: 3600, RefreshToken: 86400, Grant: 86400, Session: 3600, Interaction: 600, AuthorizationCode: 60, IdToken: 3600 },
 });
 
