@@ -90,7 +90,7 @@ class Builder:
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
         tools = self._at(("portal", "tools"), lambda: self._tools(rows))
-        doors = made.build(rows, key_sets(self._credentials.values()), tools, self._protected.values())
+        doors = made.build(rows, key_sets(self._credentials.values()), tools, self._protected.values(), authentication.logins)
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
     # Problems
@@ -122,7 +122,7 @@ class Builder:
         return None if redaction is None else strong_secret(self._loaded.secrets, redaction.key, "redaction.key", SHORTEST)
 
     def _policies(self, authentication: Authentication | None) -> Policies | None:
-        issuers = OWN_ISSUERS.union(self._settings.authentication.named())
+        issuers = OWN_ISSUERS.union(self._settings.authentication.issuers)
         credentials = [authentication.credential_headers()] if authentication is not None else []
         credentials += [injector.sets for injector in self._credentials.values() if injector is not None]
         routes, reserved = facts(self._loaded, self._settings), UNSETTABLE_BY_RULES.union(*credentials)
@@ -154,13 +154,13 @@ class Builder:
         model, secrets, resources = self._settings.authentication, self._loaded.secrets, self._resources
 
         def make() -> Authentication:
-            keys = resources.key_table(model.api_keys, database, secrets)
-            key = (model, secret_sources(model, secrets), id(keys))
+            keys, backing = resources.key_table(model.api_keys, database, secrets), resources.backing(self._settings, secrets)
+            key = (model, secret_sources(model, secrets), id(keys), backing)
             return resources.authentication.take(
                 ONE,
                 key,
                 lambda: Authentication(
-                    model, fetch=resources.fetch, clock=resources.clock, metrics=resources.metrics, secrets=secrets, keys=keys
+                    model, resources.fetch, resources.clock, resources.metrics, secrets, keys=keys, backing=backing
                 ),
             )
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from functools import partial
 from typing import Any, Final, Protocol
 
+from gateway.authn.login.logins import Logins
 from gateway.authn.model import WAIVED, issuer_of
 from gateway.config.document import Steps
 from gateway.core.errors import MethodNotAllowed, NoRoute
@@ -70,6 +71,7 @@ class Doors:
         self._key_sets: Sequence[KeySet] = ()
         self._tools: Tools | None = None
         self._protected: Sequence[ProtectedResource] = ()
+        self._logins: Logins | None = None
 
     def build(
         self,
@@ -77,10 +79,12 @@ class Doors:
         key_sets: Sequence[KeySet] = (),
         tools: Tools | None = None,
         protected: Iterable[ProtectedResource] = (),
+        logins: Logins | None = None,
     ) -> Mapping[str, Door]:
         """All doors by name; `rows` are the routes that could be built, `key_sets` what is published on each door, `tools` what
-        makes a door's catalogue of its routes, where there is to be one, `protected` the resources whose metadata is told."""
-        self._key_sets, self._tools, self._protected = key_sets, tools, list(protected)
+        makes a door's catalogue of its routes, where there is to be one, `protected` the resources whose metadata is told, `logins`
+        where people log in."""
+        self._key_sets, self._tools, self._protected, self._logins = key_sets, tools, list(protected), logins
         doors: dict[str, Door] = {}
         for name, listen in self._settings.served().items():
             mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
@@ -105,7 +109,7 @@ class Doors:
                 return ("routes", index, "match")
         return ("routes",)
 
-    def _answering(self, name: str | None, answer: Answer, finish: Finish) -> Route:
+    def _answering(self, name: str | None, answer: Answer | None, finish: Finish, asked: Asked | None = None) -> Route:
         """A place where the gateway itself answers: under the default limits, without CORS."""
         return Route(
             name=name,
@@ -115,6 +119,7 @@ class Doors:
             cors=Cors(None),
             address_limits=self._limits.unmatched(),
             answer=answer,
+            asked=asked,
         )
 
     def _refused(self, leaf: Leaf[Route]) -> Route:
@@ -150,6 +155,8 @@ class Doors:
         for resource in self._protected:
             yield self._told(resource)
 
+        yield from self._portal()
+
     def _told(self, resource: ProtectedResource) -> Entry[Route]:
         """A resource's metadata (RFC 9728 3)."""
 
@@ -157,6 +164,17 @@ class Doors:
             return resource.metadata()
 
         return Entry(parse(resource.path), ("GET",), None, self._answering("resource", metadata, self._finish_of(Cors(None))))
+
+    def _portal(self) -> Iterator[Entry[Route]]:
+        """Where people log in and out."""
+        if self._logins is None:
+            return
+        from gateway.portal.login import LoginPortal
+
+        finish = self._finish_of(Cors(None))
+        for place in LoginPortal(self._logins).places():
+            route = self._answering(f"portal.{place.path.partition('/')[0]}", None, finish, place.asked)
+            yield Entry(parse(f"{self._settings.portal.prefix}/{place.path}"), (place.method,), None, route)
 
     def _catalogue(self, mine: Sequence[Entry[Route]]) -> Iterator[Entry[Route]]:
         """What tells principals which of a door's routes they may use."""

@@ -42,7 +42,9 @@ def refused(error: GatewayError, inbound: Inbound, exchange: Exchange) -> Respon
         error.headers = claim.route.resource.pointed(error.headers)
     if not exchange.path:
         note_target(exchange, inbound)
-    return render(error, request_id=exchange.id, now=exchange.time)
+    service = None if claim is None else claim.route.service
+    elsewhere = service.gate.elsewhere(claim.request, error) if error.status == 401 and claim and service else None
+    return elsewhere or render(error, request_id=exchange.id, now=exchange.time)
 
 
 def finished(response: Response, inbound: Inbound, exchange: Exchange, door: Door) -> Response:

@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.authn.api_keys import KeyRing
 from gateway.authn.gate import Authentication
 from gateway.authn.issuers import strong_secret
+from gateway.authn.login.logins import Backing
 from gateway.authn.model import ApiKeys
 from gateway.authn.strength import SHORTEST
 from gateway.authz import rule as policies
@@ -29,7 +30,8 @@ from gateway.fetch import HttpFetch
 from gateway.kept import Kept
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, Rule
-from gateway.settings import Loaded
+from gateway.session_store import session_store
+from gateway.settings import Loaded, Settings
 from gateway.store.bell import Bell
 from gateway.store.model import RedisStore, State, reached
 from gateway.store.once import MemoryOnce
@@ -147,6 +149,13 @@ class Resources:
             "state", (redis, password), lambda: RedisOnce(Server(**reached(chosen, secrets)), self.metrics)
         )
         return shared
+
+    def backing(self, settings: Settings, secrets: Secrets) -> Backing | None:
+        """What logins need; None where there are none. Raises ValueError for unusable TLS files."""
+        if settings.authentication.sessions is None:
+            return None
+        store = session_store(settings.authentication.sessions, settings.state, secrets, self._stores, self.clock)
+        return Backing(settings.portal.prefix, store, self.once(settings.state, secrets), self._tell)
 
     def _listen(self, model: RedisStore, secrets: Secrets) -> None:
         """Hear at once of what changes in the database, where there is one."""
@@ -286,9 +295,6 @@ def references(value: object) -> Iterator[Reference]:
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from references(getattr(value, name))
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from references(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
             yield from references(each)

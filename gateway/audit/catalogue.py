@@ -57,7 +57,6 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "auth.key.created": Kind("info", KEY_FIELDS),
     "auth.key.revoked": Kind("info", KEY_FIELDS),
     "auth.key.rotated": Kind("info", (*KEY_FIELDS, "replaces")),
-    "auth.key.refused": Kind("error", ("id", "fault")),
     "token.refreshed": Kind("info", ("credential", "provider", "expires_at")),
     "grant.connected": Kind("info", ("provider", "scopes", "expires_at", "version", "replaced", "operator")),
     "grant.disconnected": Kind("info", ("provider", "scopes", "version", "operator")),
@@ -87,4 +86,6 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "grant.broken": Kind("warning", ("provider", "problem", "version")),
     "grant.lost": Kind("error", ("provider", "version")),
     "grant.refused": Kind("error", ("provider", "fault", "version")),
+    "session.ended": Kind("info", ("cause", "operator")),
+    "auth.key.refused": Kind("error", ("id", "fault")),
 }

@@ -12,6 +12,7 @@ SCHEMES: Final = {
     "introspection": "gateway.authn.introspection",
     "api_key": "gateway.authn.api_keys",
     "mtls": "gateway.authn.mtls",
+    "session": "gateway.authn.login.presented",
     "anonymous": "gateway.authn.gate",
 }
 """Every scheme a principal of this room may have, and the module that proves it."""

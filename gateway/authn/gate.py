@@ -10,18 +10,18 @@ from typing import Any, Final, final
 
 from gateway.authn.api_keys import KeyHolders, KeyRing, KeyStore
 from gateway.authn.introspection import Introspector, Opaque
-from gateway.authn.issuers import Secrets, published_keys, shared_keys, strong_secret
+from gateway.authn.issuers import Secrets, key_file, published_keys, shared_keys
 from gateway.authn.jwks import Keys, PublishedKeys
 from gateway.authn.jwt import Verifier
-from gateway.authn.model import NAMED, ApiKeys, CookieSource, JwtIssuer, issuer_of
+from gateway.authn.login.logins import Backing, Logins, configured
+from gateway.authn.login.presented import SessionCookies, session_cookies
+from gateway.authn.model import NAMED, CookieSource, JwtIssuer, issuer_of
 from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
-from gateway.authn.presented import AUTHORIZATION, Places, check_origin
-from gateway.authn.strength import SHORTEST
+from gateway.authn.presented import AUTHORIZATION, Places, check_origin, key_id
 from gateway.authn.tokens import Tokens
-from gateway.core.errors import ConfigError, Problem, Unauthenticated
-from gateway.core.message import Request
-from gateway.core.placeholders import SIGV4_CREDENTIAL
+from gateway.core.errors import ConfigError, GatewayError, Problem, Unauthenticated
+from gateway.core.message import Request, Response
 from gateway.core.ports import Clock, Fetch, Grant, Metrics
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.reason import Reason
@@ -39,7 +39,9 @@ BEARER: Final = b"bearer "
 class Gate:
     """Authenticates the requests of routes that accept the same credentials, under one policy."""
 
-    __slots__ = ("_anonymous", "_bearer", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places")
+    __slots__ = (
+        "_anonymous", "_bearer", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places", "_sessions",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Gate:
         cookies: Mapping[bytes, Tokens] | None = None,
         holders: KeyHolders | None = None,
         certificates: Certificates | None = None,
+        sessions: SessionCookies | None = None,
     ) -> None:
         """`key_prefix` marks API keys among bearer values wherever keys are configured; the rest is what is accepted here."""
         self._places = places
@@ -62,6 +65,7 @@ class Gate:
         self._cookies = cookies or {}
         self._holders = holders
         self._certificates = certificates
+        self._sessions = sessions
 
     def recalled(self, request: Request) -> Principal | None:
         """Who is asking, where that is known without asking again: nobody is to be asked, or this very head came before with
@@ -70,7 +74,15 @@ class Gate:
         if self._anonymous is not None:
             return self._anonymous
         memo = request.head.memo
+        if self._sessions is not None and (known := self._sessions.recalled(request)) is not None:
+            return known
         return None if memo is None or self._bearer is None else self._bearer.recalled(memo)
+
+    def elsewhere(self, request: Request, error: GatewayError) -> Response | None:
+        """Where a browser is sent that brought no credential, or too weak a login; None where it is told so."""
+        if self._sessions is None or not self._places.headers.isdisjoint(request.head.fields):
+            return None
+        return self._sessions.elsewhere(request, error)
 
     async def authenticate(self, request: Request) -> Principal:
         """Who is asking. Raises Unauthenticated with a challenge, BadRequest for several credentials, Forbidden for a
@@ -107,6 +119,8 @@ class Gate:
         return self._holders.authenticate(key, request.head.client)
 
     async def _by_cookie(self, request: Request, name: bytes, value: bytes) -> Principal:
+        if self._sessions is not None and name == self._sessions.cookie:
+            return await self._sessions.authenticate(request, value)
         tokens = self._cookies.get(name)
         if tokens is None:
             raise Unauthenticated("cookie: not accepted here")
@@ -126,10 +140,18 @@ class Authentication:
     """What lives long: key sets, the key file, secrets. Reusable across reloads while its configuration is the same."""
 
     def __init__(
-        self, model: Model, *, fetch: Fetch, clock: Clock, metrics: Metrics, secrets: Secrets, keys: KeyRing | None = None
+        self,
+        model: Model,
+        fetch: Fetch,
+        clock: Clock,
+        metrics: Metrics,
+        secrets: Secrets,
+        *,
+        keys: KeyRing | None = None,
+        backing: Backing | None = None,
     ) -> None:
         """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; without them those of
-        the configured file are. Raises ConfigError with every problem found."""
+        the configured file are. `backing` is for logins. Raises ConfigError with every problem found."""
         self._model = model
         self._clock = clock
         self._fingerprint_key = random.token_bytes(32)
@@ -145,14 +167,17 @@ class Authentication:
                 self._verifiers[name] = self._verifier(name, issuer, fetch, metrics, secrets)
             except ConfigError as error:
                 problems += error.problems
+        self.logins: Logins | None = None
         try:
-            self._file = _key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
+            self._file = key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
+            self.logins = configured(model, backing, fetch, clock, metrics, secrets)
         except ConfigError as error:
             problems += error.problems
         if problems:
             raise ConfigError(problems)
         self._store: KeyRing | None = keys or self._file
-        self._places = Places(model.api_keys.header if model.api_keys else None, _all_cookies(model))
+        cookies = [*model.cookies, *(self.logins.session_cookie if self.logins is not None else ())]
+        self._places = Places(model.api_keys.header if model.api_keys else None, cookies)
         self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
         self._grant: Grant | None = None
         self._gates: dict[tuple[bool, tuple[str, ...], str | None], Gate] = {}
@@ -182,14 +207,15 @@ class Authentication:
 
     def credential_cookies(self) -> frozenset[bytes]:
         """Every cookie that a client's credential may be carried in, names as configured."""
-        return self._places.cookies
+        return self._places.cookies if self.logins is None else self._places.cookies | self.logins.cookies
 
     async def start(self) -> None:
         """Begin to keep keys fresh. Waits for nothing: an issuer that is down does not keep the gateway from starting."""
         for keys in self._published.values():
             keys.start()
-        if self._file is not None:
-            self._file.start()
+        for each in (self._file, self.logins):
+            if each is not None:
+                each.start()
 
     async def close(self) -> None:
         """End all background work."""
@@ -197,15 +223,16 @@ class Authentication:
             await introspector.close()
         for keys in self._published.values():
             await keys.close()
-        if self._file is not None:
-            await self._file.close()
+        for each in (self._file, self.logins):
+            if each is not None:
+                await each.close()
 
     def status(self) -> dict[str, Any]:
         """For the operators' page: each issuer's key set, and the key file."""
         status: dict[str, Any] = {f"jwt.{name}": keys.status() for name, keys in self._published.items()}
         if self._store is not None:
             status["api_keys"] = self._store.status()
-        return status
+        return status if self.logins is None else status | self.logins.status()
 
     def _verifier(self, name: str, issuer: JwtIssuer, fetch: Fetch, metrics: Metrics, secrets: Secrets) -> Verifier:
         keys: Keys
@@ -232,6 +259,7 @@ class Authentication:
             cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
             certificates=Certificates(mtls.identity, grant, self._clock) if mtls is not None and "mtls" in accepted else None,
+            sessions=session_cookies(self.logins, accepted, grant),
         )
 
     def _tokens(self, names: Sequence[str], source: str | CookieSource, grant: Grant) -> Tokens | None:
@@ -258,16 +286,6 @@ class Authentication:
             raise refused(f"{unknown[0]} is not configured under `authentication`" if unknown else "accepts no credential at all")
 
 
-def key_id(value: bytes) -> bytes:
-    """An API key where Amazon's SDKs, which know no Bearer, carry the access key id. Raises Unauthenticated.
-
-    It counts as a Bearer value does; the signature, made with a secret that nobody here knows, says nothing.
-    """
-    if not value.startswith(SIGV4_CREDENTIAL):
-        raise Unauthenticated("authorization: neither a Bearer credential nor an API key in an AWS signature")
-    return value[len(SIGV4_CREDENTIAL) :].partition(b"/")[0]
-
-
 def granted_for(grant: Grant, resource: str, identity: Identity) -> Principal:
     """Who holds a token for this very resource (RFC 8707). Raises Unauthenticated; other credentials name no audience."""
     audience = identity.claims.get("aud")
@@ -279,15 +297,3 @@ def granted_for(grant: Grant, resource: str, identity: Identity) -> Principal:
 def refused(message: str) -> ConfigError:
     """A route's `authenticate` that cannot be built. The builder knows the route's place."""
     return ConfigError([Problem("", 0, 0, "authenticate", message)])
-
-
-def _key_file(model: ApiKeys, clock: Clock, metrics: Metrics, secrets: Secrets) -> KeyStore:
-    pepper = strong_secret(secrets, model.pepper, "authentication.api_keys.pepper", SHORTEST)
-    if model.file is None:
-        raise refused("keys of a database are followed by whoever has it")
-    return KeyStore(model.file, model.prefix, pepper, clock, metrics)
-
-
-def _all_cookies(model: Model) -> list[str]:
-    sources = [source for issuer in model.jwt.values() for source in issuer.from_]
-    return [source.cookie for source in sources if isinstance(source, CookieSource)]

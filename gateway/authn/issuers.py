@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.authn import key_sources
+from gateway.authn.api_keys import KeyStore
 from gateway.authn.jwks import PublishedKeys, SharedKeys
-from gateway.authn.model import Jwks, JwtIssuer
-from gateway.authn.strength import HMAC_BYTES, StrongSecret
+from gateway.authn.model import ApiKeys, Jwks, JwtIssuer
+from gateway.authn.strength import HMAC_BYTES, SHORTEST, StrongSecret
 from gateway.config.values import SecretRef
 from gateway.core.errors import ConfigError, DependencyDown, Problem
 from gateway.core.ports import Clock, Fetch, Metrics, SecretSource
@@ -49,3 +50,11 @@ def strong_secret(secrets: Secrets, reference: SecretRef, place: str, shortest: 
     if weakness:
         raise ConfigError([Problem("", 0, 0, place, f"{secret.name} {weakness}", GENERATE)])
     return secret
+
+
+def key_file(model: ApiKeys, clock: Clock, metrics: Metrics, secrets: Secrets) -> KeyStore:
+    """The keys of a file. Raises ConfigError."""
+    pepper = strong_secret(secrets, model.pepper, "authentication.api_keys.pepper", SHORTEST)
+    if model.file is None:
+        raise ConfigError([Problem("", 0, 0, "authenticate", "keys of a database are followed by whoever has it")])
+    return KeyStore(model.file, model.prefix, pepper, clock, metrics)

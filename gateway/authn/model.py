@@ -1,10 +1,11 @@
 """The configuration of authentication (CONTRACT 2, `authentication:`)."""
 
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.authn.login.model import LoginProvider, Sessions
+from gateway.authn.urls import check_url
 from gateway.config.values import Duration, FilePath, Model, Name, SecretRef, Size, Token
 from gateway.core.placeholders import MARK
 from gateway.core.principal import ANONYMOUS, OWN_ISSUERS
@@ -14,7 +15,8 @@ Algorithm = Literal[
 ]
 RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
-NAMED: Final = ("jwt", "introspection")
+STATING: Final = ("jwt", "introspection")
+NAMED: Final = (*STATING, "login")
 """The kinds of which there may be several, each entry named: a route accepts `KIND.NAME`, and NAME is the principals' issuer."""
 WAIVED: Final = "none"
 """`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""
@@ -174,36 +176,34 @@ class Authentication(Model):
     introspection: dict[Name, Introspection] = {}
     api_keys: ApiKeys | None = None
     mtls: Mtls | None = None
+    login: dict[Name, LoginProvider] = {}
+    sessions: Sessions | None = None
 
     @property
     def issuers(self) -> list[str]:
         """Who vouches for principals, as the audit trail and grants name it."""
-        return [*self.named(), *(name for name in ("api_keys", "mtls") if getattr(self, name) is not None)]
+        return [*self.named(), *self.login, *(name for name in ("api_keys", "mtls") if getattr(self, name) is not None)]
+
+    @property
+    def cookies(self) -> list[str]:
+        """Cookies in which tokens are accepted."""
+        sources = [source for issuer in self.jwt.values() for source in issuer.from_]
+        return [source.cookie for source in sources if isinstance(source, CookieSource)]
 
     def named(self) -> dict[str, Stated]:
-        """The entries whose names are issuers of principals."""
-        return {name: entry for kind in NAMED for name, entry in getattr(self, kind).items()}
+        """The entries whose names are issuers of principals, and whose claims a token or an answer states."""
+        return {name: entry for kind in STATING for name, entry in getattr(self, kind).items()}
 
     @model_validator(mode="after")
     def _distinct_issuers(self) -> Self:
         names = [name for kind in NAMED for name in getattr(self, kind)]
         if taken := sorted(name for name in names if name in RESERVED or names.count(name) > 1):
             raise ValueError(f"`{taken[0]}` is the issuer of another scheme's principals: name the token issuer otherwise")
+        if self.login and self.sessions is None:
+            raise ValueError("`login` needs `sessions: {base_url: https://…, key: {env: …}}`")
         return self
 
 
 def issuer_of(accepted: str) -> str:
     """Who vouches for the principals of a scheme as a route's `authenticate` names it: `corp` of `jwt.corp`, else itself."""
     return accepted.partition(".")[2] or accepted
-
-
-def check_url(url: str, allow_plaintext: bool) -> None:
-    """A URL the gateway will call. Raises ValueError for another scheme than https, for userinfo and for what is no URL."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and allow_plaintext):
-        raise ValueError(f"`{url.partition(':')[0]}:` is refused: https is needed, or `allow_plaintext: true` for http")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL must not contain userinfo")
-    if not parts.hostname or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("a URL is written like https://idp.example.com/path")
-    _ = parts.port

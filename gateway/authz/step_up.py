@@ -22,6 +22,7 @@ def demand(steps: Sequence[StepUp], principal: Principal, access: AccessRequest)
                 f"step-up: {missing}",
                 reason=Reason.STEP_UP_REQUIRED,
                 headers=((b"www-authenticate", challenge(steps).encode("ascii")),),
+                members=asked(steps),
             )
 
 
@@ -40,19 +41,21 @@ def unfulfilled(step: StepUp, claims: Mapping[str, Any], now: float) -> str:
     return ""
 
 
-def challenge(steps: Sequence[StepUp]) -> str:
+def asked(steps: Sequence[StepUp]) -> dict[str, Any]:
     """What would fulfil all of them: the `acr` values that each of them takes, the shortest age. RFC 9470 knows no `amr`."""
-    asked = [step.acr for step in steps if step.acr]
-    common = [acr for acr in asked[0] if all(acr in others for others in asked)] if asked else []
-    values = common or [acr for acrs in asked for acr in acrs]
+    taken = [step.acr for step in steps if step.acr]
+    common = [acr for acr in taken[0] if all(acr in others for others in taken)] if taken else []
+    values = common or [acr for acrs in taken for acr in acrs]
     ages = [step.max_age for step in steps if step.max_age is not None]
+    found: dict[str, Any] = {"acr_values": " ".join(dict.fromkeys(values))} if values else {}
+    return found | ({"max_age": min(ages)} if ages else {})
+
+
+def challenge(steps: Sequence[StepUp]) -> str:
+    """The field that says so."""
     parts = [
         'Bearer realm="gateway"',
         'error="insufficient_user_authentication"',
         'error_description="A stronger or more recent authentication is required"',
     ]
-    if values:
-        parts.append(f'acr_values="{" ".join(dict.fromkeys(values))}"')
-    if ages:
-        parts.append(f'max_age="{min(ages)}"')
-    return ", ".join(parts)
+    return ", ".join([*parts, *(f'{name}="{value}"' for name, value in asked(steps).items())])

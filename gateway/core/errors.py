@@ -123,9 +123,10 @@ class Unauthenticated(Rejection):
         *,
         reason: Reason | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
+        members: Mapping[str, Any] | None = None,
         about: str | None = None,
     ) -> None:
-        super().__init__(detail, reason=reason, headers=headers)
+        super().__init__(detail, reason=reason, headers=headers, members=members)
         self.about = about
 
 

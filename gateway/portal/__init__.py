@@ -1,5 +1,5 @@
 """portal: the gateway's own public endpoints, under a prefix no route may claim.
 
-Reserved for login, callback, logout and metadata. Nothing is served here yet: published keys and the catalogue of tools are
-answered on each door, as requests are (doors, catalogue), and security.txt is the edge's.
+`login` answers people who log in, out, and ask for their sessions; `backchannel` providers that end them. Each is asked as requests
+are, by a door (doors, catalogue); published keys and the catalogue of tools are answered there, security.txt is the edge's.
 """

@@ -83,7 +83,7 @@ def _weak(source: Layers, path: Steps, value: bytes) -> str:
     match path:
         case ("authentication", "jwt", _, "secret"):
             return weakness(value, _hmac_bytes(source, path))
-        case ("authentication", "api_keys", "pepper"):
+        case ("authentication", "api_keys", "pepper") | ("authentication", "sessions", "key"):
             return weakness(value)
         case ("admin", "token"):
             return weakness(value, TOKEN_BYTES)

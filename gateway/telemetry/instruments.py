@@ -122,6 +122,11 @@ COUNTED: Final = (
         ("store",),
     ),
     Instrument("gateway.authz.break_glass", "counter", "{request}", "Requests of holders of a break-glass role.", ("route",)),
+    Instrument("gateway.logins", "counter", "{login}", "Logins that came back from their provider.", ("provider", "outcome")),
+    Instrument("gateway.session.opened", "counter", "{session}", "Sessions opened.", ("provider",)),
+    Instrument("gateway.session.ended", "counter", "{session}", "Sessions ended before their time.", ("cause",)),
+    Instrument("gateway.session.refreshes", "counter", "{refresh}", "Refreshes of sessions' claims.", ("provider", "outcome")),
+    Instrument("gateway.session.stale", "counter", "{look}", "Sessions served from memory while their store is away."),
     Instrument("gateway.jwks.fetches", "counter", "{fetch}", "Key set fetches.", ("issuer", "outcome")),
     Instrument(
         "gateway.tokens.minted",

@@ -88,6 +88,9 @@ class Rooms:
     def recalled(self, request: Request) -> None:
         """Nobody has been here before."""
 
+    def elsewhere(self, request: Request, error: GatewayError) -> None:
+        """Nobody is sent to log in."""
+
     async def authenticate(self, request: Request) -> Principal:
         self.ask("authenticate", request)
         return self.principal

@@ -7,6 +7,7 @@ from gateway.authn.model import WAIVED, ApiKeys, Introspection, JwtIssuer, State
 from gateway.config.document import Steps
 from gateway.core.errors import Problem
 from gateway.edge.model import Listen
+from gateway.settings.rules import logins
 from gateway.settings.rules.draft import Draft
 from gateway.settings.rules.listeners import served
 from gateway.settings.rules.urls import private_target
@@ -28,6 +29,7 @@ def check(draft: Draft) -> Iterator[Problem]:
         if not entry.allow_private and (wrong := private_target(entry.url)):
             yield draft.error((*path, "url"), wrong, "set `allow_private: true` if it is meant")
     yield from _opaque(draft)
+    yield from logins.check(draft)
     yield from _certificates(draft)
     keys = draft.part(ApiKeys, ("authentication", "api_keys"))
     if keys is not None and keys.header.lower() in {"authorization", "cookie", "host"}:

@@ -64,6 +64,8 @@ VARIABLES = {
     "TRACKER_CLIENT_SECRET": "tracker-value",
     "DATABASE_PASSWORD": "database-value",
     "DATABASE_OWNER_PASSWORD": "database-owner-value",
+    "LOGIN_CLIENT_SECRET": "login-value",
+    "SESSION_KEY": RANDOM[2:] + RANDOM[:2],
     "FRONTEND_URL": "https://app.example.com",
 }
 

@@ -1,0 +1,56 @@
+"""What the portal's endpoints have in common: where each is, and how forms and queries are read."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from html import escape
+from typing import Final, NamedTuple
+
+from gateway.authn.login.logins import NOT_KEPT
+from gateway.core.errors import BadRequest
+from gateway.core.exchange import Exchange
+from gateway.core.form import decode_query
+from gateway.core.message import Field, Request, Response
+from gateway.core.reason import Reason
+
+Asked = Callable[[Request, Exchange], Awaitable[Response]]
+FORM: Final = b"application/x-www-form-urlencoded"
+MOST_FORM: Final = 64 * 1024
+MOST_WORDS: Final = 16
+
+
+class Place(NamedTuple):
+    """One endpoint: its path below the prefix, its method, and what answers."""
+
+    path: str
+    method: str
+    asked: Asked
+
+
+async def form(request: Request) -> dict[str, list[str]]:
+    """The fields of a form. Raises BadRequest."""
+    if request.head.fields.get(b"content-type", FORM).split(b";")[0].strip().lower() != FORM:
+        raise BadRequest("a form is expected", reason=Reason.MEDIA_TYPE)
+    return decode_query(await request.body.read(MOST_FORM))
+
+
+def single(query: Mapping[str, Sequence[str]], name: str) -> str | None:
+    """The one value of a name, None where there is none. Raises BadRequest query-invalid for several."""
+    values = query.get(name, ())
+    if len(values) > 1:
+        raise BadRequest(f"{name} came more than once", reason=Reason.QUERY_INVALID)
+    return values[0] if values else None
+
+
+def words(query: Mapping[str, Sequence[str]], name: str, pattern: str) -> tuple[str, ...]:
+    """Words between spaces. Raises BadRequest query-invalid."""
+    found = tuple((single(query, name) or "").split())
+    if len(found) > MOST_WORDS or not all(re.fullmatch(pattern, word) for word in found):
+        raise BadRequest(f"{name} is not what it may be", reason=Reason.QUERY_INVALID)
+    return found
+
+
+def page(title: str, body: str, fields: Sequence[Field], *, head: str = "") -> Response:
+    """A page without scripts. `body` and `head` are markup, escaped already."""
+    begin = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>{head}</head>'
+    text = f"{begin}<body>{body}</body></html>"
+    return Response(200, [(b"content-type", b"text/html; charset=utf-8"), *fields, *NOT_KEPT], text.encode())

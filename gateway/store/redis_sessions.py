@@ -1,0 +1,135 @@
+"""Sessions that replicas share, in a Redis (or Valkey) server that evicts nothing. Imported only where one is configured.
+
+A record is a hash of its version, its sealed text and who may replace it until when; it ends by the server's own clock. A tag is a
+sorted set of names, by when they were added, and ends with the last of them.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any, Final, final
+
+from gateway.core.session_store import Stored
+from gateway.store.redis_link import RedisLink
+from gateway.store.resp import Command
+from gateway.store.server import Server
+
+TIMEOUT: Final = 0.25
+MOST_TAGGED: Final = 1000
+LONGEST_MS: Final = 31 * 86400 * 1000
+"""How long a tag outlives the last addition to it: longer than any session."""
+
+ADD: Final = """
+redis.call('HSET', KEYS[1], 'v', '1', 's', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local now = redis.call('TIME')
+for index = 2, #KEYS do
+  redis.call('ZADD', KEYS[index], now[1] * 1000000 + now[2], ARGV[4])
+  redis.call('PEXPIRE', KEYS[index], ARGV[3])
+end
+return 1
+"""
+CLAIM: Final = """
+if redis.call('HGET', KEYS[1], 'v') ~= ARGV[1] then return 0 end
+local now = redis.call('TIME')
+local claimed = tonumber(redis.call('HGET', KEYS[1], 'c') or '0')
+if claimed > now[1] * 1000 + now[2] / 1000 then return 0 end
+redis.call('HSET', KEYS[1], 'c', string.format('%.0f', now[1] * 1000 + now[2] / 1000 + ARGV[2]))
+return 1
+"""
+REPLACE: Final = """
+if redis.call('HGET', KEYS[1], 'v') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'v', ARGV[1] + 1, 's', ARGV[2])
+redis.call('HDEL', KEYS[1], 'c')
+return 1
+"""
+RELEASE: Final = """
+if redis.call('HGET', KEYS[1], 'v') ~= ARGV[1] then return 0 end
+return redis.call('HDEL', KEYS[1], 'c')
+"""
+TAGGED: Final = """
+local found = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if redis.call('EXISTS', ARGV[1] .. id) == 1 then
+    if #found < tonumber(ARGV[2]) then found[#found + 1] = id end
+  else
+    redis.call('ZREM', KEYS[1], id)
+  end
+end
+return found
+"""
+RECORD: Final = "{latchgate}:session:"
+TAG: Final = "{latchgate}:sessions:"
+
+
+@final
+class RedisSessions:
+    """Implements `core.session_store.SessionStore`. Names are digests, tags keyed ones, records sealed."""
+
+    def __init__(self, server: Server, *, timeout: float = TIMEOUT) -> None:
+        self._link = RedisLink("sessions", server, timeout=timeout)
+
+    def name(self) -> str:
+        return "redis"
+
+    async def add(self, id: str, sealed: str, seconds: float, tags: Sequence[str]) -> None:
+        keys = [RECORD + id, *(TAG + tag for tag in tags)]
+        await self._run(ADD, keys, sealed, milliseconds(seconds), LONGEST_MS, id)
+
+    async def get(self, id: str) -> Stored | None:
+        return await self._link.ask(("HMGET", RECORD + id, "v", "s"), stored)
+
+    async def keep(self, id: str, seconds: float) -> None:
+        await self._link.ask(("PEXPIRE", RECORD + id, milliseconds(seconds)), int)
+
+    async def claim(self, id: str, version: int, seconds: float) -> bool:
+        return await self._run(CLAIM, [RECORD + id], version, milliseconds(seconds)) == 1
+
+    async def replace(self, id: str, version: int, sealed: str) -> bool:
+        return await self._run(REPLACE, [RECORD + id], version, sealed) == 1
+
+    async def release(self, id: str, version: int) -> None:
+        await self._run(RELEASE, [RECORD + id], version)
+
+    async def remove(self, id: str) -> bool:
+        return await self._link.ask(("DEL", RECORD + id), int) == 1
+
+    async def tagged(self, tag: str) -> list[str]:
+        keys = (TAG + tag,)
+        command, otherwise = script(TAGGED, keys, RECORD, MOST_TAGGED)
+        return await self._link.ask(command, names, otherwise=otherwise)
+
+    def start(self) -> None:
+        """Connect now, in the background."""
+        self._link.start()
+
+    def status(self) -> dict[str, Any]:
+        """For the operators' port."""
+        return self._link.status()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    async def _run(self, text: str, keys: Sequence[str], *arguments: str | int) -> int:
+        command, otherwise = script(text, keys, *arguments)
+        return await self._link.ask(command, int, otherwise=otherwise)
+
+
+def script(text: str, keys: Sequence[str], *arguments: str | int) -> tuple[Command, Command]:
+    """A script by its digest, and as a whole for a server that does not hold it yet."""
+    digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+    rest: Command = (len(keys), *keys, *arguments)
+    return ("EVALSHA", digest, *rest), ("EVAL", text, *rest)
+
+
+def milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def stored(answer: Any) -> Stored | None:
+    """Raises TypeError and ValueError for what the server never says."""
+    version, sealed = answer
+    return None if version is None else Stored(int(version), sealed.decode("ascii"))
+
+
+def names(answer: Any) -> list[str]:
+    return [each.decode("ascii") for each in answer]
