@@ -50,8 +50,8 @@ MEANING: dict[Reason, tuple[str, str]] = {
     ),
     Reason.ORIGIN_DENIED: ("A browser sent this from an origin that is not listed.", "Add the origin to the route's `cors`."),
     Reason.ADDRESS_BLOCKED: (
-        "Requests from this address are not served. Not answered yet: `deny_from` ends the connection without an answer.",
-        "Talk to the operator.",
+        "Too many credentials failed at this address, so it is not served for a while. (`deny_from` ends connections unheard.)",
+        "Mend the credential and wait; operators: `gateway blocks list` and `gateway blocks release ADDRESS`.",
     ),
     Reason.UPSTREAM_CREDENTIAL_MISSING: (
         "The request is allowed, and there is no credential of the upstream for this principal, or for what it asks there.",

@@ -94,11 +94,11 @@ class GatewayApp:
             try:
                 response = await respond(inbound, exchange, door)
             except GatewayError as error:
-                response = refused(error, inbound, exchange)
+                response = refused(error, inbound, exchange, door)
                 error.__traceback__ = None  # what the request holds may hold it, and its frames hold the request
             except Exception as bug:  # a bug in this house: answered blandly, logged fully
                 log.exception("bug", extra={"request_id": exchange.id, "route": exchange.route})
-                response = refused(InternalError(type(bug).__name__), inbound, exchange)
+                response = refused(InternalError(type(bug).__name__), inbound, exchange, door)
                 bug.__traceback__ = None
             response = finished(response, inbound, exchange, door)
             if response.stream is not None:
@@ -106,7 +106,7 @@ class GatewayApp:
             elif response.switched is not None:
                 early = await self._tunnels.carry(response, response.switched, inbound, exchange, writer)
                 if early is not None:
-                    writer.whole(finished(refused(early, inbound, exchange), inbound, exchange, door))
+                    writer.whole(finished(refused(early, inbound, exchange, door), inbound, exchange, door))
             else:
                 exchange.bytes_out = len(response.body)
                 if not writer.whole(response):

@@ -28,9 +28,10 @@ from gateway.edge.model import Validate
 from gateway.edge.security_headers import SecurityHeaders
 from gateway.edge.validation import NO_VALIDATION, Validation, read
 from gateway.facts import facts, methods_of
+from gateway.kept import secret_sources
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
-from gateway.resources import ONE, Resources, secret_sources
+from gateway.resources import ONE, Resources
 from gateway.routing import Entry, Parameters, Pattern, parse
 from gateway.scrub.scrubbing import Scrubbing
 from gateway.settings import Loaded, RouteModel, Settings, credentials_of
@@ -69,6 +70,7 @@ class Builder:
 
     def snapshot(self) -> Snapshot | None:
         settings = self._settings
+        self._at(("state", "store"), lambda: self._resources.guarding.share(settings.state, self._loaded.secrets))
         self._once = self._at(("state", "store"), lambda: self._resources.once(settings.state, self._loaded.secrets))
         database = self._at(("database",), lambda: self._resources.database(settings.database, self._loaded.secrets))
         authentication = self._authentication(database)

@@ -101,7 +101,9 @@ class Doors:
         except ConflictError as error:
             self._note(self._place_of(error), str(error))
             table = Table[Route]([], missing=missing, refuse=self._refused)
-        return Door(name, Intake(name, listen), table, finish, self._resources.ensure_room)
+        exempt = (*listen.trusted_proxies, *self._settings.detection.never_block)
+        watch = self._resources.guarding.watch(self._settings.detection, exempt)
+        return Door(name, Intake(name, listen), table, finish, watch, self._resources.ensure_room)
 
     def _place_of(self, error: ConflictError) -> Steps:
         for index, route in enumerate(self._settings.routes):

@@ -3,6 +3,11 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from pydantic import BaseModel
+
+from gateway.config.secrets import Secrets
+from gateway.config.values import Reference
+
 
 class Closable(Protocol):
     """Something with connections or tasks of its own."""
@@ -54,3 +59,20 @@ class Kept(Generic[T]):
 
     def __iter__(self) -> Iterator[tuple[str, T]]:
         return ((name, resource) for name, (_, resource) in self._live.items())
+
+
+def secret_sources(model: object, secrets: Secrets) -> tuple[int, ...]:
+    """The identity of every secret a model refers to: it changes when an environment secret has another value."""
+    return tuple(id(secrets(reference)) for reference in references(model))
+
+
+def references(value: object) -> Iterator[Reference]:
+    """Every secret reference within a model."""
+    if isinstance(value, Reference):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from references(getattr(value, name))
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from references(each)

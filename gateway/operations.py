@@ -102,6 +102,12 @@ class Operating:
             for route in self._running.current.snapshot.routes
         ]
 
+    async def blocks(self) -> Mapping[str, Any]:
+        return self._running.resources.guarding.guard.listing()
+
+    async def release(self, address: str) -> bool:
+        return self._running.resources.guarding.guard.release(address)
+
     def level(self) -> str:
         return self._running.logs.level if self._running.logs is not None else "info"
 

@@ -34,8 +34,9 @@ UNTOLD: Final = re.compile(rb"[?#]")
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
-def refused(error: GatewayError, inbound: Inbound, exchange: Exchange) -> Response:
-    """The answer where `respond` raised."""
+def refused(error: GatewayError, inbound: Inbound, exchange: Exchange, door: Door) -> Response:
+    """The answer where `respond` raised. What failed as a credential is counted."""
+    door.watch.failed(exchange.client, error)
     note_error(exchange, error)
     claim: Claim | None = inbound.claim
     if claim is not None and claim.route.resource is not None:
@@ -91,14 +92,15 @@ def claimed(inbound: Inbound, exchange: Exchange, door: Door) -> Claim:
     inbound.claim = None  # what is refused here has no route, whatever came before
     ensure_room = door.ensure_room
     ensure_room()
-    if claim is None or claim.door is not door:
-        claim = routed(door, door.intake.admit(inbound))
-    else:
-        exchange.memo = claim.memo
-    inbound.claim = claim
-    request = claim.request
+    again = claim if claim is not None and claim.door is door else None
+    request = door.intake.admit(inbound) if again is None else again.request
     head = request.head
     exchange.client = head.client
+    if door.watch.blocked:
+        door.watch.refuse(head.client)
+    claim = inbound.claim = routed(door, request) if again is None else again
+    if again is not None:
+        exchange.memo = again.memo
     exchange.host = head.authority
     exchange.path = request.path
     exchange.query = request.query
@@ -147,6 +149,8 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     route.cors.check(request)
     offer = None if service.sockets is None else service.sockets.handshakes.asked(request)
     principal = exchange.principal = service.gate.recalled(request) or await service.gate.authenticate(request)
+    if door.watch.tried:
+        door.watch.succeeded(exchange.client, principal)
     access = AccessRequest(request, route.name or "", service.upstream, params, exchange.time)
     policy = service.policy
     if policy.reads_body and request.body is not NO_BODY:
@@ -164,9 +168,7 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
         await honoured(permit.obligations, permit, service, exchange)
     if request.body is not NO_BODY or service.validation.wants_body:
         await service.validation.validate(request)
-    if told is not None:
-        return told
-    return await forwarded(request, service, permit, exchange, offer)
+    return told if told is not None else await forwarded(request, service, permit, exchange, offer)
 
 
 async def own(route: Route, request: Request, exchange: Exchange) -> Response:

@@ -2,12 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
-
-from pydantic import BaseModel
 
 from gateway import __version__
 from gateway.authn.api_keys import KeyRing
@@ -18,7 +16,7 @@ from gateway.authn.model import ApiKeys
 from gateway.authn.strength import SHORTEST
 from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
-from gateway.config.values import Model, Rate, Reference
+from gateway.config.values import Model, Rate
 from gateway.core.ports import Clock, Fetch, Metrics, Once, Shaping
 from gateway.credentials.tokens import Tell, Tokens
 from gateway.credentials.workshop import Workshop
@@ -27,7 +25,8 @@ from gateway.edge.openapi.description import compiled
 from gateway.edge.openapi.document import load
 from gateway.edge.openapi.stage import Described
 from gateway.fetch import HttpFetch
-from gateway.kept import Kept
+from gateway.guarding import Guarding
+from gateway.kept import Kept, secret_sources
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, Rule
 from gateway.session_store import session_store
@@ -86,6 +85,7 @@ class Resources:
         self.descriptions: Kept[Described] = Kept()
         self.places = Places(metrics)
         self._stores: Kept[Any] = Kept()
+        self.guarding = Guarding(clock, metrics, tell, self._stores)
         self._databases: Kept[Any] = Kept()
         self.held: Kept[Any] = Kept()
         self._limiter: Limiter | None = None
@@ -239,6 +239,7 @@ class Resources:
         """After the swap: what is new starts, what nobody names any more ends."""
         retired = [resource for kind in self._kinds() for resource in kind.commit()]
         self._limiter = self._next_limiter
+        self.guarding.commit()
         for _, authentication in self.authentication:
             await authentication.start()
         for _, store in self._stores:
@@ -254,6 +255,7 @@ class Resources:
 
     async def close(self) -> None:
         """End everything."""
+        await self.guarding.close()
         for kind in self._kinds():
             await end([*kind.abandon(), *kind.commit()])
 
@@ -261,6 +263,7 @@ class Resources:
         """For the operators' port."""
         return {
             "tokens": {name: tokens.status() for name, tokens in self.tokens},
+            "detection": self.guarding.guard.status(),
             "websockets": self.places.status(),
             "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
             "stores": {"limits": {"kind": "memory"}} | {name: store.status() for name, store in self._stores},
@@ -281,20 +284,3 @@ async def end(resources: list[Any]) -> None:
             await resource.close()
         except Exception:  # a background end: logged, and the next one is closed all the same
             log.exception("closing a resource failed")
-
-
-def secret_sources(model: object, secrets: Secrets) -> tuple[int, ...]:
-    """The identity of every secret a model refers to: it changes when an environment secret has another value."""
-    return tuple(id(secrets(reference)) for reference in references(model))
-
-
-def references(value: object) -> Iterator[Reference]:
-    """Every secret reference within a model."""
-    if isinstance(value, Reference):
-        yield value
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from references(getattr(value, name))
-    elif isinstance(value, dict | list | tuple):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from references(each)

@@ -9,6 +9,7 @@ from gateway.authz.rule import Rule
 from gateway.core.exchange import Exchange
 from gateway.core.message import Request, Response
 from gateway.core.ports import Injector, Limits, Metrics, Renewing, Shaping, Transport
+from gateway.detection.watch import Watch
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.intake import Intake
@@ -84,6 +85,8 @@ class Door:
     intake: Intake
     table: Table[Route]
     finish: Finish
+    watch: Watch
+    """Whom is refused for guessing."""
     ensure_room: Callable[[], None]
     """Raises Unavailable while the audit trail takes no more events."""
 

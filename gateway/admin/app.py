@@ -1,4 +1,4 @@
-"""The admin endpoints: /livez /readyz /healthz /metrics, and for operators /config_dump /routes /loglevel."""
+"""The admin endpoints: /livez /readyz /healthz /metrics, and for operators /config_dump /routes /blocks /loglevel."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import time
@@ -32,6 +32,8 @@ class Operations(Protocol):
     async def metrics(self) -> bytes: ...
     def describe(self) -> Mapping[str, Any]: ...
     async def routes(self) -> list[Mapping[str, Any]]: ...
+    async def blocks(self) -> Mapping[str, Any]: ...
+    async def release(self, address: str) -> bool: ...
     def level(self) -> str: ...
     def set_level(self, level: str) -> None: ...
 
@@ -90,6 +92,7 @@ def build(operations: Operations, *, prometheus: bool) -> Starlette:
         *([Route("/metrics", guarded(answers.metrics), methods=["GET"])] if prometheus else []),
         Route("/config_dump", guarded(answers.dump), methods=["GET"]),
         Route("/routes", guarded(answers.routes), methods=["GET"]),
+        Route("/blocks", guarded(answers.blocks), methods=["GET", "DELETE"]),
         Route("/loglevel", guarded(answers.level), methods=["GET", "PUT"]),
         Route("/{anything:path}", guarded(missing)),
     ]
@@ -121,6 +124,18 @@ class Answers:
 
     async def routes(self, request: Request) -> Response:
         return JSONResponse(await self._operations.routes())
+
+    async def blocks(self, request: Request) -> Response:
+        """GET tells who is refused for guessing; DELETE ?address= releases one, 404 where it is not refused."""
+        if request.method != "DELETE":
+            return JSONResponse(await self._operations.blocks())
+        try:
+            released = await self._operations.release(request.query_params.get("address", ""))
+        except ValueError as error:
+            raise BadRequest("?address= is an IP address or an IPv6 /64") from error
+        if not released:
+            raise NoRouteError("an address that is not blocked")
+        return PlainTextResponse("released\n")
 
     async def level(self, request: Request) -> Response:
         """GET tells the level, PUT sets it: a body of one word."""

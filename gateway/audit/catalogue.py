@@ -88,4 +88,9 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "grant.refused": Kind("error", ("provider", "fault", "version")),
     "session.ended": Kind("info", ("cause", "operator")),
     "auth.key.refused": Kind("error", ("id", "fault")),
+    "address.released": Kind("info", ("network",)),
+    "identity.attacked": Kind("warning", ("count",)),
+    "auth.token.replayed": Kind("warning"),
+    "auth.token.reused": Kind("warning"),
+    "auth.session.moved": Kind("warning"),
 }

@@ -187,6 +187,8 @@ class Events:
             self._replace(fields, "subject", str(subject), self._masks.subject(str(subject), realm))
         if self._masks.client is not None and (client := fields["client"]):
             self._replace(fields, "client", str(client), self._masks.client(str(client), "client"))
+            if fields.get("network"):
+                fields["network"] = fields["client"]
 
     @staticmethod
     def _replace(fields: dict[str, Any], name: str, value: str, masked: str) -> None:

@@ -23,6 +23,8 @@ LOOK_SECONDS: Final = 2.0
 """A created or revoked key takes effect within this time."""
 NO_HASH: Final = "hmac-sha256:" + 64 * "0"
 ISSUER: Final = "api_keys"
+LONGEST: Final = 256
+"""Bytes of what is presented that are hashed: more than any key has."""
 REMEMBERED: Final = 10_000
 
 log = logging.getLogger(__name__)
@@ -71,19 +73,19 @@ class KeyRing(ABC):
         """Why no key can be judged now; "" where they can."""
 
     def verify(self, key: bytes, client: str = "") -> StoredKey:
-        """The entry of a key. Raises Unauthenticated, the same for an unknown key, a wrong one and one that is not for the
-        client's address, or DependencyDown.
+        """The entry of a key. Raises Unauthenticated, the same for a malformed key, an unknown one, a wrong one and one that is not
+        for the client's address, or DependencyDown.
 
-        Every well-formed key costs one keyed hash and one comparison in constant time, whether its id is known or not.
+        Each costs one check, one keyed hash and one comparison in constant time (CVE-2026-32595).
         """
         id = key_format.identify(self.prefix[:-1], key)
-        if id is None:
-            raise Unauthenticated("api key: malformed")
-        stored = self._keys.get(id)
-        digest = key_format.digest(self._pepper.current(), key)
+        stored = None if id is None else self._keys.get(id)
+        digest = key_format.digest(self._pepper.current(), key[:LONGEST])
         same = hmac.compare_digest(digest, stored.hash if stored is not None else NO_HASH)
         if self._away:
             raise DependencyDown(f"api keys: {self._away}")
+        if id is None:
+            raise Unauthenticated("api key: malformed")
         if stored is None or not same:
             raise Unauthenticated("api key: unknown or wrong", about=id)
         if stored.expires is not None and stored.expires <= self._clock.now():

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "secrets": "gateway.cli.secrets",
     "database": "gateway.cli.database",
     "grants": "gateway.cli.grants",
+    "blocks": "gateway.cli.blocks",
     "doctor": "gateway.cli.doctor",
     "who-can": "gateway.cli.who_can",
     "where-used": "gateway.cli.where_used",

@@ -53,14 +53,17 @@ def admin_address(config: list[Path] | None, env_file: list[Path] | None) -> Add
     return parse_address(loaded.settings.admin.address)
 
 
+def connected(place: Address, timeout: float) -> http.client.HTTPConnection:
+    """What asks the admin listener; nothing is sent yet."""
+    if place.is_unix:
+        return UnixConnection(place.path, timeout)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(place.host, place.host)
+    return http.client.HTTPConnection(host, place.port, timeout=timeout)
+
+
 def ask(place: Address, timeout: float) -> int:
     """The status of /readyz. Raises OSError."""
-    connection: http.client.HTTPConnection
-    if place.is_unix:
-        connection = UnixConnection(place.path, timeout)
-    else:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(place.host, place.host)
-        connection = http.client.HTTPConnection(host, place.port, timeout=timeout)
+    connection = connected(place, timeout)
     try:
         connection.request("GET", PATH)
         return connection.getresponse().status

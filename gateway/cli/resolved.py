@@ -79,10 +79,15 @@ class _Walk:
 def default(field: FieldInfo) -> Node:
     """A default as it would be written in a file."""
     value = field.get_default(call_default_factory=True)
-    if value is PydanticUndefined:
-        return Value(None, DEFAULT)
+    return Value(None, DEFAULT) if value is PydanticUndefined else as_written(field, value)
+
+
+def as_written(field: FieldInfo, value: Any) -> Node:
     if isinstance(value, BaseModel):
-        return {key: default(inner) for key, inner in shape.fields_of(type(value)).items() if not inner.is_required()}
+        fields = type(value).model_fields
+        return {shape.key_of(name, inner): as_written(inner, getattr(value, name)) for name, inner in fields.items()}
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        return [as_written(field, each) for each in value]
     if is_duration(field):
         value = write_duration(value)
     elif is_size(field):

@@ -1,17 +1,16 @@
 """Under which key a request is counted: the client's address, the subject, the route, or several of them together."""
 
-import socket
 from collections.abc import Callable, Collection
 from hashlib import blake2b
 from typing import Final
 
+from gateway.config import subscriber
 from gateway.core.message import Request
 from gateway.core.principal import ANONYMOUS, Principal
 
 KeyOf = Callable[[Request, Principal | None], str]
 
 MAX_KEY: Final = 128
-MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
 def address(request: Request, _: Principal | None = None) -> str:
@@ -23,12 +22,9 @@ def address(request: Request, _: Principal | None = None) -> str:
 def network(client: str) -> str:
     """The /64 of an IPv6 address as 16 hex digits; an IPv4-mapped address counts as the IPv4 one."""
     try:
-        packed = socket.inet_pton(socket.AF_INET6, client.partition("%")[0])
-    except (OSError, ValueError):
+        return subscriber.network(client)
+    except ValueError:
         return bounded(client)
-    if packed.startswith(MAPPED):
-        return socket.inet_ntop(socket.AF_INET, packed[12:])
-    return packed[:8].hex()
 
 
 def subject(request: Request, principal: Principal | None) -> str:

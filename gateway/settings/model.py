@@ -14,6 +14,7 @@ from gateway.credentials.model import Credential
 from gateway.credentials.oauth_model import Scope
 from gateway.credentials.sources.model import Source
 from gateway.credentials.vault.model import Sealed, Vault
+from gateway.detection.model import Detection
 from gateway.edge.model import Cors, Listen, Resource, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
 from gateway.shaping.model import Redaction
@@ -125,6 +126,7 @@ class Settings(Model):
     redaction: Redaction | None = None
     state: State = State()
     rate_limits: RateLimits = RateLimits()
+    detection: Detection = Detection()
     cors: dict[Name, Cors] = {}
     security_headers: SecurityHeaders = {}
     vault: Vault | None = None

@@ -7,7 +7,7 @@ so that their Prometheus form is the one every dashboard knows (process_cpu_seco
 from typing import Final
 
 from gateway.telemetry.instrument import Instrument
-from gateway.telemetry.levels import CUSTODY, UPSTREAMS
+from gateway.telemetry.levels import CUSTODY, DETECTION, UPSTREAMS
 
 BOUNDS: Final[tuple[float, ...]] = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 FINE_BOUNDS: Final[tuple[float, ...]] = (
@@ -27,7 +27,6 @@ FINE_BOUNDS: Final[tuple[float, ...]] = (
     5.0,
 )
 """For what the gateway itself takes: fifty microseconds to five seconds."""
-
 
 OVERFLOW: Final = "otel.metric.overflow"
 """The label of the series that takes what is beyond a cardinality limit (OpenTelemetry metrics SDK, cardinality limits)."""
@@ -282,6 +281,7 @@ INSTRUMENTS: Final = (
     *COUNTED,
     *UPSTREAMS,
     *CUSTODY,
+    *DETECTION,
     *PROCESS,
     BUILD,
 )

@@ -1,5 +1,5 @@
-"""What upstreams, minted tokens, grants and stored secrets are asked for when somebody looks. Part of the closed list of
-`instruments`."""
+"""What upstreams, minted tokens, grants and stored secrets are asked for when somebody looks, and what detection counts. Part of
+the closed list of `instruments`."""
 
 from typing import Final
 
@@ -70,3 +70,28 @@ CUSTODY: Final = (
     ),
 )
 """What minted tokens, grants and stored secrets are asked for when somebody looks."""
+
+DETECTION: Final = (
+    Instrument(
+        "gateway.detection.failures",
+        "counter",
+        "{credential}",
+        "Credentials that were presented and failed; `no`: of an address that is never blocked.",
+        ("counted",),
+    ),
+    Instrument(
+        "gateway.detection.blocks",
+        "counter",
+        "{address}",
+        "Addresses blocked: for their failures, or for one against an identity that is being guessed.",
+        ("cause",),
+    ),
+    Instrument("gateway.detection.blocked", "gauge", "{address}", "Addresses refused now.", across="max"),
+    Instrument("gateway.detection.delays", "counter", "{delay}", "Times an address was told to wait."),
+    Instrument(
+        "gateway.detection.forgotten", "counter", "{entry}", "Entries that left a full table before their time.", ("table",)
+    ),
+    Instrument("gateway.detection.signals", "counter", "{signal}", "Signs of theft that were noticed.", ("kind",)),
+    Instrument("gateway.detection.store_failures", "counter", "{failure}", "Failed calls of the store that shares blocks."),
+)
+"""Who is guessing."""

@@ -22,14 +22,20 @@ class Births:
         self._nursery = Nursery(ended, begun)
         self._numbers = itertools.count(1)
 
-    async def begin(self, slot: int, leaves: Callable[[Member], None], over: Callable[[Member], None]) -> Member:
+    async def begin(
+        self,
+        slot: int,
+        leaves: Callable[[Member], None],
+        over: Callable[[Member], None],
+        blocks: Callable[[Member, str, float], None],
+    ) -> Member:
         """A process that waits for its equipment. Raises GoneError."""
         control, theirs = socket.socketpair()
         audit, audit_end = pipe()
         log, log_end = pipe()
         self._audit.add(audit)
         self._logs.add(log)
-        member = Member(slot, next(self._numbers), control, leaves, over)
+        member = Member(slot, next(self._numbers), control, leaves, over, blocks)
         try:
             member.pid = await self._nursery.fork([theirs.fileno(), audit_end, log_end])
         finally:

@@ -15,6 +15,7 @@ from gateway.core.ports import Metrics
 from gateway.edge.model import Drain
 from gateway.telemetry.merge import Sums
 from gateway.workers.births import Births, bear
+from gateway.workers.blocks import Spread
 from gateway.workers.channel import GoneError
 from gateway.workers.equipment import Equipment
 from gateway.workers.lines import Lines
@@ -51,6 +52,7 @@ class Fleet:
         self.equipment = equipment
         self.sums = Sums()
         self.pulse = Pulse(self)
+        self.spread = Spread(self)
         self._metrics = metrics
         self._told = told
         self._hopeless = hopeless
@@ -80,7 +82,7 @@ class Fleet:
 
     async def _bear(self, slot: int) -> Member:
         """A worker that serves. Raises ConfigError, GoneError."""
-        member = await self._births.begin(slot, self._leaves, self._over)
+        member = await self._births.begin(slot, self._leaves, self._over, self.spread.note)
         self._everybody.add(member)
         try:
             await bear(member, self.equipment)
@@ -88,6 +90,7 @@ class Fleet:
             member.drop()
             self.kill(member)
             raise
+        self.spread.greet(member)
         if self._full:
             member.tell("room", full=True)
         return member

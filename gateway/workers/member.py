@@ -22,7 +22,8 @@ class State(StrEnum):
 
 
 class Member:
-    """One worker. `over` is called when it is gone, `leaves` when it goes of its own accord."""
+    """One worker. `over` is called when it is gone, `leaves` when it goes of its own accord, `blocks` when it
+    blocks a network for so many seconds, or releases it."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Member:
         control: socket.socket,
         leaves: Callable[["Member"], None],
         over: Callable[["Member"], None],
+        blocks: Callable[["Member", str, float], None],
     ) -> None:
         self.slot = slot
         self.serial = serial
@@ -46,6 +48,7 @@ class Member:
         self.reaped = asyncio.Event()
         self._leaves = leaves
         self._over = over
+        self._blocks = blocks
         self.channel = Channel(control, self._told, self._ended)
 
     @property
@@ -80,6 +83,8 @@ class Member:
             self.said_goodbye = True
             self.cut_off = message["cut_off"]
             self.families = unpack(message["families"])
+        elif message["tell"] == "block":
+            self._blocks(self, message["network"], message["seconds"])
         elif self.state is State.SERVING:
             self._leaves(self)
 

@@ -15,6 +15,7 @@ from gateway.server.listener import AsgiApp
 from gateway.settings import Loaded, Settings
 from gateway.telemetry import logs
 from gateway.telemetry.telemetry import Telemetry
+from gateway.workers.blocks import together
 from gateway.workers.fleet import Fleet
 
 
@@ -79,6 +80,14 @@ class Operating:
         """Every route as it is served: all workers have the same, but for what each was asked that a description does not know."""
         told = await self._running.fleet.pulse.ask("routes")
         return summed([each["routes"] for each in told.values()])
+
+    async def blocks(self) -> Mapping[str, Any]:
+        """Whom the workers refuse."""
+        told = await self._running.fleet.pulse.ask("blocks")
+        return together(each["blocks"] for each in told.values())
+
+    async def release(self, address: str) -> bool:
+        return await self._running.fleet.spread.release(address)
 
     def level(self) -> str:
         return self._running.logs.level

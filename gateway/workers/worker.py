@@ -63,6 +63,9 @@ class Worker:
             "status": self._status,
             "routes": self._routes,
             "level": self._level,
+            "blocks": self._blocks,
+            "block": self._block,
+            "release": self._release,
             "room": self._room,
             "lend": self._lend,
             "return": self._return,
@@ -109,8 +112,12 @@ class Worker:
         place = Place(message["worker"], self._sockets, self._audit, self._log, Secret(bytes.fromhex(message["mask_key"])))
         self._process = Process(Handed(content(parcel)), place)
         await self._process.start(alone=True)
+        self._process.resources.guarding.guard.outward = self._tell_block
         self._sockets.forget()
         return self._told()
+
+    def _tell_block(self, network: str, seconds: float) -> None:
+        self._channel.send({"tell": "block", "network": network, "seconds": seconds})
 
     def _hand(self, keys: Sequence[Sequence[str]], sockets: Sequence[int]) -> None:
         for (name, address), descriptor in zip(keys, sockets, strict=True):
@@ -153,6 +160,17 @@ class Worker:
 
     async def _routes(self, _: Message, __: list[int]) -> Message:
         return {"routes": Operating(self._process).table()}
+
+    async def _blocks(self, _: Message, __: list[int]) -> Message:
+        return {"blocks": self._process.resources.guarding.guard.listing()}
+
+    async def _block(self, message: Message, _: list[int]) -> None:
+        """What another worker told."""
+        for network, seconds in message["networks"].items():
+            self._process.resources.guarding.guard.take(network, seconds)
+
+    async def _release(self, message: Message, _: list[int]) -> Message:
+        return {"released": self._process.resources.guarding.guard.release(message["address"])}
 
     async def _level(self, message: Message, _: list[int]) -> None:
         if self._process.logs is not None:

@@ -27,14 +27,17 @@ from gateway.core.exchange import Exchange, Spent
 from gateway.core.message import Field, Inbound, Outbound, Request, Response
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
+from gateway.detection.guard import Guard
+from gateway.detection.watch import Watch
 from gateway.edge import model
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
 from gateway.edge.security_headers import SecurityHeaders
 from gateway.pipeline import finished
+from gateway.resources import Nobody, untold
 from gateway.routing import Entry, Table, parse
 from gateway.snapshot import Current, Door, Route, Service, Snapshot
-from tests.fakes import HeldBody, a_principal, a_request
+from tests.fakes import HeldBody, SteppedClock, a_principal, a_request
 from tests.house import house
 
 ID = "01938e5a-7c2b-7def-8123-456789abcdef"
@@ -177,7 +180,12 @@ def door_of(rooms: Rooms) -> Door:
 
     missing = Route(None, "", None, plain, Cors(None), Stage(rooms, "address limits"), answer=missed)
     table = Table([Entry(pattern, route.methods, None, route)], missing=missing, refuse=lambda leaf: missing)
-    return Door("main", anything, table, plain, rooms.ensure_room)
+    return Door("main", anything, table, plain, a_watch(), rooms.ensure_room)
+
+
+def a_watch() -> Watch:
+    """Nobody is refused."""
+    return Watch(Guard(SteppedClock(), Nobody(), untold), SteppedClock(), ())
 
 
 class Watching:

@@ -326,7 +326,7 @@ async def operators(lab: Laboratory) -> None:
     token = lab.planted("admin-token")
     for path in ("/readyz?verbose", "/metrics", "/livez"):
         await lab.ask(path, listener="admin", expect=200)
-    for path in ("/config_dump", "/routes", "/loglevel", "/nothing"):
+    for path in ("/config_dump", "/routes", "/blocks", "/loglevel", "/nothing"):
         await lab.ask(path, listener="admin", token=token, expect=404 if path == "/nothing" else 200)
         await lab.ask(path, listener="admin", token=lab.planted("wrong-admin-token"), expect=401)
 

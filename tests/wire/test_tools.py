@@ -82,6 +82,7 @@ def settings(**portal: Any) -> dict[str, Any]:
         shown = SHOWN.get(name, {})
         routes.append({"name": name, "match": match, "upstream": "api", **who, **shown})
     return {
+        "detection": {"rules": []},  # tokens of the wrong issuer are shown to every route
         "routes": routes,
         "authentication": {"jwt": {"corp": corp, "other": {**corp, "issuer": "https://other.example/"}}},
         "portal": {"tools": portal or {"authenticate": ["jwt.corp", "jwt.other"]}},

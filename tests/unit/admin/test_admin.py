@@ -13,7 +13,7 @@ from gateway.core.secret import Secret
 
 TOKEN = "the-operators-token"
 OPEN = ["/livez", "/readyz", "/healthz", "/metrics"]
-GUARDED = ["/config_dump", "/routes", "/loglevel", "/nothing-here"]
+GUARDED = ["/config_dump", "/routes", "/blocks", "/loglevel", "/nothing-here"]
 
 
 class Running:
@@ -22,6 +22,7 @@ class Running:
     def __init__(self) -> None:
         self.is_ready = True
         self.word = "info"
+        self.blocked: set[str] = set()
 
     def ready(self) -> bool:
         return self.is_ready
@@ -37,6 +38,16 @@ class Running:
 
     async def routes(self) -> list[Mapping[str, Any]]:
         return [{"name": "issues"}]
+
+    async def blocks(self) -> Mapping[str, Any]:
+        return {"addresses": [{"network": each} for each in self.blocked], "identities": []}
+
+    async def release(self, address: str) -> bool:
+        if address == "nonsense":
+            raise ValueError(address)
+        known = address in self.blocked
+        self.blocked.discard(address)
+        return known
 
     def level(self) -> str:
         return self.word
@@ -105,6 +116,18 @@ async def test_the_token_opens_and_the_answers_are_not_kept() -> None:
     assert answer.json() == {"generation": "0123456789ab"}
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_address_is_released_once_and_only_with_the_token() -> None:
+    running = Running()
+    running.blocked.add("192.0.2.1")
+    assert (await ask("/blocks?address=192.0.2.1", method="DELETE", running=running)).status_code == 401
+    assert running.blocked == {"192.0.2.1"}
+    assert (await ask("/blocks", headers=bearer(), running=running)).json()["addresses"] == [{"network": "192.0.2.1"}]
+    for status in (200, 404):
+        answer = await ask("/blocks?address=192.0.2.1", method="DELETE", headers=bearer(), running=running)
+        assert answer.status_code == status
+    assert (await ask("/blocks?address=nonsense", method="DELETE", headers=bearer(), running=running)).status_code == 400
 
 
 async def test_two_tokens_are_none() -> None:
