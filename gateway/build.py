@@ -153,17 +153,15 @@ class Builder:
         return Compiled(asked_for, parts, problems)
 
     def _authentication(self, database: Any) -> Authentication | None:
-        model, secrets, resources = self._settings.authentication, self._loaded.secrets, self._resources
+        model, secrets, of, once = self._settings.authentication, self._loaded.secrets, self._resources, self._once
 
         def make() -> Authentication:
-            keys, backing = resources.key_table(model.api_keys, database, secrets), resources.backing(self._settings, secrets)
-            key = (model, secret_sources(model, secrets), id(keys), backing)
-            return resources.authentication.take(
+            keys, backing = of.key_table(model.api_keys, database, secrets), of.backing(self._settings, secrets)
+            key = (model, secret_sources(model, secrets), id(keys), backing, id(once))
+            return of.authentication.take(
                 ONE,
                 key,
-                lambda: Authentication(
-                    model, resources.fetch, resources.clock, resources.metrics, secrets, keys=keys, backing=backing
-                ),
+                lambda: Authentication(model, of.fetch, of.clock, of.metrics, secrets, keys=keys, backing=backing, once=once),
             )
 
         made: Authentication | None = self._at(("authentication",), make)

@@ -10,6 +10,7 @@ from typing import Final
 SCHEMES: Final = {
     "jwt": "gateway.authn.tokens",
     "introspection": "gateway.authn.introspection",
+    "hmac": "gateway.authn.hmac_signed",
     "api_key": "gateway.authn.api_keys",
     "mtls": "gateway.authn.mtls",
     "session": "gateway.authn.login.presented",

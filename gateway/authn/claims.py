@@ -8,12 +8,14 @@ from typing import Any, Final, final
 
 from gateway.authn.model import WAIVED, Stated
 from gateway.core.errors import Unauthenticated
-from gateway.core.ports import Clock
-from gateway.core.principal import Identity
+from gateway.core.ports import Clock, Grant
+from gateway.core.principal import Identity, Principal
 from gateway.core.reason import Reason
 
 LATEST: Final = 253_402_300_799
 """The last second of the year 9999: a later time is milliseconds, or an attempt never to expire."""
+TOKENS: Final = frozenset({"jwt", "introspection"})
+"""Schemes whose credentials are for an audience."""
 MAX_SUBJECT: Final = 1024
 
 
@@ -90,3 +92,11 @@ class Claims:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.refused(f"{name} is not text")
         return tuple(value)
+
+
+def granted_for(grant: Grant, resource: str, identity: Identity) -> Principal:
+    """Who holds a token for this very resource (RFC 8707). Raises Unauthenticated; other credentials name no audience."""
+    audience = identity.claims.get("aud")
+    if identity.scheme in TOKENS and resource != audience and not (isinstance(audience, list) and resource in audience):
+        raise Unauthenticated(f"{identity.scheme} {identity.issuer}: for another resource")
+    return grant(identity)

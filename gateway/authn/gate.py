@@ -9,28 +9,28 @@ from functools import partial
 from typing import Any, Final, final
 
 from gateway.authn.api_keys import KeyHolders, KeyRing, KeyStore
-from gateway.authn.introspection import Introspector, Opaque
+from gateway.authn.claims import granted_for
+from gateway.authn.hmac_signed import Signed, senders, signed
+from gateway.authn.introspection import Opaque, introspectors, opaque
 from gateway.authn.issuers import Secrets, key_file, published_keys, shared_keys
 from gateway.authn.jwks import Keys, PublishedKeys
 from gateway.authn.jwt import Verifier
 from gateway.authn.login.logins import Backing, Logins, configured
 from gateway.authn.login.presented import SessionCookies, session_cookies
-from gateway.authn.model import NAMED, CookieSource, JwtIssuer, issuer_of
+from gateway.authn.model import NAMED, CookieSource, JwtIssuer
 from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
 from gateway.authn.presented import AUTHORIZATION, Places, check_origin, key_id
 from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, GatewayError, Problem, Unauthenticated
 from gateway.core.message import Request, Response
-from gateway.core.ports import Clock, Fetch, Grant, Metrics
+from gateway.core.ports import Clock, Fetch, Grant, Metrics, Once
 from gateway.core.principal import ANONYMOUS, Identity, Principal
 from gateway.core.reason import Reason
 
 # RFC 6750 3: a Bearer challenge has at least one parameter, and no `error` where no credential was presented.
 MISSING: Final = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 INVALID: Final = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
-TOKENS: Final = frozenset({"jwt", "introspection"})
-"""Schemes whose credentials are for an audience."""
 BEARER: Final = b"bearer "
 """RFC 6750 2.1: the scheme without regard to case, spaces, one token."""
 
@@ -41,6 +41,7 @@ class Gate:
 
     __slots__ = (
         "_anonymous", "_bearer", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places", "_sessions",
+        "_signed",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,7 @@ class Gate:
         holders: KeyHolders | None = None,
         certificates: Certificates | None = None,
         sessions: SessionCookies | None = None,
+        signed: Mapping[bytes, Signed] | None = None,
     ) -> None:
         """`key_prefix` marks API keys among bearer values wherever keys are configured; the rest is what is accepted here."""
         self._places = places
@@ -66,6 +68,7 @@ class Gate:
         self._holders = holders
         self._certificates = certificates
         self._sessions = sessions
+        self._signed = signed or {}
 
     def recalled(self, request: Request) -> Principal | None:
         """Who is asking, where that is known without asking again: nobody is to be asked, or this very head came before with
@@ -97,6 +100,8 @@ class Gate:
             place, value, in_cookie = presented
             if in_cookie:
                 return await self._by_cookie(request, place, value)
+            if place in self._places.signed:
+                return await self._by_signature(request, place, value)
             if place != AUTHORIZATION:
                 return self._by_key(value, request)
             if value[:7].lower() != BEARER:
@@ -117,6 +122,12 @@ class Gate:
         if self._holders is None:
             raise Unauthenticated("api key: not accepted here")
         return self._holders.authenticate(key, request.head.client)
+
+    async def _by_signature(self, request: Request, name: bytes, value: bytes) -> Principal:
+        sender = self._signed.get(name)
+        if sender is None:
+            raise Unauthenticated("signature: not accepted here")
+        return await sender.authenticate(request, value)
 
     async def _by_cookie(self, request: Request, name: bytes, value: bytes) -> Principal:
         if self._sessions is not None and name == self._sessions.cookie:
@@ -149,17 +160,16 @@ class Authentication:
         *,
         keys: KeyRing | None = None,
         backing: Backing | None = None,
+        once: Once | None = None,
     ) -> None:
         """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; without them those of
-        the configured file are. `backing` is for logins. Raises ConfigError with every problem found."""
+        the configured file are. `backing` is for logins, `once` for signatures. Raises ConfigError with every problem found."""
         self._model = model
         self._clock = clock
         self._fingerprint_key = random.token_bytes(32)
         self._published: dict[str, PublishedKeys] = {}
         self._verifiers: dict[str, Verifier] = {}
-        self._introspectors = {
-            entry: Introspector(entry, asked, secrets, fetch, clock, metrics) for entry, asked in model.introspection.items()
-        }
+        self._introspectors = introspectors(model.introspection, secrets, fetch, clock, metrics)
         self._file: KeyStore | None = None
         problems: list[Problem] = []
         for name, issuer in model.jwt.items():
@@ -167,17 +177,18 @@ class Authentication:
                 self._verifiers[name] = self._verifier(name, issuer, fetch, metrics, secrets)
             except ConfigError as error:
                 problems += error.problems
-        self.logins: Logins | None = None
         try:
+            self._senders = senders(model.hmac, secrets, once, clock)
             self._file = key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
-            self.logins = configured(model, backing, fetch, clock, metrics, secrets)
+            self.logins: Logins | None = configured(model, backing, fetch, clock, metrics, secrets)
         except ConfigError as error:
             problems += error.problems
         if problems:
             raise ConfigError(problems)
         self._store: KeyRing | None = keys or self._file
         cookies = [*model.cookies, *(self.logins.session_cookie if self.logins is not None else ())]
-        self._places = Places(model.api_keys.header if model.api_keys else None, cookies)
+        signing = [sender.header for sender in self._senders.values()]
+        self._places = Places(model.api_keys.header if model.api_keys else None, cookies, signing)
         self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
         self._grant: Grant | None = None
         self._gates: dict[tuple[bool, tuple[str, ...], str | None], Gate] = {}
@@ -255,11 +266,12 @@ class Authentication:
             self._places,
             key_prefix=store.prefix if store is not None else None,
             bearer=self._tokens(issuers, "bearer", grant),
-            opaque=self._asked(accepted, grant),
+            opaque=opaque(self._introspectors, accepted, grant),
             cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
             certificates=Certificates(mtls.identity, grant, self._clock) if mtls is not None and "mtls" in accepted else None,
             sessions=session_cookies(self.logins, accepted, grant),
+            signed=signed(self._senders, accepted, grant, self._clock),
         )
 
     def _tokens(self, names: Sequence[str], source: str | CookieSource, grant: Grant) -> Tokens | None:
@@ -270,13 +282,6 @@ class Authentication:
             raise refused(f"accepts two entries of the same issuer from one place: {', '.join(sorted(names))}")
         return Tokens(accepted, self._configured, grant, self._clock) if accepted else None
 
-    def _asked(self, accepted: Sequence[str], grant: Grant) -> Opaque | None:
-        """What decides opaque tokens: they do not say whose they are, so that one issuer is asked, never one after the other."""
-        names = [name for name in accepted if name.startswith("introspection.")]
-        if len(names) > 1:
-            raise refused(f"accepts opaque tokens of two issuers: {', '.join(names)}")
-        return Opaque(self._introspectors[issuer_of(names[0])], grant) if names else None
-
     def _check_configured(self, accepted: Sequence[str]) -> None:
         known = {f"{kind}.{name}" for kind in NAMED for name in getattr(self._model, kind)}
         known |= {"api_keys"} if self._store is not None else set()
@@ -284,14 +289,6 @@ class Authentication:
         unknown = sorted(set(accepted) - known)
         if unknown or not accepted:
             raise refused(f"{unknown[0]} is not configured under `authentication`" if unknown else "accepts no credential at all")
-
-
-def granted_for(grant: Grant, resource: str, identity: Identity) -> Principal:
-    """Who holds a token for this very resource (RFC 8707). Raises Unauthenticated; other credentials name no audience."""
-    audience = identity.claims.get("aud")
-    if identity.scheme in TOKENS and resource != audience and not (isinstance(audience, list) and resource in audience):
-        raise Unauthenticated(f"{identity.scheme} {identity.issuer}: for another resource")
-    return grant(identity)
 
 
 def refused(message: str) -> ConfigError:

@@ -8,16 +8,16 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, final
 from urllib.parse import urlencode, urlsplit
 
 from gateway.authn import strict_json
 from gateway.authn.claims import Claims
 from gateway.authn.issuers import Secrets
-from gateway.authn.model import Introspection
+from gateway.authn.model import Introspection, issuer_of
 from gateway.authn.recent import Recent
-from gateway.core.errors import DependencyDown, Unauthenticated
+from gateway.core.errors import ConfigError, DependencyDown, Problem, Unauthenticated
 from gateway.core.form import basic
 from gateway.core.ports import Clock, Fetch, Fetched, Grant, Metrics, SecretSource
 from gateway.core.principal import Identity, Principal
@@ -205,3 +205,20 @@ class Opaque:
         principal = self._grant(verdict.identity)
         self._principals.put(key, (verdict, principal))
         return principal
+
+
+def introspectors(
+    models: Mapping[str, Introspection], secrets: Secrets, fetch: Fetch, clock: Clock, metrics: Metrics
+) -> dict[str, Introspector]:
+    return {name: Introspector(name, model, secrets, fetch, clock, metrics) for name, model in models.items()}
+
+
+def opaque(asked: Mapping[str, Introspector], accepted: Sequence[str], grant: Grant) -> Opaque | None:
+    """What decides opaque tokens: they do not say whose they are, so that one issuer is asked, never one after the other.
+
+    Raises ConfigError where `accepted` names two.
+    """
+    names = [name for name in accepted if name.startswith("introspection.")]
+    if len(names) > 1:
+        raise ConfigError([Problem("", 0, 0, "authenticate", f"accepts opaque tokens of two issuers: {', '.join(names)}")])
+    return Opaque(asked[issuer_of(names[0])], grant) if names else None

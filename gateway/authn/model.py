@@ -1,5 +1,6 @@
 """The configuration of authentication (CONTRACT 2, `authentication:`)."""
 
+import re
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -16,8 +17,10 @@ Algorithm = Literal[
 RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
 STATING: Final = ("jwt", "introspection")
-NAMED: Final = (*STATING, "login")
+NAMED: Final = (*STATING, "hmac", "login")
 """The kinds of which there may be several, each entry named: a route accepts `KIND.NAME`, and NAME is the principals' issuer."""
+UNSIGNABLE: Final = frozenset({"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"})
+"""Header fields in which no signature is looked for."""
 WAIVED: Final = "none"
 """`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""
 
@@ -132,6 +135,60 @@ class Introspection(Stated):
         return self
 
 
+class HmacTimestamp(Model):
+    """Where a signed request says when it was signed: a header field, or an item of the signature's with a prefix."""
+
+    header: Token | None = None
+    prefix: Annotated[str, Field(pattern=r"^[!-~]{1,16}$")] | None = None
+    tolerance: Annotated[Duration, Field(gt=0, le=3600)] = 300.0
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.header is None) == (self.prefix is None):
+            raise ValueError("exactly one of `header` and `prefix` says where the time is")
+        return self
+
+
+class HmacCaller(Model):
+    """One sender of requests that are signed with a shared secret."""
+
+    header: Token
+    secrets: Annotated[list[SecretRef], Field(min_length=1, max_length=4)]
+    key: Literal["text", "base64"] = "text"
+    subject: Annotated[str, Field(pattern=r"^[!-~]{1,256}$")]
+    algorithm: Literal["sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: Annotated[str, Field(pattern=r"^[!-~]{0,32}$")] = ""
+    separator: Literal[",", " "] | None = None
+    content: Annotated[str, Field(pattern=r"^[ -~]{1,256}$")] = "{body}"
+    timestamp: HmacTimestamp | None = None
+    id: Token | None = None
+    replay: Annotated[Duration, Field(le=7 * 86400)] | None = None
+    max_body: Annotated[Size, Field(ge=1, le=64 * 1024 * 1024)] = 1024 * 1024
+
+    @model_validator(mode="after")
+    def _signs_what_counts(self) -> Self:
+        """What is believed of a request must be within what is signed."""
+        if self.header.lower() in UNSIGNABLE:
+            raise ValueError(f"`header: {self.header}` has a meaning of its own")
+        named = re.findall(r"\{[^{}]*\}", self.content)
+        known = {"{body}": True, "{timestamp}": self.timestamp is not None, "{id}": self.id is not None}
+        for name in named:
+            if not known.get(name, name in {"{method}", "{target}"}):
+                raise ValueError(
+                    f"`content` has {name}: there is {{body}}, {{method}}, {{target}}, and what `timestamp` and `id` say"
+                )
+        for name, needed in known.items():
+            if needed and name not in named:
+                raise ValueError(f"`content` must have {name}: what is not signed can be changed")
+        if self.timestamp is not None and self.timestamp.prefix is not None and self.separator is None:
+            raise ValueError("`timestamp.prefix` names an item of the header: say by which `separator` there are several")
+        accepted = 2 * self.timestamp.tolerance if self.timestamp is not None else 0.0
+        if self.replay is not None and 0 < self.replay < accepted:
+            raise ValueError("`replay` is shorter than a signature counts: at least twice the tolerance, or leave it out")
+        return self
+
+
 class ApiKeys(Model):
     """Keys the gateway hands out itself."""
 
@@ -174,6 +231,7 @@ class Authentication(Model):
 
     jwt: dict[Name, JwtIssuer] = {}
     introspection: dict[Name, Introspection] = {}
+    hmac: dict[Name, HmacCaller] = {}
     api_keys: ApiKeys | None = None
     mtls: Mtls | None = None
     login: dict[Name, LoginProvider] = {}
@@ -182,7 +240,8 @@ class Authentication(Model):
     @property
     def issuers(self) -> list[str]:
         """Who vouches for principals, as the audit trail and grants name it."""
-        return [*self.named(), *self.login, *(name for name in ("api_keys", "mtls") if getattr(self, name) is not None)]
+        named = [name for kind in NAMED for name in getattr(self, kind)]
+        return [*named, *(name for name in ("api_keys", "mtls") if getattr(self, name) is not None)]
 
     @property
     def cookies(self) -> list[str]:

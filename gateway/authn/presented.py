@@ -26,10 +26,12 @@ Presented = tuple[bytes, bytes, bool]
 class Places:
     """The headers and cookies in which credentials are looked for. The upstream is told none of them."""
 
-    def __init__(self, key_header: str | None, cookies: Iterable[str]) -> None:
+    def __init__(self, key_header: str | None, cookies: Iterable[str], signed: Iterable[bytes] = ()) -> None:
+        """`signed` are the fields, lower case, in which requests carry signatures of their bodies."""
         self.key_header = key_header.lower().encode() if key_header is not None else None
         self.cookies = frozenset(cookie.encode() for cookie in cookies)
-        self.headers = frozenset({AUTHORIZATION, self.key_header or AUTHORIZATION})
+        self.signed = frozenset(signed)
+        self.headers = frozenset({AUTHORIZATION, self.key_header or AUTHORIZATION}) | self.signed
 
     def find(self, request: Request) -> Presented | None:
         """The one credential in headers and cookies, None when there is none. Raises BadRequest when there are several."""
@@ -42,6 +44,11 @@ class Places:
             if found is not None:
                 raise ambiguous()
             found = (self.key_header, fields[self.key_header], False)
+        if self.signed and not self.signed.isdisjoint(fields):
+            for name in self.signed & fields.keys():
+                if found is not None:
+                    raise ambiguous()
+                found = (name, fields[name], False)
         if request.head.repeated and not request.head.repeated.isdisjoint(self.headers):
             raise ambiguous()
         if self.cookies and COOKIE in fields:

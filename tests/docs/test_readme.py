@@ -38,7 +38,8 @@ NAMED = re.compile(r"# ([\w./-]+\.(?:yaml|json))\n")
 VARIABLE = re.compile(r"\{env: (\w+)\}")
 SECRET = re.compile(r"\{file: (secrets/[\w-]+)\}")
 RANDOM = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
-VALUES = {"FRONTEND_URL": "https://app.example.com", "GATEWAY_VAULT_KEY": base64.b64encode(RANDOM.encode()).decode()}
+HOOK = {"STANDARD_WEBHOOK_SECRET": f"whsec_{base64.b64encode(RANDOM.encode()).decode()}"}
+VALUES = HOOK | {"FRONTEND_URL": "https://app.example.com", "GATEWAY_VAULT_KEY": base64.b64encode(RANDOM.encode()).decode()}
 
 
 def text(page: Path) -> str:
