@@ -89,6 +89,7 @@ def settings(provider: OpenIdProvider, port: int, server: int) -> dict[str, Any]
             "jwt": {"idp": idp},
             "introspection": {"opaque": {**opaque, "issuer": issuer, "audience": "none", "cache": "0s", "negative_cache": "0s"}},
         },
+        "detection": {"rules": []},
         "resources": {"notes": {"url": url, "scopes": ["notes:read"]}},
         "upstreams": {
             "mcp": {"url": f"http://127.0.0.1:{server}", **here},

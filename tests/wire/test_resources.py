@@ -30,6 +30,7 @@ def settings(**over: Any) -> dict[str, Any]:
     accepted = {"upstream": "api", "authenticate": ["jwt.corp"]}
     base: dict[str, Any] = {
         "authentication": {"jwt": {"corp": corp}},
+        "detection": {"rules": []},  # many tokens that are refused come from here
         "resources": {
             "notes": {"url": NOTES, "scopes": ["notes:read", "notes:write"], "name": "Notes", "terms": "https://example.com/terms"},
             "tasks": {"url": TASKS, "own_tokens_only": False},
