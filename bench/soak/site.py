@@ -105,6 +105,7 @@ class Site:
                 "api_keys": {"file": "api-keys.yaml", "pepper": {"env": "SOAK_PEPPER"}},
             },
             "policies": "policies",
+            "detection": {"rules": []},  # all of it comes from one address, forged tokens too
             "rate_limits": {
                 "store": {"redis": {"url": self.redis}},
                 "default": ["per-address"],

@@ -11,6 +11,8 @@ import pytest
 
 from tests.fakes import stored_key
 from tests.house import House, Reply, converse, house, request_bytes
+from tests.http2peer import ask as http2_ask
+from tests.http2peer import peer
 
 PEPPER = "3fK9vQ2LxW8pZrT5mYc7BnHd1JsG6aEuR0oXiVtC4lM"
 WRONG = "lgk_" + "A" * 12 + "_" + "B" * 43 + "000000"
@@ -245,6 +247,20 @@ async def test_a_blocked_address_stays_so_on_a_connection_that_goes_on(tmp_path:
         # The very bytes that were answered before, an upgrade and a preflight: nothing remembered lets them through.
         assert [await asked(data) for data in (good, preflight, good, upgrade)] == [403] * 4
         writer.close()
+
+
+async def test_a_block_ends_what_an_http2_connection_may_ask_too(tmp_path: Path) -> None:
+    """Guesses as streams of one connection, and streams after the block."""
+    async with (
+        guessed(tmp_path, listen={"address": "127.0.0.1:0", "http2": True}) as gateway,
+        peer(gateway.house.address()) as client,
+    ):
+        for number in range(THRESHOLD):
+            heard = await client.ask(2 * number + 1, http2_ask("/keyed", ("x-api-key", WRONG)))
+            assert heard.status == 401
+        assert (await client.ask(21, http2_ask("/keyed", ("x-api-key", gateway.keys["mine"])))).status == 403
+        assert (await client.ask(23, http2_ask("/public/x"))).status == 403
+        assert (await gateway.ask(None, gateway.keys["mine"])).status == 403
 
 
 async def test_a_unix_sockets_peer_has_no_address_to_block(tmp_path: Path) -> None:
