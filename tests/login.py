@@ -48,6 +48,8 @@ class ScriptedProvider:
     tokens: list[dict[str, list[str]]] = field(default_factory=list)
     headers: list[list[tuple[str, str]]] = field(default_factory=list)
     refreshed: int = 0
+    since: int = field(default_factory=lambda: int(time.time()))
+    """When everybody proved who he is."""
 
     @property
     def issuer(self) -> str:
@@ -70,7 +72,7 @@ class ScriptedProvider:
         now = int(time.time())
         half = hashlib.sha256(access.encode()).digest()[:16]
         claims: dict[str, Any] = {"iss": self.issuer, "aud": "gateway", "sub": "alice", "iat": now, "exp": now + 300}
-        claims |= {"auth_time": now, "nonce": nonce, "sid": "sid-1", "groups": ["staff"]}
+        claims |= {"auth_time": self.since, "nonce": nonce, "sid": "sid-1", "groups": ["staff"]}
         claims |= {"at_hash": base64.urlsafe_b64encode(half).rstrip(b"=").decode()}
         claims |= self.claims | more
         claims = {name: value for name, value in claims.items() if value is not None}
@@ -242,6 +244,7 @@ def settings(made: list[ScriptedProvider], *, session: Mapping[str, Any] | None 
             "sessions": {"base_url": ORIGIN, "key": {"env": "SESSION_KEY"}, **(session or {})},
         },
         "routes": routes,
+        "detection": {"rules": []},  # many logins that are refused come from here
     }
 
 
@@ -268,11 +271,25 @@ async def login_house(
     **each: Any,
 ) -> AsyncIterator[tuple[House, list[ScriptedProvider]]]:
     """A gateway with logins at scripted providers."""
-    async with providers(*(names or ("corp",))) as made:
+    async with providers(*(names or ("corp",))) as made, replica(folder, made, session, over, clock, **each) as gateway:
+        yield gateway, made
+
+
+@asynccontextmanager
+async def replica(
+    folder: Path,
+    made: list[ScriptedProvider],
+    session: Mapping[str, Any] | None = None,
+    over: Mapping[str, Any] | None = None,
+    clock: Moved | None = None,
+    **each: Any,
+) -> AsyncIterator[House]:
+    """A gateway with logins at providers that others may use as well."""
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        if clock is not None:
+            patch.setattr("gateway.process.SystemClock", lambda: clock)
         chosen = settings(made, session=session, **each) | dict(over or {})
         environ = {"CLIENT_SECRET": SECRET, "SESSION_KEY": KEY}
-        with pytest.MonkeyPatch.context() as patch:
-            if clock is not None:
-                patch.setattr("gateway.process.SystemClock", lambda: clock)
-            async with house(folder, policy=POLICY, roles=ROLES, environ=environ, **chosen) as gateway:
-                yield gateway, made
+        async with house(folder, policy=POLICY, roles=ROLES, environ=environ, **chosen) as gateway:
+            yield gateway

@@ -79,13 +79,14 @@ async def _followed(browser: httpx.AsyncClient, answer: httpx.Response) -> str:
 
 
 @asynccontextmanager
-async def openid_provider(node: str, folder: Path) -> AsyncIterator[OpenIdProvider]:
+async def openid_provider(node: str, folder: Path, **client: Any) -> AsyncIterator[OpenIdProvider]:
+    """`client` are members of the client's registration, over those it has."""
     log = folder / "provider.log"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             node,
             str(NODE / "provider.mjs"),
-            env={**os.environ, "CLIENT_SECRET": CLIENT_SECRET},
+            env={**os.environ, "CLIENT_SECRET": CLIENT_SECRET, "CLIENT": json.dumps(client)},
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
         )

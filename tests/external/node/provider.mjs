@@ -2,8 +2,8 @@
 // takes its access tokens. `node provider.mjs` prints one JSON line, its two ports, and serves until it is killed.
 //
 // The API: GET /counts tells what was asked of the provider, GET /grants/SUBJECT what became of one, POST /grants/SUBJECT makes
-// one without a browser, DELETE ends the one access token that comes with it; anything else is 200 with a live token and 401
-// without.
+// one without a browser, GET /groups/SUBJECT takes its groups away, DELETE ends the one access token that comes with it; anything
+// else is 200 with a live token and 401 without.
 
 import { createServer } from 'node:http';
 import { createServer as reserve } from 'node:net';
@@ -13,6 +13,7 @@ import Provider from 'oidc-provider';
 const kept = new Map();
 const counts = { refreshed: 0, refused: 0, revoked: 0 };
 const bySubject = {};
+const groups = {};
 
 class Kept {
   constructor(kind) { this.kind = kind; }
@@ -43,10 +44,12 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [{
     client_id: 'gateway', client_secret: process.env.CLIENT_SECRET, redirect_uris: ['https://gateway.example.com/callback'],
     grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
+    ...JSON.parse(process.env.CLIENT ?? '{}'),
   }],
   cookies: { keys: ['of-no-use-elsewhere'] },
   features: {
     devInteractions: { enabled: true },
+    backchannelLogout: { enabled: true },
     introspection: { enabled: true },
     registration: { enabled: true },
     // Access tokens for a named resource (RFC 8707) are JWTs for it alone, as MCP wants them; all others are opaque.
@@ -57,6 +60,11 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       }),
     },
   },
+  // Logouts go to the gateway on this machine.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
+  claims: { openid: ['sub', 'groups'] },
+  conformIdTokenClaims: false,
+  findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, groups: groups[sub] ?? ['staff'] }) }),
   rotateRefreshToken: true,
   scopes: ['openid', 'offline_access', 'notes:read'],
   ttl: { AccessToken: 3600, RefreshToken: 86400, Grant: 86400, Session: 3600, Interaction: 600, AuthorizationCode: 60, IdToken: 3600 },
@@ -88,6 +96,7 @@ async function make(accountId) {
 async function answer(request) {
   const [, kind, subject] = request.url.split('/');
   if (kind === 'counts') return [200, counts];
+  if (kind === 'groups') return [200, groups[subject] = []];
   if (kind === 'grants') return [200, request.method === 'POST' ? await make(subject) : of(subject)];
   const token = request.headers.authorization?.replace(/^Bearer /, '');
   const found = token && await provider.AccessToken.find(token);
