@@ -24,6 +24,8 @@ MOST: Final = 8
 """Signatures of one header field: senders send two while they rotate a secret."""
 LONGEST: Final = 2048
 SECONDS: Final = re.compile(rb"[0-9]{1,12}")
+ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,256}")
+"""Nothing that could stand between the id and what comes after it in the signed content."""
 PLACEHOLDER: Final = re.compile(r"(\{[a-z]+\})")
 WHSEC: Final = b"whsec_"
 A_DAY: Final = 86400.0
@@ -70,6 +72,8 @@ class HmacVerifier:
         items = self._items(value)
         macs = self._macs(items)
         stamp, id = self._stamp(request, items), self._field(request, self._id_header)
+        if self._id_header is not None and not ID.fullmatch(id):
+            raise self._refused("an id that could be read in two ways")
         content = self._content(request, stamp, id, await request.body.read(self._model.max_body))
         matched = b""
         for key in self._keys():

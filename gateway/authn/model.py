@@ -173,6 +173,8 @@ class HmacCaller(Model):
             raise ValueError(f"`header: {self.header}` has a meaning of its own")
         named = re.findall(r"\{[^{}]*\}", self.content)
         known = {"{body}": True, "{timestamp}": self.timestamp is not None, "{id}": self.id is not None}
+        if "}{" in self.content:
+            raise ValueError("`content` needs something between its parts: else one could be made longer and the next shorter")
         for name in named:
             if not known.get(name, name in {"{method}", "{target}"}):
                 raise ValueError(

@@ -234,6 +234,20 @@ async def test_apisix_hmac_auth_a_replay_is_refused_however_it_is_written() -> N
     assert await door.refused(fields, b"abc")
 
 
+async def test_what_was_signed_is_not_cut_into_parts_otherwise() -> None:
+    """An id that ends in a time would leave the body's beginning to be the time: one signature for two requests."""
+    key = base64.b64encode(SECRET.encode()).decode()
+    content = b"m1.1600000000.1700000000.{}"
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), content, "sha256")).decode()
+    said = {"webhook-signature": f"v1,{signature}"}
+    door = Door("standard-webhooks", (f"whsec_{key}",), replay="0s")
+    cut = said | {"webhook-id": "m1.1600000000", "webhook-timestamp": "1700000000"}
+    assert "read in two ways" in await door.refused(cut, b"{}")
+    door.clock.advance(-100_000_000)
+    signed = said | {"webhook-id": "m1", "webhook-timestamp": "1600000000"}
+    assert (await door.ask(signed, b"1700000000.{}")).id == "standard-webhooks"
+
+
 async def test_a_refused_signature_uses_nothing_up() -> None:
     door = Door()
     await door.refused(github(b"abc", "another secret of some length"), b"abc")
@@ -293,6 +307,8 @@ def test_no_signature_is_looked_for_in_a_field_with_a_meaning_of_its_own(header:
         {"content": "{timestamp}{body}", "timestamp": {"header": "T", "prefix": "t="}},
         {"content": "{timestamp}{body}", "timestamp": {"prefix": "t="}},
         {"content": "{body}", "id": "I"},
+        {"content": "{id}{body}", "id": "I"},
+        {"content": "{method}{target} {body}"},
         {"content": "{timestamp}{body}", "timestamp": {"header": "T"}, "replay": "599s"},
         {"algorithm": "sha1"},
         {"secrets": []},
