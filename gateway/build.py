@@ -161,10 +161,10 @@ class Builder:
             return of.authentication.take(
                 ONE,
                 key,
-                lambda: Authentication(model, of.fetch, of.clock, of.metrics, secrets, keys=keys, backing=backing, once=once),
+                lambda: Authentication(model, of.fetch, of.clock, of.metrics, secrets, once, keys=keys, backing=backing),
             )
 
-        made: Authentication | None = self._at(("authentication",), make)
+        made: Authentication | None = self._at(("authentication",), make) if self._once is not None else None
         return made
 
     def _limiter(self, policies: Policies | None) -> Limiter | None:
@@ -269,7 +269,8 @@ class Builder:
     def _gate(self, model: RouteModel) -> Gate:
         resource = self._settings.resources.get(model.resource or "")
         pinned = resource.url if resource is not None and resource.own_tokens_only else None
-        return self._authn.gate(tuple(model.authenticate or ()), anonymous=model.anonymous, grant=self._grant, pinned=pinned)
+        accepted, grant = tuple(model.authenticate or ()), self._grant
+        return self._authn.gate(accepted, anonymous=model.anonymous, grant=grant, require=model.required, pinned=pinned)
 
     def _validation(self, model: RouteModel) -> Validation:
         chosen = model.validate_

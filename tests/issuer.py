@@ -20,9 +20,10 @@ from gateway.authn.gate import Authentication
 from gateway.authn.model import Authentication as AuthenticationModel
 from gateway.core.errors import DependencyDown
 from gateway.core.message import NO_BODY, Head, Request
-from gateway.core.ports import Fetch, Fetched, SecretSource
+from gateway.core.ports import Fetch, Fetched, Once, SecretSource
 from gateway.core.principal import Identity, Principal
 from gateway.core.secret import Secret
+from gateway.store.once import MemoryOnce
 
 NOW = 1_800_000_000.0
 ISSUER = "https://idp.example.com/"
@@ -167,6 +168,8 @@ def request(
     certificate: bytes | None = None,
     secure: bool = True,
     host: str = "api.example.com",
+    path: str = "/",
+    memo: dict[object, Any] | None = None,
 ) -> Request:
     """An admitted request with these header fields."""
     first: dict[bytes, bytes] = {}
@@ -187,8 +190,9 @@ def request(
         forwarded=(),
         certificate=certificate,
         listener="main",
+        memo=memo,
     )
-    return Request(head, method, "/", ("",), None, NO_BODY)
+    return Request(head, method, path, tuple(path[1:].split("/")), None, NO_BODY)
 
 
 def bearer(token: str | bytes) -> tuple[bytes, bytes]:
@@ -308,14 +312,17 @@ def authentication(
     fetch: Fetch | None = None,
     clock: FrozenClock | None = None,
     secrets: Callable[[Any], SecretSource] | None = None,
+    once: Once | None = None,
 ) -> Authentication:
     """The resources of a configuration given as plain data."""
+    clock, metrics = clock or FrozenClock(), Counted()
     return Authentication(
         AuthenticationModel.model_validate(model),
         fetch=fetch or ScriptedFetch(),
-        clock=clock or FrozenClock(),
-        metrics=Counted(),
+        clock=clock,
+        metrics=metrics,
         secrets=secrets or (lambda reference: FixedSecret(PEPPER)),
+        once=once or MemoryOnce(clock, metrics),
     )
 
 

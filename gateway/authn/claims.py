@@ -6,6 +6,7 @@ RFC 7519 4.1 and RFC 7662 2.2 name the same claims: one judge for tokens that ca
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, final
 
+from gateway.authn.bound import CONFIRMATION, understood
 from gateway.authn.model import WAIVED, Stated
 from gateway.core.errors import Unauthenticated
 from gateway.core.ports import Clock, Grant
@@ -23,8 +24,13 @@ MAX_SUBJECT: Final = 1024
 class Claims:
     """Judges what one configured entry's issuer states; the entry's `name` becomes the principal's issuer."""
 
-    def __init__(self, scheme: str, name: str, model: Stated, clock: Clock, required: Iterable[str] = ()) -> None:
-        """`required` claims beside those that the entry names."""
+    def __init__(
+        self, scheme: str, name: str, model: Stated, clock: Clock, required: Iterable[str] = (), *, bound: bool = False
+    ) -> None:
+        """`required` claims beside those that the entry names. `bound` is for those who check afterwards that a token's holder
+        has what it is bound to (`bound.Bound.confirm`).
+        """
+        self._bound = bound
         self._scheme = scheme
         self._name = name
         self._model = model
@@ -40,8 +46,8 @@ class Claims:
             raise self.refused("another issuer")
         if self._audience is not None and self._audience.isdisjoint(self._texts(claims, "aud")):
             raise self.refused("for another audience")
-        # RFC 9449 7.2, RFC 8705 3: such a token is worth nothing without a proof of possession, which is not checked here.
-        if "cnf" in claims:
+        # RFC 9449 7.2, RFC 8705 3: such a token is worth nothing without a proof of possession.
+        if CONFIRMATION in claims and not (self._bound and understood(claims[CONFIRMATION])):
             raise self.refused("a sender-constrained token needs its proof")
         self._check_times(claims)
 

@@ -9,10 +9,12 @@ from functools import partial
 from typing import Any, Final, final
 
 from gateway.authn.api_keys import KeyHolders, KeyRing, KeyStore
+from gateway.authn.bound import CONFIRMATION, Bound, check, proofs
 from gateway.authn.claims import granted_for
+from gateway.authn.dpop import DPOP
 from gateway.authn.hmac_signed import Signed, senders, signed
 from gateway.authn.introspection import Opaque, introspectors, opaque
-from gateway.authn.issuers import Secrets, key_file, published_keys, shared_keys
+from gateway.authn.issuers import Secrets, key_file, published_keys, refused, shared_keys
 from gateway.authn.jwks import Keys, PublishedKeys
 from gateway.authn.jwt import Verifier
 from gateway.authn.login.logins import Backing, Logins, configured
@@ -25,14 +27,11 @@ from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, GatewayError, Problem, Unauthenticated
 from gateway.core.message import Request, Response
 from gateway.core.ports import Clock, Fetch, Grant, Metrics, Once
-from gateway.core.principal import ANONYMOUS, Identity, Principal
+from gateway.core.principal import NOBODY, Principal
 from gateway.core.reason import Reason
 
-# RFC 6750 3: a Bearer challenge has at least one parameter, and no `error` where no credential was presented.
-MISSING: Final = ((b"www-authenticate", b'Bearer realm="gateway"'),)
-INVALID: Final = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
-BEARER: Final = b"bearer "
-"""RFC 6750 2.1: the scheme without regard to case, spaces, one token."""
+TOKENS: Final = {b"bearer": False, b"dpop": True}
+"""RFC 6750 2.1, RFC 9449 7.1: a scheme without regard to case, spaces, one token; whether the token comes with a proof."""
 
 
 @final
@@ -40,14 +39,15 @@ class Gate:
     """Authenticates the requests of routes that accept the same credentials, under one policy."""
 
     __slots__ = (
-        "_anonymous", "_bearer", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places", "_sessions",
-        "_signed",
+        "_anonymous", "_bearer", "_bound", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places",
+        "_sessions", "_signed",
     )  # fmt: skip
 
     def __init__(
         self,
         places: Places,
         *,
+        bound: Bound | None = None,
         key_prefix: bytes | None = None,
         anonymous: Principal | None = None,
         bearer: Tokens | None = None,
@@ -60,6 +60,7 @@ class Gate:
     ) -> None:
         """`key_prefix` marks API keys among bearer values wherever keys are configured; the rest is what is accepted here."""
         self._places = places
+        self._bound = bound or Bound(None)
         self._key_prefix = key_prefix
         self._anonymous = anonymous
         self._bearer = bearer
@@ -72,8 +73,7 @@ class Gate:
 
     def recalled(self, request: Request) -> Principal | None:
         """Who is asking, where that is known without asking again: nobody is to be asked, or this very head came before with
-        a token that still counts. None: `authenticate`.
-        """
+        a token that still counts. None: `authenticate`."""
         if self._anonymous is not None:
             return self._anonymous
         memo = request.head.memo
@@ -89,8 +89,7 @@ class Gate:
 
     async def authenticate(self, request: Request) -> Principal:
         """Who is asking. Raises Unauthenticated with a challenge, BadRequest for several credentials, Forbidden for a
-        cookie-borne write from elsewhere, DependencyDown when it cannot be decided.
-        """
+        cookie-borne write from elsewhere, DependencyDown when it cannot be decided."""
         if self._anonymous is not None:
             return self._anonymous
         presented = self._places.find(request)
@@ -104,19 +103,31 @@ class Gate:
                 return await self._by_signature(request, place, value)
             if place != AUTHORIZATION:
                 return self._by_key(value, request)
-            if value[:7].lower() != BEARER:
+            word, _, rest = value.partition(b" ")
+            proved = TOKENS.get(word.lower())
+            if proved is None:
                 return self._by_key(key_id(value), request)
-            token = value[7:].strip(b" ")
-            if self._key_prefix is not None and token.startswith(self._key_prefix):
+            token = rest.strip(b" ")
+            if self._key_prefix is not None and not proved and token.startswith(self._key_prefix):
                 return self._by_key(token, request)
-            if self._opaque is not None and token.count(b".") != 2:
-                return await self._opaque.authenticate(token)
-            if self._bearer is None:
-                raise Unauthenticated("bearer: tokens are not accepted here")
-            return self._bearer.remembered(token, request.head.memo) or await self._bearer.authenticate(token)
+            return await self._by_token(request, token, proved=proved)
         except Unauthenticated as error:
-            error.headers = error.headers or INVALID
+            error.headers = error.headers or self._bound.invalid
             raise
+
+    async def _by_token(self, request: Request, token: bytes, *, proved: bool) -> Principal:
+        """A token decided, and what it is bound to. What must be proved with each request is not noted in the head's memo."""
+        plain = not proved and not self._bound.required
+        memo = request.head.memo if plain else None
+        if self._opaque is not None and token.count(b".") != 2:
+            principal = await self._opaque.authenticate(token)
+        elif self._bearer is None:
+            raise Unauthenticated("bearer: tokens are not accepted here")
+        else:
+            principal = self._bearer.remembered(token, memo) or await self._bearer.authenticate(token)
+        if not plain or CONFIRMATION in principal.claims:
+            await self._bound.confirm(request, principal, token, proved=proved)
+        return principal
 
     def _by_key(self, key: bytes, request: Request) -> Principal:
         if self._holders is None:
@@ -136,13 +147,15 @@ class Gate:
         if tokens is None:
             raise Unauthenticated("cookie: not accepted here")
         principal = tokens.remembered(value, None) or await tokens.authenticate(value)
+        if CONFIRMATION in principal.claims:
+            raise Unauthenticated("cookie: a bound token comes in Authorization")
         check_origin(request)
         return principal
 
     def _by_certificate(self, request: Request) -> Principal:
         """The client certificate decides only where nothing else is presented and certificates are accepted."""
         if self._certificates is None or request.head.certificate is None:
-            raise Unauthenticated("nothing presented", reason=Reason.CREDENTIAL_MISSING, headers=MISSING)
+            raise Unauthenticated("nothing presented", reason=Reason.CREDENTIAL_MISSING, headers=self._bound.missing)
         return self._certificates.authenticate(request.head.certificate)
 
 
@@ -157,16 +170,14 @@ class Authentication:
         clock: Clock,
         metrics: Metrics,
         secrets: Secrets,
+        once: Once,
         *,
         keys: KeyRing | None = None,
         backing: Backing | None = None,
-        once: Once | None = None,
     ) -> None:
-        """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; without them those of
-        the configured file are. `backing` is for logins, `once` for signatures. Raises ConfigError with every problem found."""
-        self._model = model
-        self._clock = clock
-        self._fingerprint_key = random.token_bytes(32)
+        """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; else the configured
+        file's are. `backing` is for logins, `once` for proofs and signatures. Raises ConfigError with every problem found."""
+        self._model, self._clock, self._fingerprint_key = model, clock, random.token_bytes(32)
         self._published: dict[str, PublishedKeys] = {}
         self._verifiers: dict[str, Verifier] = {}
         self._introspectors = introspectors(model.introspection, secrets, fetch, clock, metrics)
@@ -181,6 +192,7 @@ class Authentication:
             self._senders = senders(model.hmac, secrets, once, clock)
             self._file = key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
             self.logins: Logins | None = configured(model, backing, fetch, clock, metrics, secrets)
+            self._proofs = None if model.dpop is None else proofs(model.dpop, secrets, once, clock)
         except ConfigError as error:
             problems += error.problems
         if problems:
@@ -191,30 +203,30 @@ class Authentication:
         self._places = Places(model.api_keys.header if model.api_keys else None, cookies, signing)
         self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
         self._grant: Grant | None = None
-        self._gates: dict[tuple[bool, tuple[str, ...], str | None], Gate] = {}
+        self._gates: dict[tuple[bool, tuple[str, ...], tuple[str, ...], str | None], Gate] = {}
 
-    def gate(self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant, pinned: str | None = None) -> Gate:
-        """The way in of routes that accept `jwt.NAME`, `api_keys` or `mtls`, any of these; or of anonymous ones.
+    def gate(
+        self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant, require: Sequence[str] = (), pinned: str | None = None
+    ) -> Gate:
+        """The way in of routes that accept any of `jwt.NAME`, `api_keys`, `mtls` and the like, or of anonymous ones. `require`
+        names the bindings, one of which a token must have. With `pinned`, only tokens whose `aud` names that resource.
 
-        With `pinned`, only tokens whose `aud` names that resource. Routes that accept the same, pinned alike, under the same grant
-        share a gate and what it remembers. Raises ConfigError.
-        """
+        Routes that accept the same alike, under the same grant, share a gate and what it remembers. Raises ConfigError."""
         if self._grant is not grant:
             self._grant, self._gates = grant, {}
-        if anonymous and accepted:
+        if anonymous and (accepted or require):
             raise refused("a route is anonymous or accepts credentials, not both")
-        wanted = (anonymous, tuple(sorted(set(accepted))), pinned)
+        check(require, accepted, dpop=self._proofs is not None)
+        wanted = anonymous, tuple(sorted(set(accepted))), tuple(sorted(set(require))), pinned
         if wanted not in self._gates:
-            self._gates[wanted] = (
-                self._open(grant)
-                if anonymous
-                else self._guarded(wanted[1], grant if pinned is None else partial(granted_for, grant, pinned))
-            )
+            narrowed = grant if pinned is None else partial(granted_for, grant, pinned)
+            nobody = Gate(self._places, anonymous=grant(NOBODY)) if anonymous else None
+            self._gates[wanted] = nobody or self._guarded(wanted[1], wanted[2], narrowed)
         return self._gates[wanted]
 
     def credential_headers(self) -> frozenset[bytes]:
         """Every header that a client's credential may be carried in, lower case: exactly these are not passed upstream."""
-        return self._places.headers
+        return self._places.headers | {DPOP}
 
     def credential_cookies(self) -> frozenset[bytes]:
         """Every cookie that a client's credential may be carried in, names as configured."""
@@ -253,21 +265,18 @@ class Authentication:
             keys = shared_keys(name, issuer, secrets)
         return Verifier(name, issuer, keys, self._clock, self._fingerprint_key)
 
-    def _open(self, grant: Grant) -> Gate:
-        identity = Identity(id=ANONYMOUS, issuer=ANONYMOUS, scheme=ANONYMOUS)
-        return Gate(self._places, anonymous=grant(identity))
-
-    def _guarded(self, accepted: Sequence[str], grant: Grant) -> Gate:
+    def _guarded(self, accepted: Sequence[str], require: Sequence[str], grant: Grant) -> Gate:
         self._check_configured(accepted)
         mtls, store = self._model.mtls, self._store
         issuers = [name.removeprefix("jwt.") for name in accepted if name.startswith("jwt.")]
         cookies = {cookie: self._tokens(issuers, CookieSource(cookie=cookie.decode()), grant) for cookie in self._places.cookies}
         return Gate(
             self._places,
+            bound=Bound(self._proofs, require),
             key_prefix=store.prefix if store is not None else None,
             bearer=self._tokens(issuers, "bearer", grant),
             opaque=opaque(self._introspectors, accepted, grant),
-            cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None},
+            cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None and not require},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
             certificates=Certificates(mtls.identity, grant, self._clock) if mtls is not None and "mtls" in accepted else None,
             sessions=session_cookies(self.logins, accepted, grant),
@@ -289,8 +298,3 @@ class Authentication:
         unknown = sorted(set(accepted) - known)
         if unknown or not accepted:
             raise refused(f"{unknown[0]} is not configured under `authentication`" if unknown else "accepts no credential at all")
-
-
-def refused(message: str) -> ConfigError:
-    """A route's `authenticate` that cannot be built. The builder knows the route's place."""
-    return ConfigError([Problem("", 0, 0, "authenticate", message)])

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, final
 from urllib.parse import urlencode, urlsplit
 
 from gateway.authn import strict_json
+from gateway.authn.bound import CONFIRMATION, KEY
 from gateway.authn.claims import Claims
 from gateway.authn.issuers import Secrets
 from gateway.authn.model import Introspection, issuer_of
@@ -54,7 +55,7 @@ class Introspector:
         self._fetch = fetch
         self._now = clock.now
         self._metrics = metrics
-        self._claims = Claims("introspection", name, model, clock)
+        self._claims = Claims("introspection", name, model, clock, bound=True)
         self._digest = hashlib.blake2b(key=os.urandom(32), digest_size=32)
         # Apart, so that a flood of invented tokens pushes no good one out.
         self._active: Recent[bytes, Verdict] = Recent(REMEMBERED)
@@ -176,9 +177,11 @@ class Introspector:
             raise refused("control characters")
         # A refresh token is active, too (RFC 7662 4): servers tell the type of access tokens, and some what a token is used as.
         kind, used = answer.get("token_type", "Bearer"), answer.get("token_use", "access_token")
-        if not isinstance(kind, str) or kind.lower() != "bearer" or used not in {"access_token", "access"}:
-            raise refused("not a bearer access token")
+        if not isinstance(kind, str) or kind.lower() not in {"bearer", "dpop"} or used not in {"access_token", "access"}:
+            raise refused("not an access token")
         self._claims.check(answer)
+        if kind.lower() == "dpop" and KEY not in answer.get(CONFIRMATION, ()):
+            raise refused("a DPoP token that names no key")
         jti = answer.get("jti")
         known = isinstance(jti, str) and 0 < len(jti) <= 256
         return self._claims.identity(answer, str(jti) if known else "fp:" + key[:12].hex())

@@ -58,3 +58,8 @@ def key_file(model: ApiKeys, clock: Clock, metrics: Metrics, secrets: Secrets) -
     if model.file is None:
         raise ConfigError([Problem("", 0, 0, "authenticate", "keys of a database are followed by whoever has it")])
     return KeyStore(model.file, model.prefix, pepper, clock, metrics)
+
+
+def refused(message: str, key: str = "authenticate") -> ConfigError:
+    """What a route accepts, or demands, and cannot be built. The builder knows the route's place."""
+    return ConfigError([Problem("", 0, 0, key, message)])

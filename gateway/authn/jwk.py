@@ -83,7 +83,7 @@ def parse(raw: bytes) -> KeySet:
     refused: list[str] = []
     for position, jwk in enumerate(document["keys"]):
         try:
-            keys.append(_key(jwk))
+            keys.append(one(jwk))
         except ValueError as error:
             refused.append(f"key {position}: {error}")
     if not keys:
@@ -91,8 +91,8 @@ def parse(raw: bytes) -> KeySet:
     return KeySet(tuple(keys), tuple(refused))
 
 
-def _key(jwk: Any) -> Key:
-    """One member of `keys`. Raises ValueError saying why it is not used."""
+def one(jwk: Any) -> Key:
+    """One public key. Raises ValueError saying why it is not used."""
     if not isinstance(jwk, dict):
         raise ValueError("not an object")
     kid = jwk.get("kid")

@@ -33,7 +33,7 @@ class Verifier:
         self._fingerprint_key = fingerprint_key
         self._algorithms = frozenset(model.algorithms)
         self._types = frozenset(_media_type(name) for name in model.accepted_types)
-        self._claims = Claims("jwt", name, model, clock, RFC9068 if model.profile is not None else ())
+        self._claims = Claims("jwt", name, model, clock, RFC9068 if model.profile is not None else (), bound=True)
 
     async def verify(self, token: Token) -> Identity:
         """The identity a token proves. Raises Unauthenticated, or DependencyDown when the keys cannot be had."""

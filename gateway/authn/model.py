@@ -14,6 +14,8 @@ from gateway.core.principal import ANONYMOUS, OWN_ISSUERS
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
 ]
+ProofAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""RFC 9449 4.2: asymmetric ones only."""
 RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
 STATING: Final = ("jwt", "introspection")
@@ -228,6 +230,22 @@ class Mtls(Model):
     ]
 
 
+class DpopNonce(Model):
+    """Nonces that proofs must hold. Without `key` each process gives out its own."""
+
+    key: SecretRef | None = None
+    lifetime: Annotated[Duration, Field(ge=10, le=3600)] = 300.0
+
+
+class Dpop(Model):
+    """Proofs of possession (RFC 9449) for tokens that are bound to a key."""
+
+    algorithms: Annotated[list[ProofAlgorithm], Field(min_length=1)] = ["ES256", "EdDSA"]
+    max_age: Annotated[Duration, Field(ge=1, le=600)] = 60.0
+    leeway: Annotated[Duration, Field(ge=0, le=60)] = 5.0
+    nonce: DpopNonce | None = None
+
+
 class Authentication(Model):
     """All schemes."""
 
@@ -238,6 +256,7 @@ class Authentication(Model):
     mtls: Mtls | None = None
     login: dict[Name, LoginProvider] = {}
     sessions: Sessions | None = None
+    dpop: Dpop | None = None
 
     @property
     def issuers(self) -> list[str]:

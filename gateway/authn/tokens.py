@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final, final
 
+from gateway.authn.bound import CONFIRMATION
 from gateway.authn.jwt import Verifier
 from gateway.authn.model import WAIVED
 from gateway.authn.recent import Recent
@@ -55,11 +56,13 @@ class Tokens:
         return None
 
     def remembered(self, raw: bytes, memo: dict[object, Any] | None) -> Principal | None:
-        """Who presented this very token before, None when that must be found out (again). Noted in the head's memo."""
+        """Who presented this very token before, None when that must be found out (again). Noted in the head's memo, unless it is
+        bound: its holder proves with each request that it is his.
+        """
         known = self._verified.get(self._key(raw)) if len(raw) <= self._limit else None
         if known is None or known[1] <= self._now() or known[2].keys.revision != known[3]:
             return None
-        if memo is not None and len(memo) < MOST_NOTED:
+        if memo is not None and len(memo) < MOST_NOTED and CONFIRMATION not in known[0].claims:
             memo[self] = known
         return known[0]
 

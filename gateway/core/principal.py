@@ -65,6 +65,10 @@ class Identity:
         self.routes = routes
 
 
+NOBODY: Final = Identity(id=ANONYMOUS, issuer=ANONYMOUS, scheme=ANONYMOUS)
+"""Whoever is not asked."""
+
+
 class Principal:
     """The authenticated identity with what it was granted. Frozen in spirit; may be cached with its credential.
 

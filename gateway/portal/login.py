@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Final, final
 from urllib.parse import urlencode
 
-from gateway.authn.gate import INVALID, MISSING
+from gateway.authn.bound import INVALID, MISSING
 from gateway.authn.login.flow import Wish, ended
 from gateway.authn.login.logins import NOT_KEPT, Logins
 from gateway.authn.login.model import SCOPE

@@ -27,6 +27,9 @@ ONLY_LISTENER: Final = "listen"
 """The name of the listener of a configuration that has one."""
 
 
+Binding = Literal["dpop", "mtls"]
+
+
 def _whole(value: Any) -> Any:
     """`version: true` is not version 1, though Python thinks so."""
     return value if type(value) is int else str(value)
@@ -74,6 +77,7 @@ class RouteModel(Model):
     rewrite: Rewrite = Rewrite()
     authenticate: Annotated[list[str], Field(min_length=1)] | None = None
     anonymous: bool = False
+    require: Binding | Annotated[list[Binding], Field(min_length=1)] | None = None
     rate_limits: list[Name] = []
     cors: Name | None = None
     resource: Name | None = None
@@ -83,6 +87,11 @@ class RouteModel(Model):
     timeouts: RouteTimeouts = RouteTimeouts()
     websocket: WebSocket | bool = False
     tool: Tool | bool = True
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """How a token must be bound to be accepted, any of these."""
+        return () if self.require is None else (self.require,) if isinstance(self.require, str) else tuple(self.require)
 
 
 def credentials_of(route: RouteModel, upstreams: Mapping[str, Upstream]) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ TIMEOUT: Final = 0.25
 class RedisOnce:
     """What was used anywhere (`core.ports.Once`). Keys are digests, the value says nothing."""
 
-    def __init__(self, server: Server, metrics: Metrics, *, timeout: float = TIMEOUT) -> None:
-        self._link = RedisLink("state", server, timeout=timeout)
+    def __init__(self, server: Server, metrics: Metrics, *, timeout: float | None = None) -> None:
+        self._link = RedisLink("state", server, timeout=TIMEOUT if timeout is None else timeout)
         self._metrics = metrics
 
     async def first(self, key: str, seconds: float) -> bool:

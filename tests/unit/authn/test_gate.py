@@ -14,6 +14,7 @@ from gateway.authn.gate import Authentication, Gate
 from gateway.core.errors import BadRequest, ConfigError, Forbidden, GatewayError, Unauthenticated
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
+from gateway.store.once import MemoryOnce
 from tests.fakes import stored_key
 from tests.issuer import (
     JWKS_URL,
@@ -363,14 +364,14 @@ async def test_whatever_is_presented_the_answer_is_a_principal_or_a_refusal(
 
 class TestResources:
     def test_what_carries_credentials_is_one_list(self, house: House) -> None:
-        assert house.authentication.credential_headers() == {b"authorization", b"x-api-key"}
+        assert house.authentication.credential_headers() == {b"authorization", b"x-api-key", b"dpop"}
         assert house.authentication.credential_cookies() == {b"sid"}
 
     async def test_without_schemes_only_authorization_carries_credentials(self) -> None:
         nothing = authentication({})
         await nothing.start()
         await nothing.close()
-        assert nothing.credential_headers() == {b"authorization"}
+        assert nothing.credential_headers() == {b"authorization", b"dpop"}
         assert nothing.credential_cookies() == frozenset()
         assert nothing.status() == {}
 
@@ -453,10 +454,15 @@ class TestResources:
         from gateway.authn.model import JwtIssuer
 
         entry = JwtIssuer.model_construct(issuer="https://a/", audience=["b"], jwks=None, secret=None, algorithms=["RS256"])
-        model = Model.model_construct(jwt={"corp": entry}, api_keys=None, mtls=None)
+        model = Model.model_construct(jwt={"corp": entry}, api_keys=None, mtls=None, dpop=None)
         with pytest.raises(ConfigError, match="is missing"):
             Authentication(
-                model, fetch=ScriptedFetch(), clock=FrozenClock(), metrics=_none(), secrets=lambda _: FixedSecret(PEPPER)
+                model,
+                fetch=ScriptedFetch(),
+                clock=FrozenClock(),
+                metrics=_none(),
+                secrets=lambda _: FixedSecret(PEPPER),
+                once=MemoryOnce(FrozenClock(), _none()),
             )
 
 

@@ -262,7 +262,12 @@ async def test_replays_are_taken_only_where_that_is_said() -> None:
 async def test_what_cannot_be_remembered_is_503() -> None:
     model = Model.model_validate({"hmac": {"sender": STYLES["github"] | {"secrets": [{"env": "S"}], "subject": "s"}}})
     made = Authentication(
-        model, fetch=ScriptedFetch(), clock=FrozenClock(), metrics=Counted(), secrets=lambda reference: FixedSecret(SECRET.encode())
+        model,
+        fetch=ScriptedFetch(),
+        clock=FrozenClock(),
+        metrics=Counted(),
+        secrets=lambda reference: FixedSecret(SECRET.encode()),
+        once=MemoryOnce(FrozenClock(), Counted(), most=0),
     )
     gate = made.gate(("hmac.sender",), anonymous=False, grant=grant)
     with pytest.raises(DependencyDown):
@@ -341,7 +346,12 @@ def test_two_senders_of_one_header_field_on_a_route_are_refused() -> None:
     entry = STYLES["github"] | {"secrets": [{"env": "S"}], "subject": "s"}
     model = Model.model_validate({"hmac": {"one": entry, "two": entry}})
     made = Authentication(
-        model, fetch=ScriptedFetch(), clock=FrozenClock(), metrics=Counted(), secrets=lambda reference: FixedSecret(PEPPER)
+        model,
+        fetch=ScriptedFetch(),
+        clock=FrozenClock(),
+        metrics=Counted(),
+        secrets=lambda reference: FixedSecret(PEPPER),
+        once=MemoryOnce(FrozenClock(), Counted()),
     )
     with pytest.raises(ConfigError, match="same header field"):
         made.gate(("hmac.one", "hmac.two"), anonymous=False, grant=grant)

@@ -48,6 +48,7 @@ VARIABLES = {
     "BATCH_TOKEN_SECRET": RANDOM.swapcase(),
     "HOOK_SECRET": "whsec_" + base64.b64encode(RANDOM.encode()).decode(),
     "INTROSPECTION_SECRET": "introspection-value",
+    "DPOP_NONCE_KEY": RANDOM[::-1].swapcase(),
     "REDACTION_KEY": RANDOM[::-2] + RANDOM[::2],
     "GITHUB_TOKEN": "gh-value",
     "MAPS_KEY": "maps-value",

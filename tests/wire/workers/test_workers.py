@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.exposition import Scraped, parse
-from tests.house import Seen, Upstream, config, request_bytes, written
+from tests.house import AUDIENCE, ISSUER, Seen, Upstream, config, request_bytes, written
 from tests.population import population
 from tests.standalone import PATIENCE, Standalone, standalone, until
 
@@ -420,6 +420,17 @@ async def test_limits_in_memory_are_refused_with_both_ways_out(tmp_path: Path) -
     assert b"rate_limits" in errors
     assert b"redis" in errors
     assert b"per_worker: true" in errors
+
+
+async def test_a_replay_store_of_one_worker_alone_is_refused(tmp_path: Path) -> None:
+    """A proof used at one worker would count once more at each other: with several, memory is no protection."""
+    issuer = {"issuer": ISSUER, "audience": [AUDIENCE], "jwks": {"file": "jwks.json"}, "algorithms": ["ES256"]}
+    over = {"rate_limits": EACH, "authentication": {"jwt": {"corp": issuer}, "dpop": {"nonce": {}}}}
+    code, errors = await refused(tmp_path, over)
+    assert code == 78
+    assert b"state.store: memory with --workers above 1" in errors
+    assert b"state: {store: {redis:" in errors
+    assert b"authentication.dpop.nonce" in errors
 
 
 async def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
