@@ -103,6 +103,7 @@ class ScriptedFetch:
         self.answers: dict[str, Answer] = dict(answers or {})
         self.asked: list[str] = []
         self.options: list[dict[str, Any]] = []
+        self.shown: list[str | None] = []
         self.posted: list[Posted] = []
 
     async def get(
@@ -117,6 +118,7 @@ class ScriptedFetch:
         headers: Mapping[str, str] | None = None,
     ) -> Fetched:
         self.asked.append(url)
+        self.shown.append((headers or {}).get("authorization"))
         self.options.append({"limit": limit, "timeout": timeout, "plaintext": allow_plaintext, "private": allow_private, "ca": ca})
         answer = self.answers.get(url, Fetched(404, {}, b""))
         if isinstance(answer, DependencyDown):

@@ -260,7 +260,7 @@ class Authentication:
     def _verifier(self, name: str, issuer: JwtIssuer, fetch: Fetch, metrics: Metrics, secrets: Secrets) -> Verifier:
         keys: Keys
         if issuer.jwks is not None:
-            keys = self._published[name] = published_keys(name, issuer.issuer, issuer.jwks, fetch, self._clock, metrics)
+            keys = self._published[name] = published_keys(name, issuer, issuer.jwks, fetch, self._clock, metrics, secrets)
         else:
             keys = shared_keys(name, issuer, secrets)
         return Verifier(name, issuer, keys, self._clock, self._fingerprint_key)
@@ -278,7 +278,9 @@ class Authentication:
             opaque=opaque(self._introspectors, accepted, grant),
             cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None and not require},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
-            certificates=Certificates(mtls.identity, grant, self._clock) if mtls is not None and "mtls" in accepted else None,
+            certificates=Certificates(mtls.identity, grant, self._clock, mtls.trust_domains)
+            if mtls is not None and "mtls" in accepted
+            else None,
             sessions=session_cookies(self.logins, accepted, grant),
             signed=signed(self._senders, accepted, grant, self._clock),
         )

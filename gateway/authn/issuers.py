@@ -5,9 +5,11 @@ from typing import Final
 
 from gateway.authn import key_sources
 from gateway.authn.api_keys import KeyStore
+from gateway.authn.jwk import SIGNATURE
 from gateway.authn.jwks import PublishedKeys, SharedKeys
 from gateway.authn.model import ApiKeys, Jwks, JwtIssuer
 from gateway.authn.strength import HMAC_BYTES, SHORTEST, StrongSecret
+from gateway.authn.workloads import JWT_SVID
 from gateway.config.values import SecretRef
 from gateway.core.errors import ConfigError, DependencyDown, Problem
 from gateway.core.ports import Clock, Fetch, Metrics, SecretSource
@@ -27,10 +29,17 @@ def shared_keys(name: str, issuer: JwtIssuer, secrets: Secrets) -> SharedKeys:
     return SharedKeys(secret, frozenset(issuer.algorithms))
 
 
-def published_keys(name: str, issuer: str, jwks: Jwks, fetch: Fetch, clock: Clock, metrics: Metrics) -> PublishedKeys:
-    """The key set of an issuer. A file is read now, what is fetched is fetched later. Raises ConfigError for a bad file."""
-    source = key_sources.build(issuer, jwks, fetch)
-    keys = PublishedKeys(name, source, clock, metrics)
+def published_keys(
+    name: str, issuer: JwtIssuer, jwks: Jwks, fetch: Fetch, clock: Clock, metrics: Metrics, secrets: Secrets
+) -> PublishedKeys:
+    """The key set of an issuer. A file is read now, what is fetched is fetched later. Raises ConfigError for a bad file, or for a
+    token that the endpoint is to be shown and that is not there."""
+    try:
+        bearer = secrets(jwks.bearer) if jwks.bearer is not None else None
+    except (DependencyDown, ValueError) as error:
+        raise ConfigError([Problem("", 0, 0, f"authentication.jwt.{name}.jwks.bearer", str(error))]) from error
+    source = key_sources.build(issuer.issuer, jwks, fetch, bearer)
+    keys = PublishedKeys(name, source, clock, metrics, use=SIGNATURE if issuer.spiffe is None else JWT_SVID)
     if isinstance(source, key_sources.FileSource):
         try:
             keys.accept(source.read(), key_sources.FILE_SECONDS)

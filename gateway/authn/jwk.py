@@ -14,6 +14,7 @@ from jwt import algorithms
 from gateway.authn import strict_json
 
 MAX_KEYS: Final = 100
+SIGNATURE: Final = "sig"
 RSA_BITS: Final = range(2048, 8193)
 """Lower: NIST SP 800-131A. Upper: the cost of one verification stays bounded."""
 RSA_EXPONENT: Final = range(65537, 2**32)
@@ -72,8 +73,11 @@ class KeySet:
         return tuple(key for key in self.keys if algorithm in key.algorithms and (kid is None or key.kid == kid))
 
 
-def parse(raw: bytes) -> KeySet:
-    """A JWK set document -> KeySet. Raises ValueError for what is no JWK set, has too many keys or none that is usable."""
+def parse(raw: bytes, use: str = SIGNATURE) -> KeySet:
+    """A JWK set document -> KeySet, of keys whose `use` is that; only keys of signatures may leave theirs out.
+
+    Raises ValueError for what is no JWK set, has too many keys or none that is usable.
+    """
     document = strict_json.loads(raw)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("not a JWK set: an object with a list `keys` is needed")
@@ -83,7 +87,7 @@ def parse(raw: bytes) -> KeySet:
     refused: list[str] = []
     for position, jwk in enumerate(document["keys"]):
         try:
-            keys.append(one(jwk))
+            keys.append(one(jwk, use))
         except ValueError as error:
             refused.append(f"key {position}: {error}")
     if not keys:
@@ -91,23 +95,23 @@ def parse(raw: bytes) -> KeySet:
     return KeySet(tuple(keys), tuple(refused))
 
 
-def one(jwk: Any) -> Key:
+def one(jwk: Any, use: str = SIGNATURE) -> Key:
     """One public key. Raises ValueError saying why it is not used."""
     if not isinstance(jwk, dict):
         raise ValueError("not an object")
     kid = jwk.get("kid")
     if kid is not None and not isinstance(kid, str):
         raise ValueError("`kid` is not a string")
-    _for_verification(jwk)
+    _for_verification(jwk, use)
     algorithms = _algorithms(jwk)
     material = _material(jwk)
     _strong(material)
     return Key(kid, algorithms, material)
 
 
-def _for_verification(jwk: dict[str, Any]) -> None:
-    if jwk.get("use", "sig") != "sig":
-        raise ValueError("`use` is not sig")
+def _for_verification(jwk: dict[str, Any], use: str) -> None:
+    if jwk.get("use", SIGNATURE) != use:
+        raise ValueError(f"`use` is not {use}")
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         raise ValueError("`key_ops` has no verify")

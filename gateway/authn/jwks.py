@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, final
 
-from gateway.authn.jwk import Key, KeySet, parse, shared
+from gateway.authn.jwk import SIGNATURE, Key, KeySet, parse, shared
 from gateway.authn.key_sources import KeySource
 from gateway.authn.recent import Recent
 from gateway.authn.strength import StrongSecret
@@ -71,10 +71,13 @@ class PublishedKeys:
         clock: Clock,
         metrics: Metrics,
         *,
+        use: str = SIGNATURE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        """`use` is what the set must say its keys are for."""
         self._name = name
+        self._use = use
         self._source = source
         self._clock = clock
         self._metrics = metrics
@@ -104,7 +107,7 @@ class PublishedKeys:
         """Take a JWK set document that is fresh for `seconds`. Raises ValueError, and then keeps the set it has."""
         digest = hashlib.sha256(raw).digest()
         if digest != self._digest:
-            self._replace(parse(raw), digest)
+            self._replace(parse(raw, self._use), digest)
         now = self._clock.monotonic()
         self._loaded_at, self._failures, self._error = now, 0, ""
         self._due = now + seconds * AHEAD * (1 - self._jitter() / 10)

@@ -11,6 +11,7 @@ from gateway.authn.jwk import Key
 from gateway.authn.jwks import Keys
 from gateway.authn.model import JwtIssuer
 from gateway.authn.token import Token
+from gateway.authn.workloads import Check, service_account, svid
 from gateway.core.errors import Unauthenticated
 from gateway.core.ports import Clock
 from gateway.core.principal import Identity
@@ -28,11 +29,14 @@ class Verifier:
     def __init__(self, name: str, model: JwtIssuer, keys: Keys, clock: Clock, fingerprint_key: bytes) -> None:
         self.name = name
         self.keys = keys
-        self.issuer = model.issuer
+        self.issuer = model.known_as
         self.limit = model.max_bytes
         self._fingerprint_key = fingerprint_key
         self._algorithms = frozenset(model.algorithms)
         self._types = frozenset(_media_type(name) for name in model.accepted_types)
+        self._workload: Check | None = None if model.spiffe is None else svid(model.spiffe.trust_domain)
+        if model.kubernetes:
+            self._workload = service_account
         self._claims = Claims("jwt", name, model, clock, RFC9068 if model.profile is not None else (), bound=True)
 
     async def verify(self, token: Token) -> Identity:
@@ -42,6 +46,8 @@ class Verifier:
         if not _signed(token, keys):
             raise Unauthenticated(f"jwt {self.name}: no key verifies the signature")
         self._claims.check(token.payload)
+        if self._workload is not None and (wrong := self._workload(token.payload, token.kid)):
+            raise self._claims.refused(wrong)
         return self._claims.identity(token.payload, self._credential_id(token))
 
     def _check_header(self, token: Token) -> None:

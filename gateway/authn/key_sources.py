@@ -12,7 +12,7 @@ from gateway.authn.model import Jwks
 from gateway.authn.urls import check_url
 from gateway.config.regular import content
 from gateway.core.errors import DependencyDown
-from gateway.core.ports import Fetch
+from gateway.core.ports import Fetch, SecretSource
 
 MAX_BYTES: Final = 256 * 1024
 FETCH_SECONDS: Final = 10.0
@@ -41,13 +41,14 @@ class UrlSource:
 
     local = False
 
-    def __init__(self, url: str, jwks: Jwks, fetch: Fetch) -> None:
+    def __init__(self, url: str, jwks: Jwks, fetch: Fetch, bearer: SecretSource | None = None) -> None:
         self._url = url
         self._jwks = jwks
         self._fetch = fetch
+        self._bearer = bearer
 
     async def load(self) -> tuple[bytes, float]:
-        return await _document(self._fetch, self._url, self._jwks)
+        return await _document(self._fetch, self._url, self._jwks, self._bearer)
 
 
 @final
@@ -56,19 +57,22 @@ class DiscoverySource:
 
     local = False
 
-    def __init__(self, issuer: str, jwks: Jwks, fetch: Fetch) -> None:
+    def __init__(self, issuer: str, jwks: Jwks, fetch: Fetch, bearer: SecretSource | None = None) -> None:
+        """`bearer` is shown to the issuer's own host and port alone, wherever its metadata say that the keys are."""
         self._issuer = issuer
         self._jwks = jwks
         self._fetch = fetch
+        self._bearer = bearer
 
     async def load(self) -> tuple[bytes, float]:
         """The metadata must name the configured issuer itself (RFC 8414 3.3), else anybody's keys could be slipped in."""
         try:
-            raw, _ = await _document(self._fetch, openid_url(self._issuer), self._jwks)
+            raw, _ = await _document(self._fetch, openid_url(self._issuer), self._jwks, self._bearer)
         except DependencyDown:
-            raw, _ = await _document(self._fetch, oauth_url(self._issuer), self._jwks)
+            raw, _ = await _document(self._fetch, oauth_url(self._issuer), self._jwks, self._bearer)
         url = self._keys_url(_metadata(raw))
-        return await _document(self._fetch, url, self._jwks)
+        bearer = self._bearer if urlsplit(url)[:2] == urlsplit(self._issuer)[:2] else None
+        return await _document(self._fetch, url, self._jwks, bearer)
 
     def _keys_url(self, metadata: Mapping[str, Any]) -> str:
         if metadata.get("issuer") != self._issuer:
@@ -104,13 +108,13 @@ class FileSource:
         return raw
 
 
-def build(issuer: str, jwks: Jwks, fetch: Fetch) -> KeySource:
-    """The source that a configuration entry names."""
+def build(issuer: str, jwks: Jwks, fetch: Fetch, bearer: SecretSource | None = None) -> KeySource:
+    """The source that a configuration entry names; `bearer` is what it is asked with."""
     if jwks.file is not None:
         return FileSource(jwks.file)
     if jwks.url is not None:
-        return UrlSource(jwks.url, jwks, fetch)
-    return DiscoverySource(issuer, jwks, fetch)
+        return UrlSource(jwks.url, jwks, fetch, bearer)
+    return DiscoverySource(issuer, jwks, fetch, bearer)
 
 
 def openid_url(issuer: str) -> str:
@@ -131,7 +135,8 @@ def freshness(headers: Mapping[str, str]) -> float:
     return min(max(stated, SHORTEST), LONGEST)
 
 
-async def _document(fetch: Fetch, url: str, jwks: Jwks) -> tuple[bytes, float]:
+async def _document(fetch: Fetch, url: str, jwks: Jwks, bearer: SecretSource | None) -> tuple[bytes, float]:
+    headers = None if bearer is None else {"authorization": f"Bearer {bearer.current().reveal().decode('ascii', 'replace')}"}
     answer = await fetch.get(
         url,
         limit=MAX_BYTES,
@@ -139,6 +144,7 @@ async def _document(fetch: Fetch, url: str, jwks: Jwks) -> tuple[bytes, float]:
         allow_plaintext=jwks.allow_plaintext,
         allow_private=jwks.allow_private,
         ca=str(jwks.ca) if jwks.ca else None,
+        headers=headers,
     )
     if answer.status != 200:
         raise DependencyDown(f"{urlsplit(url).netloc}: answered {answer.status}")

@@ -1,7 +1,7 @@
 """The configuration of authentication (CONTRACT 2, `authentication:`)."""
 
 import re
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -27,6 +27,18 @@ WAIVED: Final = "none"
 """`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""
 
 
+CLUSTER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where Kubernetes gives a pod the cluster's authority and a token of its own."""
+IN_CLUSTER: Final = {
+    "url": "https://kubernetes.default.svc/openid/v1/jwks",
+    "ca": f"{CLUSTER}/ca.crt",
+    "bearer": {"file": f"{CLUSTER}/token"},
+    "allow_private": True,
+}
+
+TrustDomain = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,255}$")]
+
+
 class Jwks(Model):
     """Where an issuer's public keys are: exactly one of `url`, `file`, `discovery`."""
 
@@ -36,6 +48,7 @@ class Jwks(Model):
     allow_plaintext: bool = False
     allow_private: bool = False
     ca: FilePath | None = None
+    bearer: SecretRef | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -50,6 +63,12 @@ class CookieSource(Model):
     """A token carried in a cookie."""
 
     cookie: Token
+
+
+class Spiffe(Model):
+    """JWT-SVIDs of one trust domain."""
+
+    trust_domain: TrustDomain
 
 
 class Stated(Model):
@@ -72,6 +91,8 @@ class JwtIssuer(Stated):
     jwks: Jwks | None = None
     secret: SecretRef | None = None
     profile: Literal["rfc9068"] | None = None
+    spiffe: Spiffe | None = None
+    kubernetes: bool = False
     algorithms: Annotated[list[Algorithm], Field(min_length=1)]
     from_: Annotated[list[Literal["bearer"] | CookieSource], Field(alias="from", min_length=1)] = ["bearer"]
     types: Annotated[list[str], Field(min_length=1)] = ["JWT", "at+jwt"]
@@ -79,7 +100,33 @@ class JwtIssuer(Stated):
     @property
     def accepted_types(self) -> list[str]:
         """The `typ` of its tokens' headers."""
+        if self.spiffe is not None:
+            return ["JWT", "JOSE"]
         return self.types if self.profile is None else ["at+jwt"]
+
+    @property
+    def known_as(self) -> str:
+        """What its tokens are told from others by: the exact `iss`, or the trust domain where JWT-SVIDs have none."""
+        return self.issuer if self.spiffe is None or self.issuer != WAIVED else f"spiffe://{self.spiffe.trust_domain}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_its_cluster(cls, value: Any) -> Any:
+        """A pod finds the keys of its own cluster without being told."""
+        if isinstance(value, dict) and value.get("kubernetes") is True and not {"jwks", "secret"} & value.keys():
+            return {**value, "jwks": IN_CLUSTER}
+        return value
+
+    @model_validator(mode="after")
+    def _workload_holds(self) -> Self:
+        """JWT-SVID 3, and bound tokens of Kubernetes: what tells a workload's token from another's cannot be waived."""
+        if self.spiffe is None and not self.kubernetes:
+            return self
+        if self.profile is not None or (self.spiffe is not None and (self.kubernetes or "types" in self.model_fields_set)):
+            raise ValueError("one of `profile`, `spiffe` and `kubernetes`, and no `types` with `spiffe`, says what its tokens are")
+        if self.audience == WAIVED or self.subject != "sub" or "exp" not in self.required_claims or self.secret is not None:
+            raise ValueError("tokens of workloads need `audience`, `jwks`, the claim `exp`, and `sub` as their subject")
+        return self
 
     @model_validator(mode="after")
     def _profile_holds(self) -> Self:
@@ -228,6 +275,13 @@ class Mtls(Model):
         "san_uri",
         "san_dns",
     ]
+    trust_domains: Annotated[list[TrustDomain], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _can_be_of_a_domain(self) -> Self:
+        if self.trust_domains is not None and "spiffe" not in self.identity:
+            raise ValueError("`trust_domains` are those of SPIFFE IDs: `identity` names `spiffe`, too")
+        return self
 
 
 class DpopNonce(Model):

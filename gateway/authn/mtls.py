@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gateway.authn.recent import Recent
+from gateway.authn.workloads import SPIFFE, trust_domain
 from gateway.core.errors import Unauthenticated
 from gateway.core.ports import Clock, Grant
 from gateway.core.principal import Identity, Principal
@@ -22,8 +23,6 @@ ISSUER: Final = "mtls"
 REMEMBERED: Final = 2048
 MAX_NAME: Final = 2048
 
-# SPIFFE ID 2.1-2.4: lower-case trust domain; path segments of letters, digits, `.`, `-`, `_`, none of them `.` or `..`.
-SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*", re.ASCII)
 URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", re.ASCII)
 DNS: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 EMAIL: Final = re.compile(
@@ -37,7 +36,7 @@ COMMON_NAME: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f:/@\ud800-\udfff]{1,64}")
 class Names:
     """The names of one certificate, by type; `common` are its subject's common names."""
 
-    __slots__ = ("begins", "common", "dns", "email", "ends", "uri")
+    __slots__ = ("begins", "common", "dns", "email", "ends", "signs", "uri")
 
     def __init__(self, certificate: x509.Certificate) -> None:
         """Raises ValueError for a certificate that cannot be read or carries control characters in a name."""
@@ -49,14 +48,18 @@ class Names:
         self.dns = tuple(name.lower() for name in _clean(names.get_values_for_type(x509.DNSName)))
         self.email = _clean(names.get_values_for_type(x509.RFC822Name))
         self.common = _clean([str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)])
+        self.signs = _signs(certificate)
         self.begins = certificate.not_valid_before_utc.timestamp()
         self.ends = certificate.not_valid_after_utc.timestamp()
 
 
 def spiffe(names: Names) -> str | None:
-    """SPIFFE X.509-SVID 2: exactly one URI name, and it is the id. Several, or a malformed id, make the certificate invalid."""
+    """SPIFFE X.509-SVID 2: exactly one URI name, and it is the id. Several, or a malformed id, make the certificate invalid, and so
+    does the right to sign others (5.2): an authority is nobody's workload."""
     if not any(uri.lower().startswith("spiffe:") for uri in names.uri):
         return None
+    if names.signs:
+        raise ValueError("an authority's certificate")
     return _only(names.uri, SPIFFE)
 
 
@@ -91,7 +94,9 @@ READERS: Final[Mapping[str, Callable[[Names], str | None]]] = {
 class Certificates:
     """Certificates turned into principals under one policy; each certificate is read once."""
 
-    def __init__(self, identity: Sequence[str], grant: Grant, clock: Clock) -> None:
+    def __init__(self, identity: Sequence[str], grant: Grant, clock: Clock, domains: Sequence[str] | None = None) -> None:
+        """`domains` are the trust domains whose workloads are let in, None for any that the CA vouches for."""
+        self._domains = None if domains is None else frozenset(domains)
         self._readers = tuple(READERS[kind] for kind in identity)
         self._grant = grant
         self._clock = clock
@@ -129,8 +134,25 @@ class Certificates:
         """The first type, in the configured order, of which the certificate has a name."""
         for read in self._readers:
             if (subject := read(names)) is not None:
+                if read is spiffe and self._domains is not None and trust_domain(subject) not in self._domains:
+                    raise ValueError("a workload of another trust domain")
                 return subject
         raise ValueError("no name of a configured type")
+
+
+def _signs(certificate: x509.Certificate) -> bool:
+    """Whether it may sign certificates or revocation lists."""
+    extensions = certificate.extensions
+    try:
+        if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return True
+    except x509.ExtensionNotFound:
+        pass
+    try:
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return usage.key_cert_sign or usage.crl_sign
 
 
 def _only(names: Sequence[str], form: re.Pattern[str]) -> str | None:

@@ -10,6 +10,7 @@ from gateway.authn.jwt import Verifier
 from gateway.authn.model import WAIVED
 from gateway.authn.recent import Recent
 from gateway.authn.token import Malformed, Token
+from gateway.authn.workloads import trust_domain
 from gateway.core.errors import Unauthenticated
 from gateway.core.message import MOST_NOTED
 from gateway.core.ports import Clock, Grant
@@ -77,7 +78,7 @@ class Tokens:
             token = Token(raw, self._limit)
         except Malformed as error:
             raise Unauthenticated(f"jwt: {error}") from error
-        verifier = self._verifier(token.issuer)
+        verifier = self._verifier(token)
         # Read before verifying: a key that is replaced meanwhile, perhaps on another thread, makes the entry useless, not wrong.
         revision = verifier.keys.revision
         identity = await verifier.verify(token)
@@ -88,10 +89,12 @@ class Tokens:
         self._verified.put(self._key(raw), (principal, until, verifier, revision))
         return principal
 
-    def _verifier(self, issuer: str | None) -> Verifier:
+    def _verifier(self, token: Token) -> Verifier:
+        issuer = token.issuer
         verifier = self._by_issuer.get(issuer) if issuer is not None else None
         if verifier is None and issuer not in self._configured:
-            verifier = self._any
+            # JWT-SVID 3 asks for no `iss`: a workload's token is its trust domain's.
+            verifier = self._by_issuer.get(f"spiffe://{trust_domain(token.payload.get('sub'))}", self._any)
         if verifier is None:
             raise Unauthenticated("jwt: no accepted issuer")
         return verifier

@@ -46,6 +46,7 @@ CATCH_ALL: dict[str, int] = {
 REVEALS: dict[str, int] = {
     "gateway/audit/masks.py": 1,
     "gateway/authn/introspection.py": 1,
+    "gateway/authn/key_sources.py": 1,
     "gateway/authn/login/asking.py": 1,
     "gateway/authn/strength.py": 2,
     "gateway/cli/blocks.py": 1,

@@ -20,10 +20,10 @@ def check(draft: Draft) -> Iterator[Problem]:
     for path, issuer in draft.parts(JwtIssuer, "authentication", "jwt"):
         yield from _waivers(draft, path, issuer)
         yield from _keys(draft, path, issuer)
-        if issuer.issuer in seen:
-            hint = f"'{seen[issuer.issuer]}' has it; tokens are assigned by their exact `iss`"
+        if issuer.known_as in seen:
+            hint = f"'{seen[issuer.known_as]}' has it; tokens are assigned by their exact `iss`"
             yield draft.error((*path, "issuer"), "two entries have the same issuer", hint)
-        seen.setdefault(issuer.issuer, str(path[-1]))
+        seen.setdefault(issuer.known_as, str(path[-1]))
     for path, entry in draft.parts(Introspection, "authentication", "introspection"):
         yield from _waivers(draft, path, entry)
         if not entry.allow_private and (wrong := private_target(entry.url)):
@@ -40,7 +40,7 @@ def check(draft: Draft) -> Iterator[Problem]:
 def _waivers(draft: Draft, path: Steps, issuer: Stated) -> Iterator[Problem]:
     if issuer.audience == WAIVED:
         yield draft.warning((*path, "audience"), "audience waived: tokens meant for other services are accepted here")
-    if issuer.issuer == WAIVED:
+    if issuer.issuer == WAIVED and getattr(issuer, "spiffe", None) is None:
         yield draft.warning((*path, "issuer"), "issuer waived: whoever signed with these keys is believed")
     if "exp" not in issuer.required_claims:
         yield draft.warning((*path, "required_claims"), "tokens that never expire are accepted", "add `exp`")

@@ -90,6 +90,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "certs" / f"{name}.key").chmod(0o600)
     (folder / "certs" / "clients.crl").write_bytes(_empty_crl(ca))
     (folder / "keys" / "offline.json").write_text(KEY_SET)
+    (folder / "keys" / "mesh-bundle.json").write_text(KEY_SET.replace('"kid"', '"use": "jwt-svid", "kid"'))
     key = rsa.generate_private_key(65537, 2048).private_bytes(*PEM).decode()
     account = {"type": "service_account", "client_email": "gw@example.com", "private_key_id": "k", "private_key": key}
     written = {
