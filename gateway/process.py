@@ -25,6 +25,7 @@ from gateway.fetch import HttpFetch
 from gateway.operations import Operating, levels
 from gateway.reload import Reload, fingerprint, watch
 from gateway.resources import USER_AGENT, Resources, SystemClock
+from gateway.revocations import Revocations
 from gateway.rotations import Rotations
 from gateway.served import Served
 from gateway.server.lifecycle import Server, run_until_signal
@@ -155,6 +156,7 @@ class Process:
             lambda: self.loaded, lambda: resources.opened, self._fetch, resources.clock, metrics, self.trail.event
         )
         self._tasks.append(asyncio.create_task(rotations.watch()))
+        self._tasks.append(asyncio.create_task(Revocations(lambda: self.loaded.settings, self._fetch, metrics).watch()))
         log.info("serving", extra={"listeners": self.server.addresses, "generation": snapshot.generation})
         if self._place is None:
             started(self.trail, snapshot.generation, self.server.addresses)

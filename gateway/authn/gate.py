@@ -267,7 +267,7 @@ class Authentication:
 
     def _guarded(self, accepted: Sequence[str], require: Sequence[str], grant: Grant) -> Gate:
         self._check_configured(accepted)
-        mtls, store = self._model.mtls, self._store
+        mtls, store = self._model.mtls if "mtls" in accepted else None, self._store
         issuers = [name.removeprefix("jwt.") for name in accepted if name.startswith("jwt.")]
         cookies = {cookie: self._tokens(issuers, CookieSource(cookie=cookie.decode()), grant) for cookie in self._places.cookies}
         return Gate(
@@ -278,9 +278,7 @@ class Authentication:
             opaque=opaque(self._introspectors, accepted, grant),
             cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None and not require},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
-            certificates=Certificates(mtls.identity, grant, self._clock, mtls.trust_domains)
-            if mtls is not None and "mtls" in accepted
-            else None,
+            certificates=None if mtls is None else Certificates(mtls.identity, grant, self._clock, mtls.trust_domains),
             sessions=session_cookies(self.logins, accepted, grant),
             signed=signed(self._senders, accepted, grant, self._clock),
         )

@@ -29,7 +29,7 @@ WAIVED: Final = "none"
 
 CLUSTER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where Kubernetes gives a pod the cluster's authority and a token of its own."""
-IN_CLUSTER: Final = {
+IN_CLUSTER: Final[dict[str, Any]] = {
     "url": "https://kubernetes.default.svc/openid/v1/jwks",
     "ca": f"{CLUSTER}/ca.crt",
     "bearer": {"file": f"{CLUSTER}/token"},

@@ -16,6 +16,16 @@ RESOURCE: Final = re.compile(
 """RFC 9728 1.2, without a query; http for what runs on this machine."""
 
 
+class CrlSource(Model):
+    """Where the list of `client_crl` is fetched from, again and again."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2048)]
+    every: Annotated[Duration, Field(ge=60, le=7 * 86400)] = 3600.0
+    ca: FilePath | None = None
+    allow_plaintext: bool = False
+    allow_private: bool = False
+
+
 class Tls(Model):
     """A listener's certificate and its demands on the client's."""
 
@@ -25,6 +35,7 @@ class Tls(Model):
     client_ca: FilePath | None = None
     client_auth: Literal["none", "optional", "require"] = "none"
     client_crl: FilePath | None = None
+    client_crl_url: CrlSource | None = None
 
 
 class ProxyProtocol(Model):

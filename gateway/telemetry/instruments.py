@@ -134,9 +134,7 @@ COUNTED: Final = (
         "Tokens minted for an upstream credential, refused to a principal, and failures.",
         ("credential", "outcome"),
     ),
-    Instrument(
-        "gateway.tokens.renewals", "counter", "{token}", "Tokens minted anew because an upstream answered 401.", ("credential",)
-    ),
+    Instrument("gateway.tokens.renewals", "counter", "{token}", "Tokens minted anew after an upstream's 401.", ("credential",)),
     Instrument(
         "gateway.introspection.answers",
         "counter",
@@ -144,6 +142,7 @@ COUNTED: Final = (
         "Opaque tokens asked about: active, refused (inactive, or not what is accepted here), failed.",
         ("issuer", "outcome"),
     ),
+    Instrument("gateway.tls.crl.fetches", "counter", "{fetch}", "Revocation lists fetched.", ("listener", "outcome")),
     Instrument("gateway.api_keys.reloads", "counter", "{reload}", "Readings of API keys that changed.", ("outcome",)),
     Instrument("gateway.api_keys.refused", "counter", "{row}", "Rows of API keys that no gateway wrote.", ("fault",)),
     Instrument(

@@ -30,17 +30,17 @@ def blocks(page: str, kind: str) -> list[str]:
 
 def written(folder: Path, page: str) -> Path:
     """The files of a page, and what they name."""
-    for name in ("policies", "certs", "bundles", "secrets"):
+    for name in ("policies", "certs", "keys", "secrets"):
         (folder / name).mkdir()
     for block in blocks(page, "yaml"):
         found = FILE.match(block)
         if found or block.startswith("version:"):
             (folder / (found[1] if found else "config.yaml")).write_text(block, encoding="utf-8")
     pki = Pki(folder / "certs")
-    for name in ("spire-bundle.pem", "cluster-ca.crt"):
+    for name in ("spire-bundle.crt", "cluster-ca.crt"):
         shutil.copy(pki.client_ca_file, folder / "certs" / name)
     pki.key.chmod(0o600)
-    (folder / "bundles" / "example.org.json").write_bytes(jwks(EcKey().jwk(use="jwt-svid")))
+    (folder / "keys" / "example.org.json").write_bytes(jwks(EcKey().jwk(use="jwt-svid")))
     (folder / "secrets" / "token").write_text("e30.e30.x\n")
     (folder / "secrets" / "token").chmod(0o600)
     return folder / "config.yaml"

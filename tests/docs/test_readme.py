@@ -23,6 +23,7 @@ from gateway.cli.check import built, failures
 from gateway.demo.play import STEPS, curl
 from gateway.settings.load import load
 from tests.githubish import Github
+from tests.issuer import EcKey, jwks
 from tests.pages import sealed
 from tests.pki import Pki
 
@@ -74,7 +75,7 @@ def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "certs").mkdir()
     pki = Pki(folder / "certs")
     pki.key.chmod(0o600)
-    for name in ("idp-ca", "upstream-ca", "redis-ca", "billing-ca"):
+    for name in ("idp-ca", "upstream-ca", "redis-ca", "billing-ca", "spire-bundle", "cluster-ca"):
         shutil.copy(pki.client_ca_file, folder / "certs" / f"{name}.crt")
     shutil.copy(pki.certificate, folder / "certs" / "gateway-client.crt")
     shutil.copy(pki.key, folder / "certs" / "gateway-client.key")
@@ -91,6 +92,7 @@ def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     key = Github().pem
     (folder / "keys" / "github-app.pem").write_text(key)
+    (folder / "keys" / "example.org.json").write_bytes(jwks(EcKey().jwk(use="jwt-svid")))
     account = {"type": "service_account", "client_email": "gw@example.com", "private_key_id": "k", "private_key": key}
     (folder / "keys" / "google.json").write_text(json.dumps(account))
     return folder

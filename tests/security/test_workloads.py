@@ -141,7 +141,7 @@ def account(**more: Any) -> dict[str, Any]:
 
 
 def api_server() -> ScriptedFetch:
-    return ScriptedFetch({IN_CLUSTER["url"]: answer(jwks(KEY))})  # type: ignore[dict-item]
+    return ScriptedFetch({IN_CLUSTER["url"]: answer(jwks(KEY))})
 
 
 async def test_a_service_account_is_known_by_the_keys_of_its_cluster() -> None:

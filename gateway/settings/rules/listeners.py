@@ -7,10 +7,11 @@ from gateway.config.address import Address, parse_address
 from gateway.config.document import Steps
 from gateway.config.values import Network
 from gateway.core.errors import Problem
-from gateway.edge.model import Listen
+from gateway.edge.model import Listen, Tls
 from gateway.settings.model import ONLY_LISTENER, Admin
 from gateway.settings.rules.draft import Draft
 from gateway.settings.rules.hosts import judged_host
+from gateway.settings.rules.urls import private_target
 
 ADMIN: Final[Steps] = ("admin", "address")
 WIDE: Final[dict[int, int]] = {4: 8, 6: 32}
@@ -102,9 +103,23 @@ def _proxies(draft: Draft, path: Steps, listen: Listen, address: Address) -> Ite
         yield draft.error((*path, "client_certificate"), "needs a proxy that proves who it is", hint)
 
 
+def _fetched(draft: Draft, path: Steps, tls: Tls) -> Iterator[Problem]:
+    """A revocation list that is fetched needs a file to be kept in, and a place that may be asked."""
+    crl = tls.client_crl_url
+    if crl is None:
+        return
+    if tls.client_crl is None:
+        yield draft.error(path, "needs `client_crl`, the file in which the list is kept")
+    if crl.url.startswith("http:") and not crl.allow_plaintext:
+        yield draft.error((*path, "url"), "http: is refused", "https, or `allow_plaintext: true`: lists are signed")
+    if not crl.allow_private and (wrong := private_target(crl.url)):
+        yield draft.error((*path, "url"), wrong, "set `allow_private: true` if it is meant")
+
+
 def _tls(draft: Draft, path: Steps, listen: Listen) -> Iterator[Problem]:
     if listen.tls is None:
         return
+    yield from _fetched(draft, (*path, "tls", "client_crl_url"), listen.tls)
     if listen.tls.client_auth != "none" and listen.tls.client_ca is None:
         yield draft.error((*path, "tls", "client_auth"), "needs `client_ca`")
     if listen.tls.client_auth == "none" and listen.tls.client_ca is not None:
