@@ -10,8 +10,8 @@ from typing import Any, Final, final
 
 from gateway.authn.digest import SHA256, sha256
 from gateway.authn.dpop import Proofs
+from gateway.authn.dpop_model import Dpop
 from gateway.authn.issuers import Secrets, refused, strong_secret
-from gateway.authn.model import Dpop
 from gateway.authn.nonces import Nonces
 from gateway.authn.strength import SHORTEST
 from gateway.core.errors import Unauthenticated

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final, final
 
 from gateway.authn.digest import sha256
+from gateway.authn.dpop_model import Dpop
 from gateway.authn.jwk import Key, one
-from gateway.authn.model import Dpop
 from gateway.authn.nonces import Nonces
 from gateway.authn.recent import Recent
 from gateway.authn.thumbprint import members, thumbprint

@@ -75,16 +75,18 @@ class KeyTable(KeyRing):
         self._told: set[tuple[str, int, str]] = set()
         self._error = ""
         self._tasks: list[asyncio.Task[None]] = []
+        self._turn = asyncio.Lock()
 
     async def look(self) -> None:
-        """Look once. Raises nothing that a database or a row could cause."""
-        began = self._clock.monotonic()
-        try:
-            await self._follow(began)
-        except DependencyDown as error:
-            self._down(error.detail, began)
-        else:
-            self._confirmed, self._away, self._error = began, "", ""
+        """Look once, one after the other: what is read last counts. Raises nothing that a database or a row could cause."""
+        async with self._turn:
+            began = self._clock.monotonic()
+            try:
+                await self._follow(began)
+            except DependencyDown as error:
+                self._down(error.detail, began)
+            else:
+                self._confirmed, self._away, self._error = began, "", ""
 
     async def note_used(self) -> None:
         """Write down which keys were used since the last time. Raises DependencyDown, and then they are noted the next time."""

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.authn.dpop_model import Dpop
 from gateway.authn.login.model import LoginProvider, Sessions
 from gateway.authn.urls import check_url
+from gateway.authn.workload_model import IN_CLUSTER, Mtls, Spiffe
 from gateway.config.values import Duration, FilePath, Model, Name, SecretRef, Size, Token
 from gateway.core.placeholders import MARK
 from gateway.core.principal import ANONYMOUS, OWN_ISSUERS
@@ -14,7 +16,6 @@ from gateway.core.principal import ANONYMOUS, OWN_ISSUERS
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
 ]
-ProofAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """RFC 9449 4.2: asymmetric ones only."""
 RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
@@ -25,18 +26,6 @@ UNSIGNABLE: Final = frozenset({"authorization", "cookie", "host", "content-lengt
 """Header fields in which no signature is looked for."""
 WAIVED: Final = "none"
 """`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""
-
-
-CLUSTER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
-"""Where Kubernetes gives a pod the cluster's authority and a token of its own."""
-IN_CLUSTER: Final[dict[str, Any]] = {
-    "url": "https://kubernetes.default.svc/openid/v1/jwks",
-    "ca": f"{CLUSTER}/ca.crt",
-    "bearer": {"file": f"{CLUSTER}/token"},
-    "allow_private": True,
-}
-
-TrustDomain = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,255}$")]
 
 
 class Jwks(Model):
@@ -63,12 +52,6 @@ class CookieSource(Model):
     """A token carried in a cookie."""
 
     cookie: Token
-
-
-class Spiffe(Model):
-    """JWT-SVIDs of one trust domain."""
-
-    trust_domain: TrustDomain
 
 
 class Stated(Model):
@@ -265,39 +248,6 @@ class ApiKeys(Model):
                 f"'{prefix}' begins the placeholders of captured credentials, which authenticate nobody: choose another"
             )
         return prefix
-
-
-class Mtls(Model):
-    """Client certificates as identities."""
-
-    identity: Annotated[list[Literal["spiffe", "san_uri", "san_dns", "san_email", "subject_cn"]], Field(min_length=1)] = [
-        "spiffe",
-        "san_uri",
-        "san_dns",
-    ]
-    trust_domains: Annotated[list[TrustDomain], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _can_be_of_a_domain(self) -> Self:
-        if self.trust_domains is not None and "spiffe" not in self.identity:
-            raise ValueError("`trust_domains` are those of SPIFFE IDs: `identity` names `spiffe`, too")
-        return self
-
-
-class DpopNonce(Model):
-    """Nonces that proofs must hold. Without `key` each process gives out its own."""
-
-    key: SecretRef | None = None
-    lifetime: Annotated[Duration, Field(ge=10, le=3600)] = 300.0
-
-
-class Dpop(Model):
-    """Proofs of possession (RFC 9449) for tokens that are bound to a key."""
-
-    algorithms: Annotated[list[ProofAlgorithm], Field(min_length=1)] = ["ES256", "EdDSA"]
-    max_age: Annotated[Duration, Field(ge=1, le=600)] = 60.0
-    leeway: Annotated[Duration, Field(ge=0, le=60)] = 5.0
-    nonce: DpopNonce | None = None
 
 
 class Authentication(Model):

@@ -2,7 +2,7 @@
 broken row costs nobody else a key."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from gateway.authn import key_entry
 from gateway.authn.key_rows import Binding, Editor
 from gateway.authn.key_table import ALL_EVERY, USED_EVERY
+from gateway.store.sql.keys import KeyRow, KeyRows
 from gateway.store.sql.rows import Conflict
 from tests.issuer import PEPPER
 from tests.keytable import MODEL, Table
@@ -196,3 +197,35 @@ async def test_a_row_that_was_mended_counts_again(keys: Table) -> None:
     keys.clock.advance(ALL_EVERY)
     await keys.table.look()
     assert keys.roles(key) == ("reader",)
+
+
+class Held(KeyRows):
+    """Rows that reach whoever asked first only when told so."""
+
+    def __init__(self, rows: KeyRows) -> None:
+        super().__init__(rows._database)
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def of(self, ids: Sequence[str]) -> list[KeyRow]:
+        found = await super().of(ids)
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.go.wait()
+        return found
+
+
+async def test_a_reload_that_looks_while_the_loop_does_brings_no_revoked_key_back(keys: Table) -> None:
+    key, id = await keys.create(roles=["reader"])
+    keys.rows = held = Held(keys.rows)
+    table = keys.gateway()
+    first = asyncio.create_task(table.look())
+    await held.asked.wait()
+    await Editor(KeyRows(keys.database), Binding(PEPPER), keys.clock.now).revoke(id, keys.clock.now())
+    second = asyncio.create_task(table.look())
+    await asyncio.wait({second}, timeout=0.5)
+    held.go.set()
+    await asyncio.gather(first, second)
+    await table.look()
+    assert keys.roles(key, table=table) == "credential-invalid"
+    assert keys.told == []

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
-from gateway.authn.model import IN_CLUSTER, JwtIssuer, Mtls
+from gateway.authn.model import JwtIssuer
 from gateway.authn.mtls import Certificates
+from gateway.authn.workload_model import IN_CLUSTER, Mtls
 from gateway.core.errors import GatewayError, Unauthenticated
 from tests.issuer import (
     AUDIENCE,

@@ -18,11 +18,14 @@ from gateway.authn import key_entry, key_file
 from gateway.core.secret import Secret
 from gateway.credentials.stored.drawer import Facts
 from gateway.doctor import FINDINGS
+from gateway.doctor import keys as doctor_keys
 from gateway.doctor.custody import TOLD, grants
-from gateway.doctor.ending import end_of
+from gateway.doctor.ending import Calendar, end_of
 from gateway.settings import load
 from gateway.store.sql.grants import GrantRow
 from tests.conftest import ROOT
+from tests.issuer import PEPPER as TABLE_PEPPER
+from tests.keytable import Table
 from tests.policyhouse import CONFIG, POLICY, furnish
 from tests.postgres_server import SUPERUSER, PostgresServer
 from tests.storing import ENVIRON, Beside
@@ -375,3 +378,31 @@ def test_every_name_of_a_finding_is_known_and_explained() -> None:
     assert told | {"check"} == FINDINGS
     page = (ROOT / "docs" / "how-to" / "look-after-credentials.md").read_text()
     assert [name for name in FINDINGS if f"`{name}`" not in page] == []
+
+
+async def test_keys_of_the_database_that_idle_never_end_or_were_altered_are_told(folder: Path, tmp_path: Path) -> None:
+    async with Table(tmp_path / "told.db") as table:
+        day = 86400.0
+        ages = {"idle": 100, "fresh": 5, "used": 100}
+        made = {name: await table.create(name=name, now=table.clock.now() - days * day) for name, days in ages.items()}
+        _, ending = await table.create(name="ending", expires=3 * day)
+        await table.rows.touch([made["used"][1]], table.clock.now() - day, 60.0)
+        _, altered = await table.create(name="altered")
+        await table.sql("UPDATE api_keys SET version = version + 1 WHERE id = :id", id=altered)
+        config = SOUND.replace("  jwt:\n", "  api_keys: {store: database, pepper: {env: TABLE_PEPPER}}\n  jwt:\n", 1)
+        (folder / "config.yaml").write_text(config + "database: {file: told.db}\n")
+        loaded = load([folder / "config.yaml"], environ={"TABLE_PEPPER": TABLE_PEPPER.decode(), "BOT": TOKEN})
+        assert loaded.settings is not None
+        found = Calendar(loaded, table.clock.now(), 30 * day)
+        told = await doctor_keys.stored(loaded, loaded.settings, table.database, found, table.clock.now())
+        assert {each.rule: each.severity for each in told} == {
+            "key-altered": "error",
+            "key-unused": "warning",
+            "key-ends": "warning",
+            "key-endless": "info",
+        }
+        said = {each.rule: each.message for each in told}
+        assert altered in said["key-altered"]
+        assert "(idle) was not used for 100 days" in said["key-unused"]
+        assert ending in said["key-ends"]
+        assert "3 API keys never end" in said["key-endless"]
