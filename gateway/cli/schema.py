@@ -36,7 +36,11 @@ def _write_durations(node: Any) -> None:
             _write_durations(child)
     if not isinstance(node, dict):
         return
-    if node.get("pattern") == f"^{DURATION.pattern}$" and isinstance(node.get("default"), float):
+    if isinstance(node.get("default"), float) and any(_is_duration(each) for each in [node, *node.get("anyOf", [])]):
         node["default"] = write_duration(node["default"])
     for child in node.values():
         _write_durations(child)
+
+
+def _is_duration(node: dict[str, Any]) -> bool:
+    return node.get("pattern") == f"^{DURATION.pattern}$"
