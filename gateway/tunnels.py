@@ -1,7 +1,7 @@
 """Open tunnels: carried from the 101 to their end, and asked again and again whether they may still be.
 
 Who holds a tunnel was authenticated and allowed once, at its handshake. A key is revoked, a token expires, a policy or a route
-changes: then the same handshake would be refused now, and the tunnel ends with 1008 (policy violation).
+changes, a session ends: then the same handshake would be refused now, and the tunnel ends with 1008 (policy violation).
 """
 
 import asyncio
@@ -28,6 +28,8 @@ TICK: Final = 1.0
 """Seconds between two looks for a new configuration and for credentials that have expired."""
 REVIEW: Final = 5.0
 """Seconds after which every tunnel is asked again: keys are revoked, and conditions read the clock."""
+SESSION: Final = "session"
+"""The scheme of who logged in. His tunnels are asked at each tick; all of one session together cost its store one look."""
 TOGETHER: Final = 64
 """Tunnels asked at one turn of the event loop."""
 
@@ -35,14 +37,15 @@ TOGETHER: Final = 64
 class Open:
     """One open tunnel: what carries it, the handshake that asked for it, and when that is to be judged again."""
 
-    __slots__ = ("due", "exchange", "inbound", "snapshot", "tunnel")
+    __slots__ = ("due", "every", "exchange", "inbound", "snapshot", "tunnel")
 
     def __init__(self, tunnel: Tunnel, inbound: Inbound, exchange: Exchange, snapshot: Snapshot) -> None:
         self.tunnel = tunnel
         self.inbound = inbound
         self.exchange = exchange
         self.snapshot = snapshot
-        self.due = monotonic() + REVIEW
+        self.every = 0.0 if exchange.principal is not None and exchange.principal.scheme == SESSION else REVIEW
+        self.due = monotonic() + self.every
 
     def is_due(self, snapshot: Snapshot) -> bool:
         """Whether it is to be judged again."""
@@ -107,7 +110,7 @@ class Tunnels:
     async def _judge(self, some: Sequence[Open], snapshot: Snapshot) -> None:
         """Together, lest one that waits for an issuer's keys keeps the others waiting."""
         for opened in some:
-            opened.due, opened.snapshot = monotonic() + REVIEW, snapshot
+            opened.due, opened.snapshot = monotonic() + opened.every, snapshot
         outcomes = await asyncio.gather(*[allowed(opened, snapshot) for opened in some], return_exceptions=True)
         for opened, error in zip(some, outcomes, strict=True):
             if opened.tunnel.ended.done():
