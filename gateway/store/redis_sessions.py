@@ -1,11 +1,13 @@
 """Sessions that replicas share, in a Redis (or Valkey) server that evicts nothing. Imported only where one is configured.
 
-A record is a hash of its version, its sealed text and who may replace it until when; it ends by the server's own clock. A tag is a
-sorted set of names, by when they were added, and ends with the last of them.
+A record is a hash of its version, its sealed text, its tags and who may replace it until when; it ends by the server's own clock. A
+tag is a sorted set of names, by when they were added. A record that is removed is taken from its tags; of those that ended by
+themselves each addition takes away what it meets of some that it looks at, and whatever is older than any session.
 """
 
 from collections.abc import Sequence
 from hashlib import sha1
+from secrets import randbelow
 from typing import Any, Final, final
 
 from gateway.core.session_store import Stored
@@ -17,16 +19,31 @@ TIMEOUT: Final = 0.25
 MOST_TAGGED: Final = 1000
 LONGEST_MS: Final = 31 * 86400 * 1000
 """How long a tag outlives the last addition to it: longer than any session."""
+LOOKED_AT: Final = 16
+"""Entries of each tag that an addition looks at. It adds one and takes away those of ended sessions, so that few of them stay."""
 
 ADD: Final = """
-redis.call('HSET', KEYS[1], 'v', '1', 's', ARGV[1])
+redis.call('HSET', KEYS[1], 'v', '1', 's', ARGV[1], 't', table.concat(KEYS, ' ', 2))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local now = redis.call('TIME')
+local micros = now[1] * 1000000 + now[2]
+local looked = tonumber(ARGV[6])
 for index = 2, #KEYS do
-  redis.call('ZADD', KEYS[index], now[1] * 1000000 + now[2], ARGV[4])
-  redis.call('PEXPIRE', KEYS[index], ARGV[3])
+  local tag = KEYS[index]
+  redis.call('ZREMRANGEBYSCORE', tag, '-inf', string.format('%.0f', micros - ARGV[3] * 1000))
+  local first = ARGV[7] % math.max(redis.call('ZCARD', tag) - looked + 1, 1)
+  for _, id in ipairs(redis.call('ZRANGE', tag, first, first + looked - 1)) do
+    if redis.call('EXISTS', ARGV[5] .. id) == 0 then redis.call('ZREM', tag, id) end
+  end
+  redis.call('ZADD', tag, string.format('%.0f', micros), ARGV[4])
+  redis.call('PEXPIRE', tag, ARGV[3])
 end
 return 1
+"""
+REMOVE: Final = """
+local tags = redis.call('HGET', KEYS[1], 't') or ''
+for tag in string.gmatch(tags, '%S+') do redis.call('ZREM', tag, ARGV[1]) end
+return redis.call('DEL', KEYS[1])
 """
 CLAIM: Final = """
 if redis.call('HGET', KEYS[1], 'v') ~= ARGV[1] then return 0 end
@@ -73,7 +90,8 @@ class RedisSessions:
 
     async def add(self, id: str, sealed: str, seconds: float, tags: Sequence[str]) -> None:
         keys = [RECORD + id, *(TAG + tag for tag in tags)]
-        await self._run(ADD, keys, sealed, milliseconds(seconds), LONGEST_MS, id)
+        chance = randbelow(1 << 31)  # Lua's own begins anew with each script
+        await self._run(ADD, keys, sealed, milliseconds(seconds), LONGEST_MS, id, RECORD, LOOKED_AT, chance)
 
     async def get(self, id: str) -> Stored | None:
         return await self._link.ask(("HMGET", RECORD + id, "v", "s"), stored)
@@ -91,7 +109,7 @@ class RedisSessions:
         await self._run(RELEASE, [RECORD + id], version)
 
     async def remove(self, id: str) -> bool:
-        return await self._link.ask(("DEL", RECORD + id), int) == 1
+        return await self._run(REMOVE, [RECORD + id], id) == 1
 
     async def tagged(self, tag: str) -> list[str]:
         keys = (TAG + tag,)

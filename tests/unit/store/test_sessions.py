@@ -74,6 +74,60 @@ async def test_a_record_ends_by_itself_unless_it_is_kept(clock: SteppedClock) ->
     assert store.status() == {"kind": "memory", "held": 2}
 
 
+async def test_tags_in_memory_forget_what_was_swept(clock: SteppedClock) -> None:
+    store = MemorySessions(clock, 50)
+    for number in range(500):
+        await store.add(f"m{number}", "sealed", 10, ["all", f"who{number}"])
+        clock.step(1)
+    held = store.status()["held"]
+    assert held <= 50
+    assert sum(len(named) for named in store._tags.values()) == 2 * held
+
+
+async def test_tags_in_redis_forget_sessions_that_ended(redis_server: RedisServer) -> None:
+    """However many log in and whether they log out, and although nobody lists them."""
+    store, client, tag = RedisSessions(Server(redis_server.url), timeout=5), redis_server.client(), "{latchgate}:sessions:grown"
+    try:
+        for number in range(200):
+            await store.add(f"out{number}", "sealed", 60, ["grown", f"who{number}"])
+            assert await store.remove(f"out{number}")
+        assert (client.exists(tag), list(client.scan_iter("*who*"))) == (0, [])
+        for number in range(200):
+            await store.add(f"over{number}", "sealed", 60, ["grown"])
+            client.delete(f"{{latchgate}}:session:over{number}")  # as if its time were over
+            assert client.zcard(tag) == 1
+    finally:
+        client.close()
+        await store.close()
+
+
+async def test_a_tag_with_many_that_live_stays_near_their_number(redis_server: RedisServer) -> None:
+    store, client, tag = RedisSessions(Server(redis_server.url), timeout=5), redis_server.client(), "{latchgate}:sessions:near"
+    try:
+        live = [f"live{number}" for number in range(200)]
+        for id in live:
+            await store.add(id, "sealed", 60, ["near"])
+        for number in range(600):
+            await store.add(f"short{number}", "sealed", 60, ["near"])
+            client.delete(f"{{latchgate}}:session:short{number}")
+        assert client.zcard(tag) in range(200, 300)
+        assert await store.tagged("near") == live
+    finally:
+        client.close()
+        await store.close()
+
+
+async def test_a_tag_holds_nothing_older_than_any_session(redis_server: RedisServer) -> None:
+    store, client, tag = RedisSessions(Server(redis_server.url), timeout=5), redis_server.client(), "{latchgate}:sessions:old"
+    try:
+        client.zadd(tag, {f"old{number}": number for number in range(1000)})
+        await store.add("new", "sealed", 60, ["old"])
+        assert client.zrange(tag, 0, -1) == [b"new"]
+    finally:
+        client.close()
+        await store.close()
+
+
 async def test_a_record_in_redis_ends_by_itself_and_says_nothing(redis_server: RedisServer) -> None:
     store = RedisSessions(Server(redis_server.url), timeout=5)
     client = redis_server.client()
