@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 from gateway.authn.digest import sha256
 from gateway.authn.dpop_model import Dpop
-from gateway.authn.jwk import Key, one
+from gateway.authn.jwk import Key, for_verification, one
 from gateway.authn.nonces import Nonces
 from gateway.authn.recent import Recent
 from gateway.authn.thumbprint import members, thumbprint
@@ -79,6 +79,7 @@ class Proofs:
         named = members(proof.header.get("jwk"))
         if not hmac.compare_digest(thumbprint(named), jkt):
             raise ValueError("the key is not the one the token is bound to")
+        for_verification(proof.header["jwk"])
         key = self._keys.get(jkt)
         if key is None:
             key = one(named)

@@ -102,14 +102,15 @@ def one(jwk: Any, use: str = SIGNATURE) -> Key:
     kid = jwk.get("kid")
     if kid is not None and not isinstance(kid, str):
         raise ValueError("`kid` is not a string")
-    _for_verification(jwk, use)
+    for_verification(jwk, use)
     algorithms = _algorithms(jwk)
     material = _material(jwk)
     _strong(material)
     return Key(kid, algorithms, material)
 
 
-def _for_verification(jwk: dict[str, Any], use: str) -> None:
+def for_verification(jwk: dict[str, Any], use: str = SIGNATURE) -> None:
+    """RFC 7517 4.2 and 4.3: raises ValueError for a key that says it is for something else, or that is not public."""
     if jwk.get("use", SIGNATURE) != use:
         raise ValueError(f"`use` is not {use}")
     operations = jwk.get("key_ops", ["verify"])

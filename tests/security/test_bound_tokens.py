@@ -282,6 +282,14 @@ class TestProofs:
     async def test_a_private_key_is_given_away(self, part: str, door: Door) -> None:
         await door.proof_refused(door.proof(header={"jwk": door.holder.jwk | {part: "AQAB"}}))
 
+    @pytest.mark.parametrize(
+        "says", [{"use": "enc"}, {"use": "sig", "key_ops": ["encrypt"]}, {"key_ops": []}, {"use": "enc", "key_ops": ["verify"]}]
+    )
+    async def test_a_key_that_is_for_something_else(self, says: dict[str, Any], door: Door) -> None:
+        for meant in ({"use": "sig"}, {"key_ops": ["verify"]}):
+            assert await door.passes(*dpop(door.token, door.proof(header={"jwk": door.holder.jwk | meant})))
+        await door.proof_refused(door.proof(header={"jwk": door.holder.jwk | says}))
+
     async def test_the_algorithm_of_another_key(self, door: Door) -> None:
         await door.proof_refused(door.proof(header={"jwk": door.holder.jwk | {"alg": "ES384"}}))
         await door.proof_refused(door.proof(header={"alg": "EdDSA"}))

@@ -54,6 +54,15 @@ def changed(**more: Any) -> Any:
         pytest.param("rsa", changed(use="enc"), "`use`", id="for encryption"),
         pytest.param("rsa", changed(key_ops=["sign"]), "`key_ops`", id="for signing"),
         pytest.param("rsa", changed(key_ops="verify"), "`key_ops`", id="operations are no list"),
+        pytest.param("rsa", changed(key_ops=[]), "`key_ops`", id="for no operation"),
+        pytest.param("rsa", changed(key_ops=["encrypt", "wrapKey"]), "`key_ops`", id="operations of encryption"),
+        pytest.param("rsa", changed(use="sig", key_ops=["encrypt"]), "`key_ops`", id="use and operations differ"),
+        pytest.param("rsa", changed(use="enc", key_ops=["verify"]), "`use`", id="operations and use differ"),
+        pytest.param("rsa", changed(use="SIG"), "`use`", id="another spelling of use"),
+        pytest.param("rsa", changed(use=["sig"]), "`use`", id="use is a list"),
+        pytest.param("ec", changed(use="enc"), "`use`", id="EC for encryption"),
+        pytest.param("ec", changed(key_ops=["deriveKey"]), "`key_ops`", id="EC for key agreement"),
+        pytest.param("ed", changed(use="enc"), "`use`", id="Ed25519 for encryption"),
         pytest.param("rsa", changed(alg="HS256"), "`alg`", id="RSA key said to be for HMAC"),
         pytest.param("rsa", changed(alg="ES256"), "`alg`", id="RSA key said to be for ECDSA"),
         pytest.param("rsa", changed(alg=1), "not a string", id="alg is a number"),
@@ -91,6 +100,13 @@ def test_a_key_that_must_not_be_used_is_left_out_and_the_reason_told(
     assert [key.kid for key in found.keys] == ["good"]
     assert len(found.refused) == 1
     assert any(word in found.refused[0] for word in reason.split("|"))
+
+
+@pytest.mark.parametrize(
+    "says", [{"use": "sig"}, {"key_ops": ["verify"]}, {"use": "sig", "key_ops": ["sign", "verify"]}, {}], ids=repr
+)
+def test_a_key_that_says_it_is_for_signatures_is_used(says: dict[str, Any], ec_key: EcKey) -> None:
+    assert one(ec_key.jwk(**says)).verifies("ES256", b"message", ec_key.sign(b"message"))
 
 
 def test_a_1024_bit_key_is_left_out() -> None:
