@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.errors import Unauthenticated
+from gateway.core.errors import DependencyDown, Unauthenticated
 from gateway.core.ports import Fetched
 from tests.issuer import (
     AUDIENCE,
@@ -84,6 +84,28 @@ async def test_rfc_7662_4_a_refresh_token_is_active_and_no_access_token() -> Non
     made = authentication({"introspection": {"one": entry(ONE)}}, fetch=fetch, secrets=lambda reference: FixedSecret(b"secret"))
     with pytest.raises(Unauthenticated):
         await made.gate(("introspection.one",), anonymous=False, grant=grant).authenticate(request(bearer("refresh")))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"active": true', '"active": false, "active": true'),
+        ('"active": true', '"Active": true'),
+        ('"active": true', '"active": "true"'),
+        ('"active": true', '"active": 1'),
+        ('"sub": "alice"', '"sub": "mallory", "sub": "alice"'),
+        ('"sub": "alice"', '"sub": "alice", "su\\u0062": "alice"'),
+        ('"sub": "alice"', '"SUB": "alice"'),
+        ('"sub": "alice"', '"sub": "alice\\u0000"'),
+    ],
+)
+async def test_cve_2026_27896_an_answer_that_can_be_read_in_two_ways_lets_nobody_in(before: str, after: str) -> None:
+    text = json.dumps(SAID)
+    assert before in text
+    fetch = ScriptedFetch({ONE: Fetched(200, {}, text.replace(before, after).encode())})
+    made = authentication({"introspection": {"one": entry(ONE)}}, fetch=fetch, secrets=lambda reference: FixedSecret(b"secret"))
+    with pytest.raises((Unauthenticated, DependencyDown)):
+        await made.gate(("introspection.one",), anonymous=False, grant=grant).authenticate(request(bearer("odd")))
 
 
 KEY = EdKey()

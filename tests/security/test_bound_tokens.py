@@ -1,5 +1,6 @@
 """Stolen tokens: what is bound to a key (RFC 9449) or a certificate (RFC 8705) is worth nothing without it. Named after the attack."""
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +32,7 @@ from tests.issuer import (
     issuer_model,
     jwks,
     mint,
+    mint_raw,
     request,
 )
 from tests.unit.authn.certificates import client_certificate
@@ -255,6 +257,24 @@ class TestProofs:
     )
     async def test_a_proof_that_says_something_else(self, more: dict[str, Any], door: Door) -> None:
         await door.proof_refused(door.proof(**more))
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ('"htm": "GET"', '"htm": "POST", "htm": "GET"'),
+            ('"htm": "GET"', '"htm": "GET", "ht\\u006d": "GET"'),
+            ('"htm": "GET"', '"HTM": "GET"'),
+            ('"htm": "GET"', '"htm": "GET", "x\\u0000": 1'),
+            ('"alg": "ES256"', '"alg": "none", "alg": "ES256"'),
+            ('"alg": "ES256"', '"ALG": "ES256"'),
+            ('"kty": "EC"', '"kty": "oct", "kty": "EC"'),
+        ],
+    )
+    async def test_cve_2026_27896_members_that_can_be_read_in_two_ways(self, before: str, after: str, door: Door) -> None:
+        parts = [base64.urlsafe_b64decode(part + b"===").decode() for part in door.proof().split(b".")[:2]]
+        assert await door.passes(*dpop(door.token, mint_raw(door.holder.key, *(part.encode() for part in parts)).encode()))
+        odd = [part.replace(before, after).replace("jti-", "another-").encode() for part in parts]
+        await door.proof_refused(mint_raw(door.holder.key, *odd).encode())
 
     async def test_a_signature_of_another_key(self, door: Door) -> None:
         for signer in (EcKey(), EdKey(), RsaKey()):

@@ -360,7 +360,7 @@ async def test_an_upgrade_from_another_origin_is_refused(shared: Shared) -> None
         assert reply.status == 403, origin
 
 
-async def test_a_session_is_of_no_use_at_another_host(shared: Shared) -> None:
+async def test_cve_2023_35941_a_session_is_of_no_use_at_another_host(shared: Shared) -> None:
     gateway, [corp, _] = shared
     browser = Browser(gateway)
     await browser.login(corp)
@@ -369,7 +369,7 @@ async def test_a_session_is_of_no_use_at_another_host(shared: Shared) -> None:
     assert (await browser.get("/.gateway/session")).status == 421
 
 
-async def test_a_session_of_another_provider_is_not_accepted(shared: Shared) -> None:
+async def test_cve_2023_35941_a_session_of_another_provider_is_not_accepted(shared: Shared) -> None:
     gateway, [_corp, partner] = shared
     browser = Browser(gateway)
     await browser.login(partner)
@@ -537,7 +537,7 @@ async def test_the_tokens_never_reach_the_browser(shared: Shared) -> None:
     assert ".eyJ" not in told
 
 
-async def test_removed_groups_end_access_within_the_stated_time(tmp_path: Path) -> None:
+async def test_cve_2021_41230_removed_groups_end_access_within_the_stated_time(tmp_path: Path) -> None:
     clock = Moved()
     async with login_house(tmp_path, clock=clock, refresh="10s") as (gateway, [corp]):
         browser = Browser(gateway)
@@ -602,7 +602,9 @@ async def test_without_a_refresh_token_a_session_ends_when_its_claims_are_due(tm
 @pytest.mark.parametrize(
     ("step", "times", "status"), [(50, 3, 200), (70, 1, 401), (50, 4, 401)], ids=["in use", "idle", "absolute"]
 )
-async def test_a_session_ends_when_it_is_idle_and_at_its_absolute_end(tmp_path: Path, step: int, times: int, status: int) -> None:
+async def test_cve_2023_35941_a_session_ends_when_it_is_idle_and_at_its_absolute_end(
+    tmp_path: Path, step: int, times: int, status: int
+) -> None:
     session = {"idle": "60s", "absolute": "180s"}
     clock = Moved()
     async with login_house(tmp_path, session=session, clock=clock, refresh="none") as (gateway, [corp]):

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from gateway.authz.model import Rule
 from gateway.authz.policy import Policies, RouteFact, enforce
 from gateway.core.decision import Decision
 from gateway.core.errors import Forbidden
 from gateway.core.reason import Reason
 from tests.asking import MESSAGES, STATUS, a_subject, an_access, an_identity, compiled, condition, policies, policy, roles, said
+from tests.conftest import ROOT
 
 ROLES = roles("roles: {member: ['messages:read'], admin: ['*:*']}\nbindings: [{from_claim: roles, issuer: corp, only: [member]}]")
 
@@ -86,6 +88,7 @@ NEGATIVE: dict[str, tuple[str, dict[str, Any]]] = {
         "- {name: a, allow: any}\n- {name: d, deny: any, unless: \"'staff' in subject.groups\"}",
         {"groups": ("guests",)},
     ),
+    "expires_at": ("- {name: a, allow: any, expires_at: 2026-01-01T00:00:00Z}", {}),
     "mode": ("- {name: a, allow: any, mode: shadow}", {}),
     "only": ("- {name: a, allow: any, permission: 'users:delete'}", {"claims": {"roles": ["admin", "member"]}}),
     "issuer": ("- {name: a, allow: any, permission: 'messages:read'}", {"issuer": "partner", "claims": {"roles": ["member"]}}),
@@ -111,6 +114,31 @@ def test_cve_2021_21411_every_option_can_refuse(tmp_path: Path, option: str) -> 
     with pytest.raises(Forbidden) as refused:
         enforce(a_subject(), an_access(), decision)
     assert refused.value.reason is (Reason.INSUFFICIENT_SCOPE if option == "scope_ceiling" else Reason.POLICY_DENIED)
+
+
+def test_cve_2021_21411_no_option_of_a_rule_is_left_out() -> None:
+    """`name` and `reason` decide nothing, `then` demands of what was allowed (test_obligations_kept), `tools` has no meaning yet."""
+    assert Rule.model_fields.keys() - {"name", "reason", "then", "tools"} <= NEGATIVE.keys()
+
+
+OF_DOMAIN = "size(subject.claims.email.split('@')) == 2 && subject.claims.email.lowerAscii().endsWith('@corp.com')"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "evil@x.com@corp.com", '"evil@x"@corp.com', "evil@corp.com.", "evil@corp\u3002com", "evil@corp\uff0ecom", "corp.com", "evil",
+        "evil@notcorp.com", "evil@corp.com@", "evil@corp.com ", "evil@corp.com\n", "evil@corp.com\0", "evil@x.corp.com", "", "@@corp.com",
+        "evil\uff20corp.com",
+    ],
+)  # fmt: skip
+def test_cve_2026_40574_addresses_of_a_domain(tmp_path: Path, address: str) -> None:
+    """Row 84, as the page on policies says it: one `@`, and the whole of what follows."""
+    assert OF_DOMAIN in (ROOT / "docs" / "how-to" / "policies.md").read_text(encoding="utf-8")
+    found = policies(tmp_path, policy(f'- {{name: a, allow: any, when: "{OF_DOMAIN}"}}'))
+    assert decide(found, identity={"claims": {"email": "good@Corp.com"}}).allowed
+    assert not decide(found, identity={"claims": {"email": address}}).allowed
+    assert not decide(found).allowed
 
 
 @pytest.mark.parametrize(

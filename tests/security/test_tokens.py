@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from gateway.authn import key_format
 from gateway.authn.api_keys import KeyStore
 from gateway.authn.gate import Authentication, Gate
+from gateway.authn.login.seal import Seal
 from gateway.authn.model import JwtIssuer
 from gateway.authn.strength import StrongSecret
 from gateway.core.errors import BadRequest, ConfigError, DependencyDown, GatewayError, Unauthenticated
@@ -93,7 +94,7 @@ def public_texts(key: RsaKey) -> dict[str, bytes]:
     return texts | {f"{name} without line end": text.strip() for name, text in texts.items()}
 
 
-async def test_cve_2026_39999_and_cve_2022_29217_public_key_as_hmac_secret(rsa_key: RsaKey) -> None:
+async def test_cve_2026_39999_cve_2022_29217_cve_2017_11424_cve_2024_37568_public_key_as_hmac_secret(rsa_key: RsaKey) -> None:
     """Rows 68, 69, 73: a public key in any spelling used as an HMAC secret."""
     way = gate(rsa_key)
     for text in public_texts(rsa_key).values():
@@ -196,6 +197,25 @@ async def test_cve_2022_29226_any_bearer_is_not_a_good_bearer(rsa_key: RsaKey) -
         assert not await accepted(gate(rsa_key), token)
 
 
+def test_cve_2023_35941_what_one_gateway_sealed_opens_at_no_other() -> None:
+    """Row 79: cookies under another tenant's key, for another purpose or host, empty ones, and a key that is none."""
+
+    def seal(secret: bytes | None, purpose: str = "login") -> Seal:
+        return Seal(StrongSecret(FixedSecret(secret)), purpose)
+
+    closed = seal(PEPPER).close(b"state", b"gw.test").encode()
+    assert seal(PEPPER).open(closed, b"gw.test") == b"state"
+    assert seal(PEPPER[::-1]).open(closed, b"gw.test") is None
+    assert seal(PEPPER, "session").open(closed, b"gw.test") is None
+    for bound in (b"", b"gw.test.evil", b"GW.TEST"):
+        assert seal(PEPPER).open(closed, bound) is None
+    for forged in (b"", b"A", b"A" * 38, b64(bytes(28)).encode(), closed[:-1], b"=" * 40, closed + closed):
+        assert seal(PEPPER).open(forged, b"") is None
+    for none in (None, b"", bytes(64)):
+        with pytest.raises(DependencyDown):
+            seal(none).open(closed, b"gw.test")
+
+
 async def test_cve_2026_33496_and_cve_2021_32701_a_token_is_decided_for_each_route_separately(rsa_key: RsaKey) -> None:
     """Row 80: what one route accepted another, with other issuers or audiences, decides anew; in both orders."""
     fetch = ScriptedFetch({JWKS_URL: answer(jwks(rsa_key))})
@@ -294,6 +314,24 @@ async def test_cve_2026_40574_addresses_in_certificates(address: str) -> None:
 async def test_cve_2026_27896_duplicate_and_odd_members(payload: bytes, rsa_key: RsaKey) -> None:
     """Row 88, for tokens: a validly signed payload two readers would understand differently."""
     assert not await accepted(gate(rsa_key), mint_raw(rsa_key, b'{"alg":"RS256","kid":"rsa-1"}', payload))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"alg":"none","alg":"RS256","kid":"rsa-1"}',
+        b'{"alg":"RS256","kid":"rsa-1","kid":"rsa-2"}',
+        b'{"alg":"RS256","kid":"rsa-1","\\u0061lg":"none"}',
+        b'{"alg":"RS256","kid":"rsa-1","x":{"y":1,"y":2}}',
+        b'{"alg":"RS256","kid":"rsa-1","al\\u0000g":"none"}',
+        b'{"alg":"RS256\\u0000","kid":"rsa-1"}',
+    ],
+    ids=["alg", "kid", "escaped", "nested", "NUL in a name", "NUL in alg"],
+)
+async def test_ghsa_4gph_and_ghsa_q382_duplicate_and_odd_members_of_a_header(head: bytes, rsa_key: RsaKey) -> None:
+    """Row 88, for the header: signed as it stands."""
+    assert await accepted(gate(rsa_key), mint_raw(rsa_key, b'{"alg":"RS256","kid":"rsa-1"}', json.dumps(claims()).encode()))
+    assert not await accepted(gate(rsa_key), mint_raw(rsa_key, head, json.dumps(claims()).encode()))
 
 
 async def test_cve_2026_27896_names_are_case_sensitive(rsa_key: RsaKey) -> None:

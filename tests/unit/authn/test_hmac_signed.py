@@ -248,6 +248,20 @@ async def test_what_was_signed_is_not_cut_into_parts_otherwise() -> None:
     assert (await door.ask(signed, b"1700000000.{}")).id == "standard-webhooks"
 
 
+async def test_cve_2023_35941_a_signature_over_nothing_is_judged_as_any_other() -> None:
+    """Of an empty body nothing but the secret and the time is unknown: neither may be guessed, and neither counts for ever."""
+    door = Door("stripe")
+    for secret in ("", "\0" * 32, "1700000000", "."):
+        assert "no secret" in await door.refused(stripe(b"", "1700000000", secret))
+    for stamp in ("", "0", "0000000000"):
+        assert await door.refused(stripe(b"", stamp))
+    fields = stripe(b"", "1700000000")
+    assert (await door.ask(fields)).id == "stripe"
+    assert "used before" in await door.refused(fields)
+    door.clock.advance(100_000)
+    assert "too long ago" in await door.refused(fields)
+
+
 async def test_a_refused_signature_uses_nothing_up() -> None:
     door = Door()
     await door.refused(github(b"abc", "another secret of some length"), b"abc")
