@@ -39,8 +39,17 @@ class Gate:
     """Authenticates the requests of routes that accept the same credentials, under one policy."""
 
     __slots__ = (
-        "_anonymous", "_bearer", "_bound", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places",
-        "_sessions", "_signed",
+        "_anonymous",
+        "_bearer",
+        "_bound",
+        "_certificates",
+        "_cookies",
+        "_holders",
+        "_key_prefix",
+        "_opaque",
+        "_places",
+        "_senders",
+        "_sessions",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +78,7 @@ class Gate:
         self._holders = holders
         self._certificates = certificates
         self._sessions = sessions
-        self._signed = signed or {}
+        self._senders = signed or {}
 
     def recalled(self, request: Request) -> Principal | None:
         """Who is asking, where that is known without asking again: nobody is to be asked, or this very head came before with
@@ -135,7 +144,7 @@ class Gate:
         return self._holders.authenticate(key, request.head.client)
 
     async def _by_signature(self, request: Request, name: bytes, value: bytes) -> Principal:
-        sender = self._signed.get(name)
+        sender = self._senders.get(name)
         if sender is None:
             raise Unauthenticated("signature: not accepted here")
         return await sender.authenticate(request, value)
