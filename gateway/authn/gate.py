@@ -39,17 +39,8 @@ class Gate:
     """Authenticates the requests of routes that accept the same credentials, under one policy."""
 
     __slots__ = (
-        "_anonymous",
-        "_bearer",
-        "_bound",
-        "_certificates",
-        "_cookies",
-        "_holders",
-        "_key_prefix",
-        "_opaque",
-        "_places",
-        "_senders",
-        "_sessions",
+        "_anonymous", "_bearer", "_bound", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places",
+        "_senders", "_sessions",
     )  # fmt: skip
 
     def __init__(
