@@ -25,6 +25,7 @@ def lenient(loaded: Loaded, settings: Settings, policies: Policies) -> list[Prob
     found = _Found(loaded)
     return [
         *_services(found, settings),
+        *_identity(found, settings),
         *_plaintext(found, loaded.source.value, ()),
         *_credentials(found, settings),
         *_upstreams(found, settings),
@@ -67,6 +68,19 @@ def _services(found: _Found, settings: Settings) -> Iterator[Problem]:
         elif "*" in cors.origins:
             message = "every site may read what these routes answer"
             yield found("cors-anybody", ("cors", name, "origins"), message, "list the origins", severity="info")
+
+
+def _identity(found: _Found, settings: Settings) -> Iterator[Problem]:
+    """What a stolen proof is worth. Of waived audiences `gateway check` warns."""
+    for name, sender in settings.authentication.hmac.items():
+        if sender.replay == 0:
+            message = "a signed request counts as often as it is sent" + (", for ever" if sender.timestamp is None else "")
+            yield found("replays-taken", ("authentication", "hmac", name, "replay"), message, "leave `replay` out")
+    for name, resource in settings.resources.items():
+        if not resource.own_tokens_only:
+            message = "tokens for other resources of the same issuer are taken here: who is sent one may use it here"
+            hint = "have the issuer name this resource in `aud`, and leave `own_tokens_only` out"
+            yield found("shared-tokens", ("resources", name, "own_tokens_only"), message, hint)
 
 
 def _plaintext(found: _Found, value: Any, at: Steps, around: Any = None) -> Iterator[Problem]:

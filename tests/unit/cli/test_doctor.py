@@ -43,6 +43,8 @@ BASE = {
 SOUND = CONFIG
 for old, new in BASE.items():
     SOUND = SOUND.replace(old, new)
+SENDER = "header: X-Signature, secrets: [{env: BOT}], subject: hook, replay: 0s"
+RESOURCES = "resources: {api: {url: 'https://gw.example/api', own_tokens_only: false}}\n"
 Found = Callable[..., dict[str, dict[str, Any]]]
 
 
@@ -98,6 +100,8 @@ def test_nothing_needs_care(folder: Path, command: Command) -> None:
         ),
         ("version: 1\n", 'version: 1\ncors: {app: {origins: ["*"]}}\n', "cors-anybody", "info"),
         ("https://api.example.com,", '"http://api.example.com", allow_plaintext: true,', "plaintext", "warning"),
+        ("authentication:\n", f"authentication:\n  hmac: {{hook: {{{SENDER}}}}}\n", "replays-taken", "warning"),
+        ("version: 1\n", f"version: 1\n{RESOURCES}", "shared-tokens", "warning"),
         ("credential: bot}", "credential: bot, scrub: {bodies: false}}", "scrub-off", "warning"),
         ("credential: bot}", "credential: bot, scrub: {encoded: pass}}", "scrub-partial", "info"),
         ("credential: bot}", "credential: bot, cookies: pass}", "shared-cookies", "warning"),
