@@ -45,10 +45,11 @@ class Places:
                 raise ambiguous()
             found = (self.key_header, fields[self.key_header], False)
         if self.signed and not self.signed.isdisjoint(fields):
-            for name in self.signed & fields.keys():
-                if found is not None:
-                    raise ambiguous()
-                found = (name, fields[name], False)
+            for name in self.signed:
+                if name in fields:
+                    if found is not None:
+                        raise ambiguous()
+                    found = (name, fields[name], False)
         if request.head.repeated and not request.head.repeated.isdisjoint(self.headers):
             raise ambiguous()
         if self.cookies and COOKIE in fields:
