@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from gateway.store import redis_once, redis_sessions
 from tests.house import House, Reply, Seen, config, house, read_request
 from tests.issuer import EcKey, SigningKey, mint
 
@@ -289,6 +290,8 @@ async def replica(
     with pytest.MonkeyPatch.context() as patch:
         if clock is not None:
             patch.setattr("gateway.process.SystemClock", lambda: clock)
+        for store in (redis_once, redis_sessions):
+            patch.setattr(store, "TIMEOUT", 60)  # a machine that stands still is no Redis that does
         chosen = settings(made, session=session, **each) | dict(over or {})
         environ = {"CLIENT_SECRET": SECRET, "SESSION_KEY": KEY}
         async with house(folder, policy=POLICY, roles=ROLES, environ=environ, **chosen) as gateway:

@@ -17,7 +17,7 @@ from gateway.core.errors import ConfigError, DependencyDown
 from gateway.settings import load
 
 PATH: Final = "/blocks"
-TIMEOUT: Final = 5.0
+TIMEOUT: Final = 40.0
 MOST_BYTES: Final = 16 * 1024 * 1024
 
 app = typer.Typer(help="Addresses that are refused because credentials keep failing there.", no_args_is_help=True)

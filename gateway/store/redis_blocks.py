@@ -91,8 +91,8 @@ class RedisBlocks:
     async def _hear(self) -> None:
         """Raises DependencyDown."""
         while True:
-            now = await self._link.ask(("TIME",), milliseconds)
             entries = await self._link.ask(("XREAD", "COUNT", AT_ONCE, "STREAMS", KEY, self._read), read)
+            now = await self._link.ask(("TIME",), milliseconds)  # after them: nothing may seem to come from the future
             for id, network, lasts in entries:
                 self._read = id
                 left = int(id.partition("-")[0]) + lasts - now

@@ -82,8 +82,8 @@ TAG: Final = "{latchgate}:sessions:"
 class RedisSessions:
     """Implements `core.session_store.SessionStore`. Names are digests, tags keyed ones, records sealed."""
 
-    def __init__(self, server: Server, *, timeout: float = TIMEOUT) -> None:
-        self._link = RedisLink("sessions", server, timeout=timeout)
+    def __init__(self, server: Server, *, timeout: float | None = None) -> None:
+        self._link = RedisLink("sessions", server, timeout=TIMEOUT if timeout is None else timeout)
 
     def name(self) -> str:
         return "redis"

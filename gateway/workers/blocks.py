@@ -9,7 +9,8 @@ from gateway.detection.blocks import MOST, key_of
 from gateway.workers.channel import GoneError
 from gateway.workers.member import Member
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 30.0
+"""Seconds: a worker that says nothing for so long is passed over."""
 
 
 class Crew(Protocol):

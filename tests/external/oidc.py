@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,16 @@ NODE = Path(__file__).parent / "node"
 CLIENT = "gateway"
 CLIENT_SECRET = "canary-client-secret"
 CALLBACK = "https://gateway.example.com/callback"
+
+
+def unused_port() -> int:
+    """One to register at a provider before anybody listens there: below those the system gives to whoever asks for any."""
+    for _ in range(1000):
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -12,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.external.oidc import CLIENT_SECRET, OpenIdProvider, openid_provider
+from tests.external.oidc import CLIENT_SECRET, OpenIdProvider, openid_provider, unused_port
 from tests.house import House, Reply, house
 from tests.login import KEY, ORIGIN, PAGE, POLICY, ROLES, SESSION, Browser, Moved
 
@@ -38,7 +37,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory, node: str) -> AsyncIte
     clock = Moved()
     async with AsyncExitStack() as stack:
         stack.enter_context(pytest.MonkeyPatch.context()).setattr("gateway.process.SystemClock", lambda: clock)
-        made, port = {}, free_port()
+        made, port = {}, unused_port()
         for name in ("corp", "partner"):
             client: dict[str, Any] = {
                 "redirect_uris": [f"{ORIGIN}/.gateway/callback/{name}"],
@@ -68,13 +67,6 @@ async def place(tmp_path_factory: pytest.TempPathFactory, node: str) -> AsyncIte
             listen={"address": f"127.0.0.1:{port}"},
         )
         yield await stack.enter_async_context(running), made, clock
-
-
-def free_port() -> int:
-    """One to register at the providers before anybody listens there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Person:
@@ -142,7 +134,7 @@ async def test_a_logout_at_the_provider_ends_the_session_here(place: Place) -> N
     page = await dave.ask(f"http://127.0.0.1:{made['corp'].port}/session/end")
     form = dict(re.findall(r'name="(xsrf)" value="([^"]+)"', page.text))
     await dave.ask(f"http://127.0.0.1:{made['corp'].port}/session/end/confirm", {**form, "logout": "yes"})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await dave.browser.get("/app/home")).status == 200:
             await asyncio.sleep(0.05)
     assert [(await each.browser.get("/app/home")).status for each in (dave, erin)] == [401, 200]

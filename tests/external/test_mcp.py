@@ -6,7 +6,6 @@ And the same provider's opaque tokens, by introspection.
 import asyncio
 import json
 import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from tests.external.oidc import CLIENT, CLIENT_SECRET, OpenIdProvider, openid_provider
+from tests.external.oidc import CLIENT, CLIENT_SECRET, OpenIdProvider, openid_provider, unused_port
 from tests.house import config, house
 
 HERE = Path(__file__).parent / "mcp"
@@ -63,12 +62,6 @@ async def server(python: Path) -> AsyncIterator[int]:
         await process.wait()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def ran(*command: str | Path) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     out, errors = await asyncio.wait_for(process.communicate(), 120)
@@ -106,7 +99,7 @@ def settings(provider: OpenIdProvider, port: int, server: int) -> dict[str, Any]
 async def test_the_mcp_client_finds_its_way_from_the_url_alone(
     tmp_path: Path, provider: OpenIdProvider, server: int, python: Path
 ) -> None:
-    port = free_port()
+    port = unused_port()
     async with house(
         tmp_path, policy=POLICY, roles=ROLES, environ={"CLIENT_SECRET": CLIENT_SECRET}, **settings(provider, port, server)
     ) as gateway:
@@ -127,7 +120,7 @@ async def test_the_mcp_client_finds_its_way_from_the_url_alone(
 async def test_a_real_providers_opaque_tokens_count_until_they_end_and_its_refresh_tokens_never(
     tmp_path: Path, provider: OpenIdProvider, server: int
 ) -> None:
-    port = free_port()
+    port = unused_port()
     async with house(
         tmp_path, policy=POLICY, roles=ROLES, environ={"CLIENT_SECRET": CLIENT_SECRET}, **settings(provider, port, server)
     ) as gateway:

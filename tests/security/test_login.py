@@ -235,7 +235,7 @@ FORGED: dict[str, tuple[dict[str, Any], Signs | None]] = {
     "issued to another party": ({"azp": "others"}, None),
     "expired": ({"exp": NOW - 3600}, None),
     "no expiry": ({"exp": None}, None),
-    "of the future": ({"iat": NOW + 3600}, None),
+    "of the future": ({"iat": NOW + 86400}, None),
     "another access token": ({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, None),
     "another code": ({"c_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, None),
     "no subject": ({"sub": None}, None),
@@ -533,30 +533,29 @@ async def test_the_tokens_never_reach_the_browser(shared: Shared) -> None:
     replies.append(await browser.write("/.gateway/logout"))
     told = str([(reply.headers, reply.body) for reply in replies])
     assert "canary" not in told
-    assert corp.key.sign(b"") != b""
     assert ".eyJ" not in told
 
 
 async def test_cve_2021_41230_removed_groups_end_access_within_the_stated_time(tmp_path: Path) -> None:
     clock = Moved()
-    async with login_house(tmp_path, clock=clock, refresh="10s") as (gateway, [corp]):
+    async with login_house(tmp_path, clock=clock, refresh="100s") as (gateway, [corp]):
         browser = Browser(gateway)
         await browser.login(corp)
         assert (await browser.get("/app/home")).status == 200
         corp.claims = {"groups": []}
-        clock.ahead += 11
+        clock.ahead += 110
         assert (await browser.get("/app/home")).status == 403
         assert corp.refreshed == 1
         assert corp.tokens[-1]["refresh_token"] == ["canary-refresh-1"]
         corp.claims = {"groups": ["staff"]}
-        clock.ahead += 11
+        clock.ahead += 110
         answers = await asyncio.gather(*(browser.get("/app/home") for _ in range(8)))
         assert {answer.status for answer in answers} == {200}
         assert (corp.refreshed, corp.tokens[-1]["refresh_token"]) == (2, ["canary-refresh-2"])
         corp.refuses_refresh = (503, {})
-        clock.ahead += 11
+        clock.ahead += 110
         assert (await browser.get("/app/home")).status == 503
-        clock.ahead += 11
+        clock.ahead += 110
         corp.refuses_refresh = (400, {"error": "invalid_grant"})
         assert (await browser.get("/app/home")).status == 401
         corp.refuses_refresh = None
@@ -570,42 +569,42 @@ async def test_cve_2021_41230_removed_groups_end_access_within_the_stated_time(t
 )
 async def test_a_refresh_for_somebody_else_ends_the_session(tmp_path: Path, over: dict[str, Any]) -> None:
     clock = Moved()
-    async with login_house(tmp_path, clock=clock, refresh="10s") as (gateway, [corp]):
+    async with login_house(tmp_path, clock=clock, refresh="100s") as (gateway, [corp]):
         browser = Browser(gateway)
         await browser.login(corp)
         corp.claims = over
-        clock.ahead += 11
+        clock.ahead += 110
         assert (await browser.get("/app/home")).status == 401
 
 
 async def test_without_an_id_token_the_claims_are_asked_for(tmp_path: Path) -> None:
     clock = Moved()
-    async with login_house(tmp_path, clock=clock, refresh="10s") as (gateway, [corp]):
+    async with login_house(tmp_path, clock=clock, refresh="100s") as (gateway, [corp]):
         browser = Browser(gateway)
         await browser.login(corp)
         corp.id_token_on_refresh = False
-        clock.ahead += 11
+        clock.ahead += 110
         assert (await browser.get("/app/home")).status == 403, "UserInfo tells of other groups"
 
 
 async def test_without_a_refresh_token_a_session_ends_when_its_claims_are_due(tmp_path: Path) -> None:
     clock = Moved()
-    async with login_house(tmp_path, clock=clock, refresh="10s") as (gateway, [corp]):
+    async with login_house(tmp_path, clock=clock, refresh="100s") as (gateway, [corp]):
         corp.refreshes = False
         browser = Browser(gateway)
         await browser.login(corp)
         assert (await browser.get("/app/home")).status == 200
-        clock.ahead += 11
+        clock.ahead += 110
         assert (await browser.get("/app/home")).status == 401
 
 
 @pytest.mark.parametrize(
-    ("step", "times", "status"), [(50, 3, 200), (70, 1, 401), (50, 4, 401)], ids=["in use", "idle", "absolute"]
+    ("step", "times", "status"), [(500, 3, 200), (700, 1, 401), (500, 4, 401)], ids=["in use", "idle", "absolute"]
 )
 async def test_cve_2023_35941_a_session_ends_when_it_is_idle_and_at_its_absolute_end(
     tmp_path: Path, step: int, times: int, status: int
 ) -> None:
-    session = {"idle": "60s", "absolute": "180s"}
+    session = {"idle": "600s", "absolute": "1800s"}
     clock = Moved()
     async with login_house(tmp_path, session=session, clock=clock, refresh="none") as (gateway, [corp]):
         browser = Browser(gateway)
@@ -648,5 +647,5 @@ def shared(running: tuple[House, list[ScriptedProvider]]) -> tuple[House, list[S
     plain = Upstream()
     gateway.upstream.answer = plain.answer
     for each in made:
-        each.claims, each.signs, each.refuses = {}, None, None
+        each.claims, each.signs, each.refuses, each.since = {}, None, None, int(time.time())
     return running

@@ -32,7 +32,7 @@ async def once(request: pytest.FixtureRequest, metrics: CountingMetrics, clock: 
         yield MemoryOnce(clock, metrics)
         return
     server: RedisServer = request.getfixturevalue("redis_server")
-    made = RedisOnce(Server(server.url), metrics, timeout=5)
+    made = RedisOnce(Server(server.url), metrics, timeout=60)
     yield made
     await made.close()
 
@@ -49,7 +49,7 @@ async def test_of_many_at_once_one_is_the_first(once: Once) -> None:
 async def test_two_processes_that_share_a_redis_know_what_the_other_saw(
     redis_server: RedisServer, metrics: CountingMetrics
 ) -> None:
-    one, other = (RedisOnce(Server(redis_server.url), metrics, timeout=5) for _ in range(2))
+    one, other = (RedisOnce(Server(redis_server.url), metrics, timeout=60) for _ in range(2))
     try:
         assert [await one.first("a", 60), await other.first("a", 60), await other.first("b", 60), await one.first("b", 60)] == [
             True,
@@ -63,7 +63,7 @@ async def test_two_processes_that_share_a_redis_know_what_the_other_saw(
 
 
 async def test_redis_is_told_a_digest_and_an_end(redis_server: RedisServer, metrics: CountingMetrics) -> None:
-    once = RedisOnce(Server(redis_server.url), metrics, timeout=5)
+    once = RedisOnce(Server(redis_server.url), metrics, timeout=60)
     await once.first("dpop:canary-jti", 0.9995 + 59)
     await once.close()
     with redis_server.client() as client:
@@ -77,7 +77,7 @@ async def test_redis_is_told_a_digest_and_an_end(redis_server: RedisServer, metr
 async def test_redis_that_is_away_is_refused_and_counted_and_used_again_when_it_is_back(
     redis_server: RedisServer, metrics: CountingMetrics
 ) -> None:
-    once = RedisOnce(Server(redis_server.url), metrics, timeout=5)
+    once = RedisOnce(Server(redis_server.url), metrics, timeout=60)
     try:
         assert await once.first("a", 60)
         redis_server.kill()
@@ -87,7 +87,7 @@ async def test_redis_that_is_away_is_refused_and_counted_and_used_again_when_it_
         assert metrics.counted(FAILURES, store="redis") == 3
         assert not once.status()["connected"]
         redis_server.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await _tried(once):
                 await asyncio.sleep(0.01)
     finally:
@@ -102,7 +102,7 @@ async def _tried(once: Once) -> bool:
 
 
 async def test_full_redis_refuses_instead_of_forgetting(redis_server: RedisServer, metrics: CountingMetrics) -> None:
-    once = RedisOnce(Server(redis_server.url), metrics, timeout=5)
+    once = RedisOnce(Server(redis_server.url), metrics, timeout=60)
     try:
         with redis_server.client() as client:
             client.config_set("maxmemory-policy", "noeviction")

@@ -25,7 +25,7 @@ async def store(request: pytest.FixtureRequest, clock: SteppedClock) -> AsyncIte
         yield MemorySessions(clock, 100)
         return
     server: RedisServer = request.getfixturevalue("redis_server")
-    made = RedisSessions(Server(server.url), timeout=5)
+    made = RedisSessions(Server(server.url), timeout=60)
     yield made
     await made.close()
 
@@ -86,7 +86,7 @@ async def test_tags_in_memory_forget_what_was_swept(clock: SteppedClock) -> None
 
 async def test_tags_in_redis_forget_sessions_that_ended(redis_server: RedisServer) -> None:
     """However many log in and whether they log out, and although nobody lists them."""
-    store, client, tag = RedisSessions(Server(redis_server.url), timeout=5), redis_server.client(), "{latchgate}:sessions:grown"
+    store, client, tag = RedisSessions(Server(redis_server.url), timeout=60), redis_server.client(), "{latchgate}:sessions:grown"
     try:
         for number in range(200):
             await store.add(f"out{number}", "sealed", 60, ["grown", f"who{number}"])
@@ -102,7 +102,7 @@ async def test_tags_in_redis_forget_sessions_that_ended(redis_server: RedisServe
 
 
 async def test_a_tag_with_many_that_live_stays_near_their_number(redis_server: RedisServer) -> None:
-    store, client, tag = RedisSessions(Server(redis_server.url), timeout=5), redis_server.client(), "{latchgate}:sessions:near"
+    store, client, tag = RedisSessions(Server(redis_server.url), timeout=60), redis_server.client(), "{latchgate}:sessions:near"
     try:
         live = [f"live{number}" for number in range(200)]
         for id in live:
@@ -118,7 +118,7 @@ async def test_a_tag_with_many_that_live_stays_near_their_number(redis_server: R
 
 
 async def test_a_tag_holds_nothing_older_than_any_session(redis_server: RedisServer) -> None:
-    store, client, tag = RedisSessions(Server(redis_server.url), timeout=5), redis_server.client(), "{latchgate}:sessions:old"
+    store, client, tag = RedisSessions(Server(redis_server.url), timeout=60), redis_server.client(), "{latchgate}:sessions:old"
     try:
         client.zadd(tag, {f"old{number}": number for number in range(1000)})
         await store.add("new", "sealed", 60, ["old"])
@@ -129,7 +129,7 @@ async def test_a_tag_holds_nothing_older_than_any_session(redis_server: RedisSer
 
 
 async def test_a_record_in_redis_ends_by_itself_and_says_nothing(redis_server: RedisServer) -> None:
-    store = RedisSessions(Server(redis_server.url), timeout=5)
+    store = RedisSessions(Server(redis_server.url), timeout=60)
     client = redis_server.client()
     try:
         await store.add("a3", "sealed", 60, ["tag"])

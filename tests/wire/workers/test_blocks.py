@@ -52,8 +52,16 @@ async def test_a_block_reaches_every_worker_and_a_release_too(tmp_path: Path) ->
         await until(all_block, "not all workers block the address")
         assert await everywhere(403)
 
-        os.kill((await workers())["0"]["pid"], signal.SIGTERM)
-        await until(all_block, "a worker that came later lets the address in")
+        standing = await workers()
+        while "pid" not in standing.get("0", {}):
+            standing = await workers()
+        before = standing["0"]["pid"]
+        os.kill(before, signal.SIGTERM)
+
+        async def another_blocks() -> bool:
+            return await all_block() and (await workers()).get("0", {}).get("pid") not in (before, None)
+
+        await until(another_blocks, "a worker that came later lets the address in")
 
         code, out = await command(gateway, "list", "--format", "json")
         assert code == 0
