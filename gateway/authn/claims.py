@@ -53,7 +53,7 @@ class Claims:
 
     def identity(self, claims: Mapping[str, Any], credential_id: str) -> Identity:
         """Who it is, of claims that were checked. Raises Unauthenticated for those that cannot be used."""
-        model, subject = self._model, claims[self._model.subject]
+        model, subject = self._model, claims.get(self._model.subject)
         if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
             raise self.refused("the subject is not usable")
         return Identity(

@@ -21,6 +21,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/authn/key_table.py": 1,
     "gateway/authn/jwks.py": 1,
     "gateway/app.py": 1,
+    "gateway/authn/login/renewal.py": 1,
     "gateway/config/replacing.py": 1,
     "gateway/credentials/sources/following.py": 1,
     "gateway/credentials/stored/following.py": 1,

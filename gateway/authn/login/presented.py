@@ -48,7 +48,8 @@ class SessionCookies:
         known: Noted | None = None if memo is None else memo.get(self)
         if known is None or request.method not in SAFE or UPGRADE in request.head.fields:
             return None
-        return known[0] if known[1].fresh > self._monotonic() else None
+        principal, live = known
+        return principal if live.fresh > self._monotonic() and not self._sessions.is_past(principal.expires) else None
 
     async def authenticate(self, request: Request, raw: bytes) -> Principal:
         """Whose session this is. Raises Unauthenticated, DependencyDown, and Forbidden for a write that nobody here asked for."""
@@ -57,7 +58,7 @@ class SessionCookies:
         if live.session.provider not in self._accepted:
             raise Unauthenticated("session: of a login that is not accepted here")
         known = self._granted.get(live.id)
-        if known is None or known[1] is not live:
+        if known is None or known[1] is not live or self._sessions.is_past(known[0].expires):  # also where a role ended
             known = (self._grant(live.identity), live)
             self._granted.put(live.id, known)
         check_write(request, self._sessions, live)

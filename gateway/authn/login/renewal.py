@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, Protocol, final
 
 from gateway.authn.login.provider import Provider, Refused
@@ -13,7 +14,11 @@ from gateway.core.reason import Reason
 from gateway.core.session_store import SessionStore, Stored
 
 CLAIM: Final = 15.0
-"""Seconds that one replica has for a refresh before another may try: longer than a provider is waited for."""
+"""Seconds that one replica has for a refresh before another may try: longer than ASKED and KEPT together."""
+ASKED: Final = 9.0
+"""Seconds for all that a provider is asked: metadata, the token, keys, UserInfo."""
+KEPT: Final = 4.0
+"""Seconds for the answer to be stored."""
 RETRY: Final = 5.0
 POLL: Final = 0.1
 AHEAD: Final = 0.8
@@ -89,35 +94,54 @@ class Renewal:
         if not await self._store.claim(live.id, live.version, CLAIM):
             await self._await_other(live)
             return
-        session, name = live.session, live.session.provider
-        asked = self._now()
+        name, renewed = live.session.provider, None
         try:
-            login = await self._providers[name].refreshed(session.login)
-            renewed = Session(name, session.subject, login, session.opened, session.ends, asked)
-            if self._owner.identity(live.id, renewed).id != session.subject:
-                raise Refused("refreshed for another subject")
+            async with asyncio.timeout(ASKED):
+                renewed = await self._asked(live)
+            async with asyncio.timeout(KEPT):
+                await self._replaced(live, renewed)
         except (Refused, Unauthenticated) as error:
             self._count(name, "refused")
             await self._owner.end(live.id, "the provider refused a refresh", live)
             raise Unauthenticated(f"session: refresh refused: {error}", reason=Reason.CREDENTIAL_EXPIRED) from error
-        except DependencyDown:
-            live.retry = self._monotonic() + RETRY
+        except Exception as error:
             self._count(name, "failure")
-            await self._store.release(live.id, live.version)
+            await self._failed(live, retry=renewed is None and isinstance(error, DependencyDown | TimeoutError))
+            if isinstance(error, TimeoutError):
+                raise DependencyDown(f"login {name}: no refresh in time") from error
             raise
-        await self._replaced(live, renewed)
         self._count(name, "success")
+
+    async def _asked(self, live: Live) -> Session:
+        """The session as its provider tells it now. Raises Refused, Unauthenticated and DependencyDown."""
+        session, asked = live.session, self._now()
+        login = await self._providers[session.provider].refreshed(session.login)
+        renewed = Session(session.provider, session.subject, login, session.opened, session.ends, asked)
+        if self._owner.identity(live.id, renewed).id != session.subject:
+            raise Refused("refreshed for another subject")
+        return renewed
+
+    async def _failed(self, live: Live, *, retry: bool) -> None:
+        """Give the claim back, or end the session: its refresh token was used, and there is no other."""
+        if retry:
+            live.retry = self._monotonic() + RETRY
+            await self._store.release(live.id, live.version)
+            return
+        with suppress(DependencyDown):
+            await self._owner.end(live.id, "a refresh was lost", live)
 
     def _count(self, provider: str, outcome: str) -> None:
         self._metrics.count("gateway.session.refreshes", provider=provider, outcome=outcome)
 
     async def _replaced(self, live: Live, renewed: Session) -> None:
-        """Put it where all find it. Raises DependencyDown; what the provider gave is then lost, and the login with it."""
+        """Put it where all find it. Raises DependencyDown; what the provider gave is then lost."""
         sealed = self._owner.sealed(live.id, renewed)
         for attempt in range(TRIES):
             try:
                 if await self._store.replace(live.id, live.version, sealed):
                     self._owner.taken(live.id, Stored(live.version + 1, sealed), live)
+                elif (stored := await self._store.get(live.id)) is not None:  # put there before, the answer was lost
+                    self._owner.taken(live.id, stored, live)
                 return
             except DependencyDown:
                 if attempt == TRIES - 1:

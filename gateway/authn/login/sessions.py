@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, Final, final
 
 from gateway.authn.claims import Claims
@@ -21,7 +22,7 @@ from gateway.authn.login.session import SHOWN, Live, Session, digest, load
 from gateway.authn.model import Stated
 from gateway.authn.recent import Recent
 from gateway.authn.strength import StrongSecret
-from gateway.core.errors import DependencyDown, Unauthenticated
+from gateway.core.errors import DependencyDown, GatewayError, Unauthenticated
 from gateway.core.ports import Clock, Metrics
 from gateway.core.principal import Identity
 from gateway.core.reason import Reason
@@ -83,7 +84,14 @@ class Sessions:
         if task is None:
             task = self._reading[id] = asyncio.create_task(self._read(id), name="session")
             task.add_done_callback(lambda done: self._was_read(id, done))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except GatewayError as error:
+            raise copy(error) from error  # each waiter's own: who answers adds headers to it
+
+    def is_past(self, moment: float | None) -> bool:
+        """Whether a Unix time has come."""
+        return moment is not None and moment <= self._now()
 
     def _was_read(self, id: str, task: "asyncio.Task[Live]") -> None:
         del self._reading[id]
