@@ -13,11 +13,13 @@ from gateway.core.reason import Reason
 HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
-def decode_query(raw: bytes) -> dict[str, list[str]]:
+def decode_query(raw: bytes, most: int | None = None) -> dict[str, list[str]]:
     """Name -> values in order: WHATWG URL 5.1 (application/x-www-form-urlencoded), but strict.
 
-    Raises BadRequest query-invalid for a bad escape and for bad UTF-8.
+    Raises BadRequest query-invalid for a bad escape, for bad UTF-8 and, before anything is decoded, for more than `most` pairs.
     """
+    if most is not None and raw.count(b"&") >= most:
+        raise BadRequest(f"query: more than {most} pairs", reason=Reason.QUERY_INVALID)
     found: dict[str, list[str]] = {}
     for pair in raw.split(b"&"):
         if pair:

@@ -16,6 +16,7 @@ Asked = Callable[[Request, Exchange], Awaitable[Response]]
 FORM: Final = b"application/x-www-form-urlencoded"
 MOST_FORM: Final = 64 * 1024
 MOST_WORDS: Final = 16
+MOST_PAIRS: Final = 64
 
 
 class Place(NamedTuple):
@@ -26,11 +27,16 @@ class Place(NamedTuple):
     asked: Asked
 
 
+def query(request: Request) -> dict[str, list[str]]:
+    """The parameters of a query. Raises BadRequest."""
+    return decode_query(request.query or b"", MOST_PAIRS)
+
+
 async def form(request: Request) -> dict[str, list[str]]:
     """The fields of a form. Raises BadRequest."""
     if request.head.fields.get(b"content-type", FORM).split(b";")[0].strip().lower() != FORM:
         raise BadRequest("a form is expected", reason=Reason.MEDIA_TYPE)
-    return decode_query(await request.body.read(MOST_FORM))
+    return decode_query(await request.body.read(MOST_FORM), MOST_PAIRS)
 
 
 def single(query: Mapping[str, Sequence[str]], name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from html import escape
 from typing import Any, Final, final
@@ -11,19 +12,19 @@ from gateway.authn.bound import INVALID, MISSING
 from gateway.authn.login.flow import Wish, ended
 from gateway.authn.login.logins import NOT_KEPT, Logins
 from gateway.authn.login.model import SCOPE
-from gateway.authn.login.presented import TOKEN, check_origin, check_write
+from gateway.authn.login.presented import SITE, TOKEN, check_origin, check_write
 from gateway.authn.login.session import Live, digest
 from gateway.authn.login.targets import target
 from gateway.core.errors import BadRequest, DependencyDown, Forbidden, GatewayError, NoRoute, Unauthenticated
 from gateway.core.exchange import Exchange
-from gateway.core.form import decode_query
 from gateway.core.message import Field, Request, Response
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
-from gateway.portal.asked import Place, form, page, single, words
+from gateway.portal.asked import Place, form, page, query, single, words
 
 MOST_ENDED: Final = 4
 FIELD: Final = "csrf_token"
+FOREIGN: Final = frozenset({b"cross-site", b"same-site"})
 
 
 @final
@@ -50,30 +51,34 @@ class LoginPortal:
     # Logging in
 
     async def login(self, request: Request, exchange: Exchange) -> Response:
-        """To the provider, with a state of this browser's own; a session that is over is taken back (CVE-2026-34454)."""
-        query = decode_query(request.query or b"")
-        to, named = target(single(query, "rd")), query.get("provider", list(self._logins.providers))
+        """To the provider, with a state of this browser's own; a session that is over is taken back (CVE-2026-34454). Where another
+        site leads somebody who is logged in, he is asked first: a login ends the session that he has (login CSRF)."""
+        self._check_host(request)
+        asked = query(request)
+        to, named = target(single(asked, "rd")), list(dict.fromkeys(asked.get("provider", self._logins.providers)))
         if unknown := [name for name in named if name not in self._logins.providers]:
             raise BadRequest(f"login: no provider {unknown[0][:80]!r}", reason=Reason.QUERY_INVALID)
-        stale = await self._stale(request)
-        if len(named) > 1:
-            return self._choice(named, query, to, stale)
-        wish = Wish(named[0], to, words(query, "acr_values", SCOPE), seconds(query))
+        holds, stale = await self._presented(request)
+        if len(named) > 1 or (holds and request.head.fields.get(SITE) in FOREIGN):
+            return self._choice(named, asked, to, stale)
+        wish = Wish(named[0], to, words(asked, "acr_values", SCOPE), seconds(asked))
         location, pending = await self._logins.flow.begin(wish)
         return Response(303, [(b"location", location.encode("ascii")), pending, *stale, *NOT_KEPT])
 
-    async def _stale(self, request: Request) -> list[Field]:
-        for raw in self._cookie.of(request):
+    async def _presented(self, request: Request) -> tuple[bool, list[Field]]:
+        """Whether the browser holds what may be a session, and the field that takes back one that is over."""
+        values = self._cookie.of(request)
+        for raw in values:
             try:
                 await self._sessions.find(raw)
             except Unauthenticated:
-                return [self._cookie.clear()]
+                return False, [self._cookie.clear()]
             except DependencyDown:
-                return []  # it may still be a session
-        return []
+                return True, []
+        return bool(values), []
 
-    def _choice(self, named: list[str], query: Mapping[str, list[str]], to: str, stale: list[Field]) -> Response:
-        further = [(key, values[0]) for key, values in query.items() if key in {"acr_values", "max_age"}]
+    def _choice(self, named: list[str], asked: Mapping[str, list[str]], to: str, stale: list[Field]) -> Response:
+        further = [(key, values[0]) for key, values in asked.items() if key in {"acr_values", "max_age"}]
         links = [
             f'<li><a href="?{escape(urlencode([("provider", name), ("rd", to), *further]))}">{escape(name)}</a></li>'
             for name in named
@@ -85,7 +90,7 @@ class LoginPortal:
         flow, client = self._logins.flow, exchange.client
         try:
             self._check_host(request)
-            wish, login = await flow.complete(name, decode_query(request.query or b""), flow.cookie.of(request))
+            wish, login = await flow.complete(name, query(request), flow.cookie.of(request))
             value, live = await self._sessions.open(name, login)
         except GatewayError as error:
             error.headers = (*(INVALID if error.status == 401 else ()), *error.headers, flow.cookie.clear(), *NOT_KEPT)
@@ -93,7 +98,8 @@ class LoginPortal:
             self._logins.tell("auth.login.failed", client=client, request_id=exchange.id, **told)
             self._logins.metrics.count("gateway.logins", provider=name, outcome="failure")
             raise
-        await self._end_presented(request)
+        with suppress(DependencyDown):  # it is over here, and the browser must get what was stored
+            await self._end_presented(request)
         self._note(exchange, live)
         who = {"issuer": name, "subject": live.identity.id, "scheme": "session", "credential_id": live.identity.credential_id}
         self._logins.tell("auth.login.success", client=client, request_id=exchange.id, **who)
@@ -108,7 +114,7 @@ class LoginPortal:
         return Response(303, [(b"location", location.encode("ascii")), *fields, *NOT_KEPT])
 
     async def _end_presented(self, request: Request) -> None:
-        """What the browser had before is over; the store took the new one, so it is there."""
+        """What the browser had before is over. Raises DependencyDown."""
         for raw in self._cookie.of(request)[:MOST_ENDED]:
             await self._sessions.end(digest(raw), "renewed by a login", None)
 
@@ -162,23 +168,25 @@ class LoginPortal:
     # Logging out
 
     async def logout(self, request: Request, exchange: Exchange) -> Response:
-        """End this session, then the provider's own where it has a place for that (RP-Initiated Logout 1.0)."""
+        """End this session, then the provider's own where it has a place for that (RP-Initiated Logout 1.0). A page of another
+        origin ends nothing and takes no cookie back, also where the browser sent none along."""
+        self._check_host(request)
+        check_origin(request, self._logins.origin)
         try:
             live = await self._mine(request, exchange)
         except Unauthenticated:
-            return Response(303, [(b"location", self._logins.origin.encode() + b"/"), self._cookie.clear(), *NOT_KEPT])
+            clear = [self._cookie.clear()] if self._cookie.of(request) else []
+            return Response(303, [(b"location", self._logins.origin.encode() + b"/"), *clear, *NOT_KEPT])
         await self._check_logout(request, live)
         await self._sessions.end(live.id, "logout", live, client=exchange.client)
-        clear: list[Field] = [self._cookie.clear(), (b"clear-site-data", b'"cache"'), *NOT_KEPT]
-        location = await self._goodbye(live)
-        return Response(303, [(b"location", location.encode("ascii")), *clear])
+        location = (await self._goodbye(live)).encode("ascii")
+        return Response(303, [(b"location", location), self._cookie.clear(), (b"clear-site-data", b'"cache"'), *NOT_KEPT])
 
     async def _check_logout(self, request: Request, live: Live) -> None:
         """As for every write; the token may come as a form's field, because the browser has to go where it is sent."""
         if TOKEN in request.head.fields:
             check_write(request, self._sessions, live)
             return
-        check_origin(request, self._logins.origin)
         token = single(await form(request), FIELD)
         if self._sessions.model.csrf == "token" and not self._sessions.holds(live, (token or "").encode()):
             raise Forbidden("logout: no X-CSRF-Token, and no csrf_token in the form", reason=Reason.ORIGIN_DENIED)
@@ -200,10 +208,11 @@ class LoginPortal:
             claims = await self._logins.providers[name].signed.logout(raw)
         except Unauthenticated as error:
             raise BadRequest(f"backchannel: {error.detail}") from error
-        if not await self._logins.once.first(f"logout:{name}:{claims['jti']}", 900):
-            raise BadRequest("backchannel: a logout token that was used before")
         kind = "sid" if isinstance(claims.get("sid"), str) else "sub"
         await self._sessions.end_tagged(self._sessions.tag(kind, name, claims[kind]), "the provider ended it")
+        # Noted when done: where the store fails, the provider tries again with the same token.
+        if not await self._logins.once.first(f"logout:{name}:{claims['jti']}", 900):
+            raise BadRequest("backchannel: a logout token that was used before")
         return Response(200, list(NOT_KEPT))
 
 

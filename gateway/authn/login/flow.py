@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gateway.authn.login.cookies import LONGEST, Cookie
 from gateway.authn.login.provider import Login, Provider
 from gateway.authn.login.seal import Seal
 from gateway.authn.login.targets import target
+from gateway.authn.login.turns import Turns
 from gateway.core.errors import BadRequest, Unauthenticated
 from gateway.core.message import Field
 from gateway.core.ports import Clock, Once
@@ -26,6 +28,8 @@ from gateway.core.reason import Reason
 SECONDS: Final = 600
 BOUND: Final = b"login state"
 MOST_TOLD: Final = 200
+CODE: Final = re.compile(r"[ -~]{1,4096}")
+"""RFC 6749 A.11."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Flow:
         self.cookie = cookie
         self._providers = providers
         self._redirects = redirects
+        self._turns = {name: Turns() for name in providers}
         self._seal = seal
         self._once = once
         self._now = clock.now
@@ -96,7 +101,8 @@ class Flow:
 
     async def complete(self, name: str, query: Mapping[str, Sequence[str]], cookies: Sequence[bytes]) -> tuple[Wish, Login]:
         """What came back to the provider's redirect URI. Raises BadRequest state-invalid where this browser began no such login,
-        Unauthenticated where the provider or its answer refuses it, and DependencyDown.
+        Unauthenticated where the provider or its answer refuses it, DependencyDown, and Unavailable for too many at once.
+        Nothing is remembered of what brings no code.
         """
         pending = self._pending(cookies)
         given = {key: values[0] for key, values in query.items()}
@@ -105,17 +111,18 @@ class Flow:
         state = given.get("state", "").encode("utf-8", "replace")
         if not hmac.compare_digest(state, pending.state.encode()) or pending.wish.provider != name:
             raise invalid("another login's state")
-        if not await self._once.first(f"login:{pending.state}", SECONDS):
-            raise invalid("used before")
         provider = self._providers[name]
         await self._check_issuer(provider, given.get("iss"))
         if "error" in given:
             raise told(name, given)
-        if not given.get("code"):
+        if not CODE.fullmatch(given.get("code", "")):
             raise invalid("no code")
-        login = await provider.exchanged(
-            given["code"], verifier=pending.verifier, nonce=pending.nonce, redirect_uri=self._redirects[name]
-        )
+        async with self._turns[name]:
+            if not await self._once.first(f"login:{pending.state}", SECONDS):
+                raise invalid("used before")
+            login = await provider.exchanged(
+                given["code"], verifier=pending.verifier, nonce=pending.nonce, redirect_uri=self._redirects[name]
+            )
         provider.signed.check_strength(login.claims, pending.wish.acr_values, pending.wish.max_age)
         return pending.wish, login
 
