@@ -61,11 +61,12 @@ class Discovery:
             if self._known is None and now < self._due:
                 raise DependencyDown(f"login {self._name}: no metadata yet")
             self._fetching = asyncio.create_task(self._fetched(), name=f"metadata of {self._name}")
+            self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # told to whoever waits
         return await asyncio.shield(self._fetching)
 
     async def close(self) -> None:
+        """What is being fetched comes to its end: a login of before a reload may wait for it."""
         if self._fetching is not None:
-            self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
 
     async def _fetched(self) -> Metadata:
