@@ -19,7 +19,7 @@ from gateway.core.errors import BadRequest, Unauthenticated
 from gateway.core.message import Field, Request
 from gateway.core.origin import DEFAULT_PORTS, own_origin
 from gateway.core.path import canonical
-from gateway.core.ports import Clock, Once
+from gateway.core.ports import CLOCKS, Clock, Once
 from gateway.core.reason import Reason
 
 DPOP: Final = b"dpop"
@@ -69,7 +69,7 @@ class Proofs:
         jti = self._judge(proof.payload, request, token)
         if not key.verifies(proof.algorithm, proof.signed, proof.signature):
             raise self._refused("the signature does not verify")
-        if not await self._once.first(f"dpop:{jkt}:{jti}", self._oldest + self._leeway):
+        if not await self._once.first(f"dpop:{jkt}:{jti}", self._oldest + self._leeway + CLOCKS):
             raise self._refused("the proof was used before")
 
     def _key(self, proof: Token, jkt: str) -> Key:

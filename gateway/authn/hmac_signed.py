@@ -1,8 +1,10 @@
 """Requests signed with a shared secret, as webhooks are: a keyed hash over the body, byte for byte as it is forwarded.
 
-What can be judged without the body is judged before it is read, and it is read under a cap. A signature counts once.
+What can be judged without the body is judged before it is read, and it is read under two caps, of one body and of all that are
+not verified yet. A signature counts once.
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -13,9 +15,10 @@ from typing import Final, final
 from gateway.authn.issuers import Secrets, strong_secret
 from gateway.authn.model import HmacCaller, issuer_of
 from gateway.authn.strength import StrongSecret
+from gateway.authn.unverified import Unverified
 from gateway.core.errors import ConfigError, DependencyDown, Problem, Unauthenticated
 from gateway.core.message import Request
-from gateway.core.ports import Clock, Grant, Once
+from gateway.core.ports import CLOCKS, Clock, Grant, Once
 from gateway.core.principal import Identity, Principal
 
 SHORTEST: Final = 16
@@ -28,6 +31,8 @@ ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,256}")
 """Nothing that could stand between the id and what comes after it in the signed content."""
 PLACEHOLDER: Final = re.compile(r"(\{[a-z]+\})")
 WHSEC: Final = b"whsec_"
+LARGE: Final = 256 * 1024
+"""Bytes of a body that are hashed in a thread, so that nobody else waits for it: some milliseconds with four secrets."""
 A_DAY: Final = 86400.0
 """How long a signature that says no time is remembered, unless the entry says otherwise."""
 
@@ -43,7 +48,7 @@ class Nowhere:
 class HmacVerifier:
     """Verifies what one configured sender signed."""
 
-    def __init__(self, name: str, model: HmacCaller, secrets: Secrets, once: Once, clock: Clock) -> None:
+    def __init__(self, name: str, model: HmacCaller, secrets: Secrets, once: Once, clock: Clock, unverified: Unverified) -> None:
         """Raises ConfigError for secrets that are missing or weak."""
         place = f"authentication.hmac.{name}.secrets"
         self.header = model.header.lower().encode("ascii")
@@ -60,27 +65,29 @@ class HmacVerifier:
         self._stamp_header = stamp.header.lower().encode("ascii") if stamp is not None and stamp.header is not None else None
         self._stamp_prefix = stamp.prefix.encode("ascii") if stamp is not None and stamp.prefix is not None else None
         self._id_header = model.id.lower().encode("ascii") if model.id is not None else None
-        accepted = A_DAY if self._tolerance is None else 2 * self._tolerance
-        self._remembered = accepted if model.replay is None else model.replay
+        self._unverified = unverified
+        accepted = 0.0 if self._tolerance is None else 2 * self._tolerance + CLOCKS
+        asked = A_DAY if self._tolerance is None else accepted
+        self._remembered = asked if model.replay is None else max(model.replay, accepted) if model.replay else 0.0
         try:
             list(self._keys())
         except DependencyDown as error:
             raise ConfigError([Problem("", 0, 0, place, error.detail)]) from error
 
     async def verify(self, request: Request, value: bytes) -> None:
-        """Raises Unauthenticated, BadRequest as reading a body does, or DependencyDown."""
+        """Raises Unauthenticated, BadRequest as reading a body does, Unavailable where too much is read, or DependencyDown."""
         items = self._items(value)
         macs = self._macs(items)
         stamp, id = self._stamp(request, items), self._field(request, self._id_header)
         if self._id_header is not None and not ID.fullmatch(id):
             raise self._refused("an id that could be read in two ways")
-        content = self._content(request, stamp, id, await request.body.read(self._model.max_body))
-        matched = b""
-        for key in self._keys():
-            expected = hmac.digest(key, content, self._model.algorithm)
-            for mac in macs:
-                if hmac.compare_digest(mac, expected):
-                    matched = expected
+        with self._unverified.taken(request.head.client, request.body.length, self._model.max_body):
+            body = await request.body.read(self._model.max_body)
+            content, keys = self._content(request, stamp, id, body), list(self._keys())
+            if len(body) > LARGE:
+                matched = await asyncio.to_thread(self._matched, keys, content, macs)
+            else:
+                matched = self._matched(keys, content, macs)
         if not matched:
             raise self._refused("no secret verifies the signature")
         # Keyed by the hash, not by how it was written: the same one in upper case, or after another, is the same.
@@ -88,6 +95,19 @@ class HmacVerifier:
             f"hmac:{len(self._name)}:{self._name}:{matched.hex()}", self._remembered
         ):
             raise self._refused("the signature was used before")
+
+    def _matched(self, keys: Sequence[bytes], content: Sequence[bytes], macs: Sequence[bytes]) -> bytes:
+        """The signature that one of the secrets makes; empty where none does. Looks at all of them."""
+        matched = b""
+        for key in keys:
+            made = hmac.new(key, digestmod=self._model.algorithm)
+            for part in content:
+                made.update(part)
+            expected = made.digest()
+            for mac in macs:
+                if hmac.compare_digest(mac, expected):
+                    matched = expected
+        return matched
 
     def _items(self, value: bytes) -> list[bytes]:
         if len(value) > LONGEST:
@@ -136,10 +156,11 @@ class HmacVerifier:
             raise self._refused(f"{name.decode()} is missing or repeated")
         return value
 
-    def _content(self, request: Request, stamp: bytes, id: bytes, body: bytes) -> bytes:
+    def _content(self, request: Request, stamp: bytes, id: bytes, body: bytes) -> list[bytes]:
+        """What is signed, in parts: a large body is not copied."""
         target = request.path.encode("ascii") + (b"" if request.query is None else b"?" + request.query)
         values = {"{body}": body, "{timestamp}": stamp, "{id}": id, "{method}": request.method.encode("ascii"), "{target}": target}
-        return b"".join([values[part] if part in values else part.encode("ascii") for part in self._parts])
+        return [values[part] if part in values else part.encode("ascii") for part in self._parts]
 
     def _keys(self) -> Iterator[bytes]:
         """Raises DependencyDown for a secret that is gone, too weak, or not what `key` says."""
@@ -161,7 +182,7 @@ class Signed:
         self._principal = grant(verifier.identity)
 
     async def authenticate(self, request: Request, value: bytes) -> Principal:
-        """Who signed this request. Raises Unauthenticated, BadRequest as reading a body does, or DependencyDown."""
+        """Who signed this request. Raises as `HmacVerifier.verify` does."""
         await self._verifier.verify(request, value)
         expires = self._principal.expires
         if expires is not None and expires <= self._now():
@@ -171,10 +192,10 @@ class Signed:
 
 def senders(models: Mapping[str, HmacCaller], secrets: Secrets, once: Once | None, clock: Clock) -> dict[str, HmacVerifier]:
     """The configured senders by name. Raises ConfigError with every problem found."""
-    found, problems = {}, list[Problem]()
+    found, problems, unverified = {}, list[Problem](), Unverified()
     for name, model in models.items():
         try:
-            found[name] = HmacVerifier(name, model, secrets, once or Nowhere(), clock)
+            found[name] = HmacVerifier(name, model, secrets, once or Nowhere(), clock, unverified)
         except ConfigError as error:
             problems += error.problems
     if problems:

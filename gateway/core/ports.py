@@ -1,7 +1,7 @@
 """What two rooms share without knowing each other. `build.py` hands the implementations in."""
 
 from collections.abc import Awaitable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.core.decision import Permit
 from gateway.core.exchange import Spent
@@ -172,6 +172,10 @@ class Limits(Protocol):
     async def spend(self, request: Request, principal: Principal | None) -> Spent:
         """Raises LimitExceeded, or DependencyDown when the store is gone and the mode is `closed`."""
         ...
+
+
+CLOCKS: Final = 60.0
+"""Seconds that clocks of replicas may differ. What was used is remembered so much longer than one clock accepts it."""
 
 
 class Once(Protocol):

@@ -204,6 +204,13 @@ class TestReplay:
         door.clock.advance(0.1)
         assert (await door.proof_refused(proof)).detail == "dpop: too old, or not yet valid"
 
+    async def test_it_is_remembered_for_replicas_whose_clocks_are_behind(self, door: Door) -> None:
+        """They share what is remembered, and would take it a minute longer."""
+        proof = door.proof()
+        assert await door.passes(*dpop(door.token, proof))
+        door.clock.ticks += 124
+        assert (await door.proof_refused(proof)).detail == "dpop: the proof was used before"
+
 
 class TestProofs:
     async def test_two_dpop_headers(self, door: Door) -> None:

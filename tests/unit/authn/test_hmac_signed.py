@@ -1,8 +1,10 @@
 """Requests signed with a shared secret: the vendors' own examples, and everything about them that may be wrong."""
 
+import asyncio
 import base64
 import hmac
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from pydantic import ValidationError
 from gateway.authn.gate import Authentication
 from gateway.authn.model import Authentication as Model
 from gateway.authn.model import HmacCaller
-from gateway.core.errors import BadRequest, ConfigError, DependencyDown, Unauthenticated
+from gateway.core.errors import BadRequest, ConfigError, DependencyDown, GatewayError, Unauthenticated
 from gateway.core.message import Field, Request
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
@@ -292,6 +294,99 @@ async def test_a_body_beyond_the_cap_is_413() -> None:
     with pytest.raises(BadRequest) as caught:
         await Door(max_body=2).ask(github(b"abc"), b"abc")
     assert caught.value.status == 413
+
+
+MIB = 1024 * 1024
+
+
+class Slow(HeldBody):
+    """A body that is announced, and comes once it may."""
+
+    def __init__(self, length: int | None, may: asyncio.Event) -> None:
+        super().__init__(b"abc")
+        self.length = length
+        self.may = may
+
+    async def read(self, limit: int) -> bytes:
+        self.read_calls += 1
+        await self.may.wait()
+        return b"abc"
+
+
+async def ended(door: Door, client: str, body: HeldBody) -> int:
+    """The status that a stranger's request ends with: its signature has the right form, and nothing else."""
+    try:
+        await door.gate.authenticate(a_request("POST", headers=FORGED, body=body, client=client))
+    except GatewayError as error:
+        return error.status
+    return 200
+
+
+FORGED = [(b"x-hub-signature-256", b"sha256=" + 64 * b"0")]
+
+
+@pytest.mark.parametrize("length", [MIB, None])
+async def test_strangers_bodies_that_are_read_at_a_time_are_bounded(length: int | None) -> None:
+    """Anybody can send a header of the right form, and a body of the largest size behind it."""
+    door, may = Door(), asyncio.Event()
+    clients = [f"203.0.113.{number}" for number in range(4)]
+    crowd = [asyncio.create_task(ended(door, client, Slow(length, may))) for client in clients for _ in range(16)]
+    await asyncio.sleep(0)
+    beyond = Slow(length, may)
+    assert await ended(door, "203.0.113.9", beyond) == 503
+    assert beyond.read_calls == 0
+    may.set()
+    assert set(await asyncio.gather(*crowd)) == {401}
+    assert await ended(door, "203.0.113.9", Slow(length, may)) == 401
+
+
+async def test_one_address_does_not_take_all_the_room() -> None:
+    door, may = Door(), asyncio.Event()
+    crowd = [asyncio.create_task(ended(door, "2001:db8::1", Slow(MIB, may))) for _ in range(16)]
+    await asyncio.sleep(0)
+    assert await ended(door, "2001:db8::2", Slow(1, may)) == 503
+    assert (await door.ask(github(b"abc"), b"abc")).id == "github"
+    may.set()
+    assert set(await asyncio.gather(*crowd)) == {401}
+    assert await ended(door, "2001:db8::2", Slow(1, may)) == 401
+
+
+async def test_one_body_of_the_largest_size_that_may_be_configured_fits() -> None:
+    may = asyncio.Event()
+    may.set()
+    assert await ended(Door(max_body="64MiB"), "203.0.113.9", Slow(64 * MIB, may)) == 401
+
+
+async def test_a_body_that_is_refused_for_its_length_takes_no_room() -> None:
+    door, may = Door(), asyncio.Event()
+    crowd = [asyncio.create_task(ended(door, "203.0.113.9", Slow(MIB + 1, may))) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert (await door.ask(github(b"abc"), b"abc", client="203.0.113.9")).id == "github"
+    may.set()
+    assert set(await asyncio.gather(*crowd)) == {401}
+
+
+async def test_a_large_body_is_hashed_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, threads = hmac.new, list[int]()
+
+    def new(*given: Any, **named: Any) -> Any:
+        threads.append(threading.get_ident())
+        return made(*given, **named)
+
+    monkeypatch.setattr(hmac, "new", new)
+    small, large = b"abc", MIB * b"x"
+    assert (await Door().ask(github(small), small)).id == "github"
+    assert (await Door().ask(github(large), large)).id == "github"
+    assert threads[0] == threading.get_ident() != threads[1]
+
+
+async def test_a_signature_is_remembered_longer_than_replicas_whose_clocks_differ_take_it() -> None:
+    """Replicas that share a store: used at one whose clock is ahead, sent again at one that is behind."""
+    for replay, least in ((None, 660), ("10m", 660), ("1d", 86400)):
+        door = Door("stripe", replay=replay)
+        await door.ask(stripe(b"abc", "1700000000"), b"abc")
+        door.clock.ticks += least - 1
+        assert "used before" in await door.refused(stripe(b"abc", "1700000000"), b"abc")
 
 
 async def test_method_and_target_may_be_signed() -> None:

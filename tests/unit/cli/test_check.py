@@ -66,6 +66,19 @@ def test_what_only_several_workers_would_refuse_is_told_where_they_are_named(run
     assert run("check", "--workers", "2")[0] == 0
 
 
+@pytest.mark.parametrize(("replay", "code"), [("", 78), (", replay: 0s", 0), (", replay: 1d", 78)])
+def test_workers_that_each_remember_signatures_by_themselves_are_refused(
+    run: Command, house: Path, monkeypatch: pytest.MonkeyPatch, replay: str, code: int
+) -> None:
+    """A signature used at one worker could be used once more at each other."""
+    monkeypatch.setenv("HOOK", "It's a Secret to Everybody")
+    sender = f"{{header: X-Signature, secrets: [{{env: HOOK}}], subject: hooks{replay}}}"
+    more = f"rate_limits: {{per_worker: true}}\nauthentication: {{hmac: {{hooks: {sender}}}}}\n"
+    (house / "config.yaml").write_text(SOUND + more)
+    ended, out, _ = run("check", "--workers", "2")
+    assert (ended, "state.store: memory with --workers above 1" in out) == (code, code != 0)
+
+
 def test_a_sound_configuration_is_exit_0(run: Command) -> None:
     assert run("check") == (0, "no problems\n", "")
 

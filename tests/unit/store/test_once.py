@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Once
-from gateway.store.once import MemoryOnce
+from gateway.store.once import DROPPED, MemoryOnce
 from gateway.store.redis_once import RedisOnce
 from gateway.store.server import Server
 from tests.fakes import CountingMetrics, SteppedClock
@@ -135,6 +136,35 @@ async def test_full_memory_refuses_the_new_and_still_knows_the_old(metrics: Coun
     assert metrics.counted(FAILURES, store="memory") == 1
     clock.step(60)
     assert await once.first("d", 60)
+
+
+async def test_one_busy_purpose_keeps_nobody_from_another(metrics: CountingMetrics, clock: SteppedClock) -> None:
+    """A flood of logins that strangers begin does not stop those who prove their tokens."""
+    once = MemoryOnce(clock, metrics, most=3)
+    assert [await once.first(f"login:{name}", 600) for name in "abc"] == [True] * 3
+    with pytest.raises(DependencyDown, match="login"):
+        await once.first("login:d", 600)
+    assert [await once.first(f"{purpose}:a", 60) for purpose in ("dpop", "hmac:x", "logout")] == [True] * 3
+    assert once.status() == {"kind": "memory", "held": 6}
+
+
+async def test_what_ended_together_is_dropped_little_by_little_and_counts_as_room_at_once(
+    metrics: CountingMetrics, clock: SteppedClock
+) -> None:
+    """200,000 names that end in one moment do not stop the loop when the next one comes."""
+    once = MemoryOnce(clock, metrics, most=1000)
+    for number in range(1000):
+        assert await once.first(f"dpop:{number}", 60)
+    clock.step(60)
+    held = [1000]
+    for number in range(1000):
+        assert await once.first(f"dpop:{999 - number}", 60)
+        held.append(once.status()["held"])
+    assert all(before - now <= DROPPED for before, now in pairwise(held))
+    assert held[-1] == 1000
+    assert not any([await once.first(f"dpop:{number}", 60) for number in range(1000)])
+    with pytest.raises(DependencyDown):
+        await once.first("dpop:new", 60)
 
 
 async def test_step_of_the_wall_clock_frees_nothing(metrics: CountingMetrics, clock: SteppedClock) -> None:
