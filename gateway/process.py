@@ -156,7 +156,9 @@ class Process:
             lambda: self.loaded, lambda: resources.opened, self._fetch, resources.clock, metrics, self.trail.event
         )
         self._tasks.append(asyncio.create_task(rotations.watch()))
-        self._tasks.append(asyncio.create_task(Revocations(lambda: self.loaded.settings, self._fetch, metrics).watch()))
+        if self._place is None or self._place.number == 0:  # the others see the file change
+            lists = Revocations(lambda: self.loaded.settings, self._fetch, metrics)
+            self._tasks.append(asyncio.create_task(lists.watch(), name="revocations"))
         log.info("serving", extra={"listeners": self.server.addresses, "generation": snapshot.generation})
         if self._place is None:
             started(self.trail, snapshot.generation, self.server.addresses)

@@ -45,6 +45,7 @@ class Revocations:
         self._fetch = fetch
         self._metrics = metrics
         self._due: dict[tuple[CrlSource, Path], float] = {}
+        self._writing = asyncio.Lock()
 
     async def watch(self) -> None:
         """Runs until cancelled."""
@@ -56,7 +57,7 @@ class Revocations:
             await asyncio.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
-        """Fetch what is due."""
+        """Fetch what is due, all at once: one that is slow keeps no other waiting."""
         settings = self._live()
         wanted = {}
         for name, listen in (settings.served() if settings is not None else {}).items():
@@ -65,10 +66,10 @@ class Revocations:
                 wanted[tls.client_crl_url, tls.client_crl] = name, tls.client_ca
         now = time.monotonic()
         self._due = {key: due for key, due in self._due.items() if key in wanted}
-        for (source, path), (name, authorities) in wanted.items():
-            if self._due.get((source, path), now) <= now:
-                fresh = await self._renew(name, source, path, authorities)
-                self._due[source, path] = now + (source.every if fresh else min(source.every, RETRY))
+        due = [key for key in wanted if self._due.get(key, now) <= now]
+        renewed = await asyncio.gather(*[self._renew(wanted[key][0], *key, wanted[key][1]) for key in due])
+        for key, fresh in zip(due, renewed, strict=True):
+            self._due[key] = now + (key[0].every if fresh else min(key[0].every, RETRY))
 
     async def _renew(self, listener: str, source: CrlSource, path: Path, authorities: Path) -> bool:
         try:
@@ -82,7 +83,8 @@ class Revocations:
             )
             if answer.status != 200:
                 raise DependencyDown(f"answered {answer.status}")
-            await asyncio.to_thread(_take, answer.body, path, authorities)
+            async with self._writing:  # a file may be named twice
+                await asyncio.to_thread(_take, answer.body, path, authorities)
         except (DependencyDown, ValueError, OSError) as error:
             log.warning(
                 "a revocation list could not be renewed, the one before stays", extra={"listener": listener, "cause": str(error)}

@@ -87,11 +87,11 @@ class KeyRing(ABC):
         if id is None:
             raise Unauthenticated("api key: malformed")
         if stored is None or not same:
-            raise Unauthenticated("api key: unknown or wrong", about=id)
+            raise Unauthenticated("api key: unknown or wrong", about=f"api_key:{id}")
         if stored.expires is not None and stored.expires <= self._clock.now():
-            raise Unauthenticated("api key: expired", reason=Reason.CREDENTIAL_EXPIRED, about=id)
+            raise Unauthenticated("api key: expired", reason=Reason.CREDENTIAL_EXPIRED, about=f"api_key:{id}")
         if stored.addresses is not None and not stored.is_for(client):
-            raise Unauthenticated("api key: not for the client's address", about=id)
+            raise Unauthenticated("api key: not for the client's address", about=f"api_key:{id}")
         stored.used = True
         return stored
 

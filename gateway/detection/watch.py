@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable
 from math import ceil
+from typing import Final
 
 from gateway.config.subscriber import network
 from gateway.config.values import Network
@@ -11,6 +12,9 @@ from gateway.core.ports import Clock
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 from gateway.detection.guard import Guard
+
+ABOUT: Final = frozenset({"api_key"})
+"""Schemes whose failures say `about` whom they are: `SCHEME:` and the credential's id."""
 
 
 class Watch:
@@ -45,9 +49,10 @@ class Watch:
             self._guard.failed(client, error.about, exempt=self._is_exempt(client))
 
     def succeeded(self, client: str, principal: Principal) -> None:
-        """A credential counted; asked while somebody failed for an identity."""
-        if principal.credential_id is not None and not self._is_exempt(client):
-            self._guard.succeeded(client, principal.credential_id)
+        """A credential counted; asked while somebody failed for an identity. Of schemes whose failures are about one: elsewhere
+        an issuer writes what the credential is called."""
+        if principal.scheme in ABOUT and principal.credential_id is not None and not self._is_exempt(client):
+            self._guard.succeeded(client, f"{principal.scheme}:{principal.credential_id}")
 
     def _is_exempt(self, client: str) -> bool:
         if not self._exempt:

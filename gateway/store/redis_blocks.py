@@ -7,6 +7,7 @@ told when the server is back, if it still counts then.
 
 import asyncio
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, final
@@ -27,6 +28,8 @@ TIMEOUT: Final = 1.0
 KEPT: Final = 25 * 3600
 """Seconds the stream outlives its last entry: longer than any block."""
 FAILURES: Final = "gateway.detection.store_failures"
+NETWORK: Final = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f]{16}")
+"""As `config.subscriber.network` writes it."""
 Told = Callable[[str, float], None]
 
 
@@ -93,8 +96,13 @@ class RedisBlocks:
         while True:
             entries = await self._link.ask(("XREAD", "COUNT", AT_ONCE, "STREAMS", KEY, self._read), read)
             now = await self._link.ask(("TIME",), milliseconds)  # after them: nothing may seem to come from the future
-            for id, network, lasts in entries:
+            for id, fields in entries:
                 self._read = id
+                try:
+                    network, lasts = said(fields)
+                except (TypeError, ValueError):  # somebody else wrote it: the next one counts
+                    self._metrics.count(FAILURES)
+                    continue
                 left = int(id.partition("-")[0]) + lasts - now
                 if lasts == 0 or left > 0:
                     self._take(network, max(0.001, left / 1000) if lasts else 0.0)
@@ -108,11 +116,15 @@ def milliseconds(answer: Any) -> int:
     return int(seconds) * 1000 + int(micro) // 1000
 
 
-def read(answer: Any) -> list[tuple[str, str, int]]:
-    """(id, network, milliseconds) of each entry. Raises TypeError and ValueError for what is no answer of XREAD."""
-    found = []
-    for _, entries in answer or ():
-        for id, fields in entries:
-            _, network, _, lasts = fields
-            found.append((id.decode("ascii"), network.decode("ascii"), int(lasts)))
-    return found
+def read(answer: Any) -> list[tuple[str, Any]]:
+    """(id, fields) of each entry. Raises TypeError and ValueError for what is no answer of XREAD."""
+    return [(str(id, "ascii"), fields) for _, entries in answer or () for id, fields in entries]
+
+
+def said(fields: Any) -> tuple[str, int]:
+    """The network and the milliseconds of one entry. Raises TypeError and ValueError for what no replica writes."""
+    _, network, _, lasts = fields
+    lasting = int(lasts)
+    if not NETWORK.fullmatch(network) or not 0 <= lasting <= KEPT * 1000:
+        raise ValueError("no network, or no time of a block")
+    return network.decode("ascii"), lasting

@@ -177,7 +177,7 @@ async def test_one_identity_from_many_addresses_the_victim_still_gets_in(tmp_pat
         assert (await gateway.ask("198.51.100.77", gateway.keys["mine"])).status == 200
         assert await gateway.statuses(("203.0.113.12", WRONG), ("203.0.113.12", WRONG)) == [401, 401]
         [event] = await gateway.told("identity.attacked")
-        assert event["credential_id"] == gateway.keys["mine"].split("_")[1].lower()
+        assert event["credential_id"] == "api_key:" + gateway.keys["mine"].split("_")[1].lower()
 
 
 async def test_a_stranger_cannot_shift_his_failures_to_another_address(tmp_path: Path) -> None:

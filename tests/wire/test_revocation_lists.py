@@ -1,5 +1,6 @@
 """Certificates that openssl makes, revokes and lists: who is let in, and what becomes of lists that end, are fetched, or are forged."""
 
+import asyncio
 import ssl
 import subprocess
 import time
@@ -19,6 +20,7 @@ from gateway.server.tls import ServerTls
 from gateway.settings import Settings
 from tests.fakes import CountingMetrics
 from tests.issuer import ScriptedFetch
+from tests.standalone import until
 
 URL = "https://pki.example.com/clients.crl"
 CONF = """
@@ -198,6 +200,34 @@ async def test_it_is_not_fetched_before_its_time_nor_where_a_certificate_says(au
     for _ in range(5):
         await live.revocations.look()
     assert live.fetch.asked == [URL]
+
+
+async def test_a_publisher_that_hangs_delays_no_other_list(authority: Authority) -> None:
+    """Whoever can slow one publisher down would else keep a revoked certificate in, by another list."""
+    answered = asyncio.Event()
+
+    class Hanging(ScriptedFetch):
+        async def get(self, url: str, **options: Any) -> Fetched:
+            if url != URL:
+                await answered.wait()
+            return await super().get(url, **options)
+
+    live = Live(authority)
+    slow = CrlSource(url="https://slow.example.com/clients.crl")
+    apart = listener(authority, client_crl_url=slow).model_copy(update={"client_crl": authority.folder / "apart.crl"})
+    listeners = {"slow": Listen.model_construct(tls=apart), "quick": Listen.model_construct(tls=live.tls)}
+    settings = Settings.model_construct(version=1, listeners=listeners)
+    newest = authority.listed("newest.crl")
+    fetch = Hanging({URL: Fetched(200, {}, newest), slow.url: DependencyDown("down")})
+    looking = asyncio.create_task(Revocations(lambda: settings, fetch, live.metrics).look())
+
+    async def renewed() -> bool:
+        return live.path.read_bytes() == newest
+
+    await until(renewed, "the quick list waits for the slow one")
+    answered.set()
+    await looking
+    assert live.metrics.counted("gateway.tls.crl.fetches", listener="slow", outcome="failure") == 1
 
 
 async def test_a_list_that_is_forged_stale_put_back_or_partial_changes_nothing(authority: Authority, tmp_path: Path) -> None:

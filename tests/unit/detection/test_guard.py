@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from gateway.core.principal import Identity, Principal
 from gateway.detection import blocks, guard
 from gateway.detection.guard import Guard
 from gateway.detection.model import BruteForce, Detection
+from gateway.detection.watch import Watch
 from tests.fakes import SteppedClock
 
 ADDRESS = "203.0.113.7"
@@ -164,6 +166,23 @@ def test_signals_are_counted_each_and_told_once_a_minute() -> None:
     bench.guard.signal("token.reused", issuer="corp", subject="ada", client=ADDRESS)
     assert bench.told() == ["auth.token.reused", "auth.token.reused", "auth.token.replayed", "auth.token.reused"]
     assert bench.metrics.counts["gateway.detection.signals"] == 6
+
+
+def test_a_token_that_is_called_like_a_victims_key_forgives_nothing() -> None:
+    """`jti` is what its issuer writes there, and some let the client say it."""
+    bench = Bench()
+    watch = Watch(bench.guard, bench.clock, ())
+    for scheme in ("jwt", "introspection", "session", "mtls", "signature", "hmac"):
+        own = Principal(Identity(id="me", issuer="corp", scheme=scheme, credential_id="victim"))
+        bench.fail(4, about="api_key:victim")
+        watch.succeeded(ADDRESS, own)
+        bench.fail(1, about="api_key:victim")
+        assert bench.blocked() == [ADDRESS]
+        assert bench.guard.release(ADDRESS)
+    bench.fail(4, about="api_key:victim")
+    watch.succeeded(ADDRESS, Principal(Identity(id="me", issuer="api_keys", scheme="api_key", credential_id="Victim")))
+    bench.fail(4, about="api_key:victim")
+    assert bench.blocked() == []
 
 
 @pytest.mark.parametrize("written", ["", "x", "203.0.113.7/24", "2001:db8::/48", "lgk_x"])

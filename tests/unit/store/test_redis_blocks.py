@@ -8,8 +8,9 @@ import pytest
 from gateway.detection.guard import Guard
 from gateway.detection.model import Detection
 from gateway.resources import Nobody, SystemClock, untold
-from gateway.store.redis_blocks import KEY, RedisBlocks, milliseconds, read
+from gateway.store.redis_blocks import FAILURES, KEPT, KEY, RedisBlocks, milliseconds, read, said
 from gateway.store.server import Server
+from tests.fakes import CountingMetrics
 from tests.redis_server import RedisServer
 from tests.standalone import until
 
@@ -22,7 +23,8 @@ class Replica:
     def __init__(self, url: str) -> None:
         self.guard = Guard(SystemClock(), Nobody(), untold)
         self.guard.adopt(Detection())
-        self.store = RedisBlocks(Server(url), SystemClock(), Nobody(), self.guard.take, every=0.01)
+        self.metrics = CountingMetrics()
+        self.store = RedisBlocks(Server(url), SystemClock(), self.metrics, self.guard.take, every=0.01)
         self.guard.shared = self.store.tell
 
     async def refuses(self, address: str = ADDRESS) -> bool:
@@ -85,7 +87,42 @@ async def test_a_block_that_is_over_is_not_taken_over(replicas: tuple[Replica, R
     assert await other.admits("203.0.113.8")
 
 
-@pytest.mark.parametrize("answer", [b"OK", [b"1"], [[b"s", [[b"1-0", [b"network"]]]]], [[b"s", [[b"1-0", [b"ms", b"x"]]]]]])
+STRANGE: list[dict[bytes | str, bytes | str | int]] = [
+    {"network": ADDRESS},
+    {"network": ADDRESS, "ms": "soon"},
+    {"network": b"\xff", "ms": 1000},
+    {"network": "everybody", "ms": 1000},
+    {"network": "g" * 16, "ms": 1000},
+    {"network": ADDRESS, "ms": -1},
+    {"network": ADDRESS, "ms": "9" * 400},
+    {"network": ADDRESS, "ms": 1000, "more": 1},
+]
+
+
+async def test_an_entry_that_nobody_understands_does_not_stop_the_sharing(
+    replicas: tuple[Replica, Replica], redis_server: RedisServer
+) -> None:
+    one, other = replicas
+    with redis_server.client() as client:
+        for fields in STRANGE:
+            client.xadd(KEY, fields)
+    fail(one, "203.0.113.8")
+
+    async def heard() -> bool:
+        return await other.refuses("203.0.113.8")
+
+    await until(heard, "what came after was never heard")
+    assert await other.admits()
+    assert other.metrics.counted(FAILURES) == len(STRANGE)
+    assert list(other.guard.standing()) == ["203.0.113.8"]
+
+
+@pytest.mark.parametrize("key", [ADDRESS, "20010db800000001"])
+def test_what_replicas_write_is_understood(key: str) -> None:
+    assert said([b"network", key.encode(), b"ms", b"%d" % (KEPT * 1000)]) == (key, KEPT * 1000)
+
+
+@pytest.mark.parametrize("answer", [b"OK", [b"1"], [[b"s", [[b"1-0"]]]], [[b"s", [[1, [b"ms", b"x"]]]]]])
 def test_what_is_no_answer_is_refused(answer: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         read(answer)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ class Worker:
             return []
 
 
-@pytest.fixture
-async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
+@asynccontextmanager
+async def serving(tmp_path: Path, number: int) -> AsyncIterator[Worker]:
     async with Upstream(answer=answer) as upstream:
         Keys(tmp_path)
         (tmp_path / "policies").mkdir()
@@ -55,7 +56,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
         reads, writes = os.pipe()
         os.set_blocking(reads, False)
         source = Source((tmp_path / "config.yaml",), (), {"UPSTREAM_TOKEN": "t"})
-        process = Process(source, Place(0, handed, writes, 2, Secret(b"k" * 32)))
+        process = Process(source, Place(number, handed, writes, 2, Secret(b"k" * 32)))
         await process.start()
         try:
             yield Worker(sock.getsockname()[1], reads)
@@ -63,6 +64,19 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
             await process.stop()
             unshare([sock])
             os.close(reads)
+
+
+@pytest.fixture
+async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
+    async with serving(tmp_path, 0) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("number", "fetching"), [(0, 1), (1, 0)])
+async def test_of_several_workers_one_fetches_revocation_lists(tmp_path: Path, number: int, fetching: int) -> None:
+    """They share the file that lists are left in: all see it change."""
+    async with serving(tmp_path, number):
+        assert [task.get_name() for task in asyncio.all_tasks()].count("revocations") == fetching
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
