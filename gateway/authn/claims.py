@@ -39,13 +39,13 @@ class Claims:
         self._required = frozenset({*model.required_claims, *required, model.subject})
 
     def check(self, claims: Mapping[str, Any]) -> None:
-        """Raises Unauthenticated."""
+        """What the issuer was proved to have stated. Raises Unauthenticated."""
         if missing := sorted(name for name in self._required if claims.get(name) is None):
             raise self.refused(f"no {missing[0]}")
         if self._model.issuer != WAIVED and claims.get("iss") != self._model.issuer:
-            raise self.refused("another issuer")
+            raise self.refused("another issuer", genuine=True)
         if self._audience is not None and self._audience.isdisjoint(self._texts(claims, "aud")):
-            raise self.refused("for another audience")
+            raise self.refused("for another audience", genuine=True)
         # RFC 9449 7.2, RFC 8705 3: such a token is worth nothing without a proof of possession.
         if CONFIRMATION in claims and not (self._bound and understood(claims[CONFIRMATION])):
             raise self.refused("a sender-constrained token needs its proof")
@@ -68,8 +68,8 @@ class Claims:
             expires=self._time(claims, "exp"),
         )
 
-    def refused(self, why: str, reason: Reason | None = None) -> Unauthenticated:
-        return Unauthenticated(f"{self._scheme} {self._name}: {why}", reason=reason)
+    def refused(self, why: str, reason: Reason | None = None, *, genuine: bool = False) -> Unauthenticated:
+        return Unauthenticated(f"{self._scheme} {self._name}: {why}", reason=reason, genuine=genuine)
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now, leeway = self._clock.now(), self._model.leeway
@@ -104,5 +104,5 @@ def granted_for(grant: Grant, resource: str, identity: Identity) -> Principal:
     """Who holds a token for this very resource (RFC 8707). Raises Unauthenticated; other credentials name no audience."""
     audience = identity.claims.get("aud")
     if identity.scheme in TOKENS and resource != audience and not (isinstance(audience, list) and resource in audience):
-        raise Unauthenticated(f"{identity.scheme} {identity.issuer}: for another resource")
+        raise Unauthenticated(f"{identity.scheme} {identity.issuer}: for another resource", genuine=True)
     return grant(identity)

@@ -6,7 +6,7 @@
 import secrets as random
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final, final
+from typing import Any, final
 
 from gateway.authn.api_keys import KeyHolders, KeyRing, KeyStore
 from gateway.authn.bound import CONFIRMATION, Bound, check, proofs
@@ -22,7 +22,8 @@ from gateway.authn.login.presented import SessionCookies, session_cookies
 from gateway.authn.model import NAMED, CookieSource, JwtIssuer
 from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
-from gateway.authn.presented import AUTHORIZATION, Places, check_origin, key_id
+from gateway.authn.others import Others
+from gateway.authn.presented import AUTHORIZATION, TOKENS, Places, check_origin, key_id
 from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, GatewayError, Problem, Unauthenticated
 from gateway.core.message import Request, Response
@@ -30,17 +31,14 @@ from gateway.core.ports import Clock, Fetch, Grant, Metrics, Once
 from gateway.core.principal import NOBODY, Principal
 from gateway.core.reason import Reason
 
-TOKENS: Final = {b"bearer": False, b"dpop": True}
-"""RFC 6750 2.1, RFC 9449 7.1: a scheme without regard to case, spaces, one token; whether the token comes with a proof."""
-
 
 @final
 class Gate:
     """Authenticates the requests of routes that accept the same credentials, under one policy."""
 
     __slots__ = (
-        "_anonymous", "_bearer", "_bound", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_places",
-        "_senders", "_sessions",
+        "_anonymous", "_bearer", "_bound", "_certificates", "_cookies", "_holders", "_key_prefix", "_opaque", "_others",
+        "_places", "_senders", "_sessions",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +55,7 @@ class Gate:
         certificates: Certificates | None = None,
         sessions: SessionCookies | None = None,
         signed: Mapping[bytes, Signed] | None = None,
+        others: Others | None = None,
     ) -> None:
         """`key_prefix` marks API keys among bearer values wherever keys are configured; the rest is what is accepted here."""
         self._places = places
@@ -70,6 +69,7 @@ class Gate:
         self._certificates = certificates
         self._sessions = sessions
         self._senders = signed or {}
+        self._others = others or Others()
 
     def recalled(self, request: Request) -> Principal | None:
         """Who is asking, where that is known without asking again: nobody is to be asked, or this very head came before with
@@ -131,12 +131,11 @@ class Gate:
 
     def _by_key(self, key: bytes, request: Request) -> Principal:
         if self._holders is None:
-            raise Unauthenticated("api key: not accepted here")
+            raise Unauthenticated("api key: not accepted here", genuine=self._others.knows_key(key, request.head.client))
         return self._holders.authenticate(key, request.head.client)
 
     async def _by_signature(self, request: Request, name: bytes, value: bytes) -> Principal:
-        sender = self._senders.get(name)
-        if sender is None:
+        if (sender := self._senders.get(name)) is None:
             raise Unauthenticated("signature: not accepted here")
         return await sender.authenticate(request, value)
 
@@ -145,7 +144,7 @@ class Gate:
             return await self._sessions.authenticate(request, value)
         tokens = self._cookies.get(name)
         if tokens is None:
-            raise Unauthenticated("cookie: not accepted here")
+            raise Unauthenticated("cookie: not accepted here", genuine=await self._others.knows_cookie(name, value))
         principal = tokens.remembered(value, None) or await tokens.authenticate(value)
         if CONFIRMATION in principal.claims:
             raise Unauthenticated("cookie: a bound token comes in Authorization")
@@ -281,6 +280,7 @@ class Authentication:
             certificates=None if mtls is None else Certificates(mtls.identity, grant, self._clock, mtls.trust_domains),
             sessions=session_cookies(self.logins, accepted, grant),
             signed=signed(self._senders, accepted, grant, self._clock),
+            others=Others(store, None if self.logins is None else self.logins.sessions),
         )
 
     def _tokens(self, names: Sequence[str], source: str | CookieSource, grant: Grant) -> Tokens | None:

@@ -94,7 +94,7 @@ class HmacVerifier:
         if self._remembered and not await self._once.first(
             f"hmac:{len(self._name)}:{self._name}:{matched.hex()}", self._remembered
         ):
-            raise self._refused("the signature was used before")
+            raise self._refused("the signature was used before", genuine=True)
 
     def _matched(self, keys: Sequence[bytes], content: Sequence[bytes], macs: Sequence[bytes]) -> bytes:
         """The signature that one of the secrets makes; empty where none does. Looks at all of them."""
@@ -167,8 +167,8 @@ class HmacVerifier:
         for secret in self._secrets:
             yield secret.current() if self._model.key == "text" else _plain(secret)
 
-    def _refused(self, why: str) -> Unauthenticated:
-        return Unauthenticated(f"hmac {self._name}: {why}")
+    def _refused(self, why: str, *, genuine: bool = False) -> Unauthenticated:
+        return Unauthenticated(f"hmac {self._name}: {why}", genuine=genuine)
 
 
 @final

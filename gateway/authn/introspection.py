@@ -36,12 +36,14 @@ COUNTED: Final = "gateway.introspection.answers"
 
 
 class Verdict(NamedTuple):
-    """What one answer came to: an identity, or why there is none. It counts until a Unix time."""
+    """What one answer came to: an identity, or why there is none. It counts until a Unix time. `genuine`: a token of the
+    issuer, not for here."""
 
     identity: Identity | None
     until: float
     reason: Reason
     detail: str
+    genuine: bool = False
 
 
 @final
@@ -162,7 +164,7 @@ class Introspector:
         try:
             identity = self._identity(answer, key)
         except Unauthenticated as error:
-            return Verdict(None, now + self._model.negative_cache, error.reason, error.detail)
+            return Verdict(None, now + self._model.negative_cache, error.reason, error.detail, error.genuine)
         until = now + self._model.cache
         if identity.expires is not None:
             until = min(until, identity.expires)
@@ -201,7 +203,7 @@ class Opaque:
         key = self._introspector.key(raw)
         verdict = self._introspector.remembered(key) or await self._introspector.ask(raw, key)
         if verdict.identity is None:
-            raise Unauthenticated(verdict.detail, reason=verdict.reason)
+            raise Unauthenticated(verdict.detail, reason=verdict.reason, genuine=verdict.genuine)
         known = self._principals.get(key)
         if known is not None and known[0] is verdict and not self._introspector.is_past(known[1].expires):
             return known[1]

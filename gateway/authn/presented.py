@@ -12,6 +12,8 @@ from gateway.core.reason import Reason
 AUTHORIZATION: Final = b"authorization"
 COOKIE: Final = b"cookie"
 UPGRADE: Final = b"upgrade"
+TOKENS: Final = {b"bearer": False, b"dpop": True}
+"""RFC 6750 2.1, RFC 9449 7.1: a scheme without regard to case, spaces, one token; whether the token comes with a proof."""
 JWT: Final = (b"Bearer ey", b"bearer ey")
 """How a token begins, written as all write it (RFC 7519 3.1): what is no placeholder at a glance."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})

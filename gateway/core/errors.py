@@ -113,7 +113,8 @@ class MethodNotAllowed(Rejection):
 
 class Unauthenticated(Rejection):
     """No credential, or one that fails. `about` is the canonical identity that was tried: an API key's id, a client's id, a login
-    name; never a secret, and never what an unverified token claims."""
+    name; never a secret, and never what an unverified token claims. `genuine` says that the proof was verified, and what it proves
+    is not accepted here, or not again: that is no guess, and nobody can bring it about who has only guesses."""
 
     default = Reason.CREDENTIAL_INVALID
 
@@ -125,9 +126,11 @@ class Unauthenticated(Rejection):
         headers: Sequence[tuple[bytes, bytes]] = (),
         members: Mapping[str, Any] | None = None,
         about: str | None = None,
+        genuine: bool = False,
     ) -> None:
         super().__init__(detail, reason=reason, headers=headers, members=members)
         self.about = about
+        self.genuine = genuine
 
 
 class Forbidden(Rejection):

@@ -44,8 +44,8 @@ class Watch:
         raise Forbidden("detection: blocked", reason=Reason.ADDRESS_BLOCKED)
 
     def failed(self, client: str, error: GatewayError) -> None:
-        """A request ended with an error. Counts where a credential was presented and failed."""
-        if isinstance(error, Unauthenticated) and error.reason is Reason.CREDENTIAL_INVALID:
+        """A request ended with an error. Counts where a credential was presented and failed, unless it is a genuine one."""
+        if isinstance(error, Unauthenticated) and error.reason is Reason.CREDENTIAL_INVALID and not error.genuine:
             self._guard.failed(client, error.about, exempt=self._is_exempt(client))
 
     def succeeded(self, client: str, principal: Principal) -> None:

@@ -162,11 +162,13 @@ def invalid(why: str) -> BadRequest:
 
 
 def told(name: str, given: Mapping[str, str]) -> Unauthenticated:
-    """The provider's own refusal (RFC 6749 4.1.2.1), told to the person it is about: visible ASCII, of bounded length, as JSON."""
+    """The provider's own refusal (RFC 6749 4.1.2.1), told to the person it is about: visible ASCII, of bounded length, as JSON.
+
+    Who cancels a login that this browser began presents nothing: that state was sealed by us is proved."""
     members: dict[str, Any] = {"provider": name, "provider_error": visible(given["error"])[:64]}
     if "error_description" in given:
         members["provider_error_description"] = visible(given["error_description"])[:MOST_TOLD]
-    return Unauthenticated(f"login {name}: the provider refused: {members['provider_error']}", members=members)
+    return Unauthenticated(f"login {name}: the provider refused: {members['provider_error']}", members=members, genuine=True)
 
 
 def visible(text: str) -> str:

@@ -123,6 +123,7 @@ async def test_an_answer_that_does_not_fit_is_refused_and_not_asked_for_again_at
     first, second = await door.refused(), await door.refused()
     assert first.status == 401
     assert second.detail == first.detail
+    assert first.genuine is second.genuine is not {"iss", "aud"}.isdisjoint(answer)
     assert first.headers == ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
     assert len(door.fetch.posted) == 1
     door.clock.advance(10)

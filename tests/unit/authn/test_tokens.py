@@ -198,3 +198,19 @@ def test_no_two_principals_share_a_key(issuer: str, id: str, other_issuer: str, 
     first = Principal(Identity(id=id, issuer=issuer, scheme="jwt"))
     second = Principal(Identity(id=other_id, issuer=other_issuer, scheme="jwt"))
     assert (first.key == second.key) == ((issuer, id) == (other_issuer, other_id))
+
+
+async def test_a_verified_token_for_somebody_else_is_genuine_and_a_forged_one_is_not(
+    fetch: ScriptedFetch, clock: FrozenClock, ed_key: EdKey
+) -> None:
+    """What detection takes for a guess."""
+    made = two_issuers(fetch, clock, ed_key)
+    gate = made.gate(("jwt.reader",), anonymous=False, grant=grant)
+    pinned = made.gate(("jwt.reader",), anonymous=False, grant=grant, pinned="https://notes.example")
+    asked = [(gate, ed_key, "write"), (pinned, ed_key, "read"), (gate, EdKey(), "read"), (pinned, EdKey(), "read")]
+    found = []
+    for way, key, audience in asked:
+        with pytest.raises(Unauthenticated) as caught:
+            await way.authenticate(request(bearer(mint(key, claims(aud=audience)))))
+        found.append((caught.value.reason, caught.value.genuine))
+    assert found == [(Reason.CREDENTIAL_INVALID, genuine) for genuine in (True, True, False, False)]
