@@ -37,13 +37,6 @@ A_DAY: Final = 86400.0
 """How long a signature that says no time is remembered, unless the entry says otherwise."""
 
 
-class Nowhere:
-    """Remembers nothing, so that nothing may be used: what a build gets that has no state."""
-
-    async def first(self, key: str, seconds: float) -> bool:
-        raise DependencyDown("there is no state to remember signatures in")
-
-
 @final
 class HmacVerifier:
     """Verifies what one configured sender signed."""
@@ -190,12 +183,12 @@ class Signed:
         return self._principal
 
 
-def senders(models: Mapping[str, HmacCaller], secrets: Secrets, once: Once | None, clock: Clock) -> dict[str, HmacVerifier]:
+def senders(models: Mapping[str, HmacCaller], secrets: Secrets, once: Once, clock: Clock) -> dict[str, HmacVerifier]:
     """The configured senders by name. Raises ConfigError with every problem found."""
     found, problems, unverified = {}, list[Problem](), Unverified()
     for name, model in models.items():
         try:
-            found[name] = HmacVerifier(name, model, secrets, once or Nowhere(), clock, unverified)
+            found[name] = HmacVerifier(name, model, secrets, once, clock, unverified)
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -16,7 +16,6 @@ from gateway.core.principal import ANONYMOUS, OWN_ISSUERS
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
 ]
-"""RFC 9449 4.2: asymmetric ones only."""
 RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
 STATING: Final = ("jwt", "introspection")

@@ -14,10 +14,6 @@ class Stored(NamedTuple):
 class SessionStore(Protocol):
     """Records by name. Each ends by itself `seconds` after it was last added or kept. Everything raises DependencyDown."""
 
-    def name(self) -> str:
-        """`memory` or `redis`."""
-        ...
-
     async def add(self, id: str, sealed: str, seconds: float, tags: Sequence[str]) -> None:
         """A new record, found by its tags as well. Raises DependencyDown, too, where there is no room."""
         ...

@@ -85,9 +85,6 @@ class RedisSessions:
     def __init__(self, server: Server, *, timeout: float | None = None) -> None:
         self._link = RedisLink("sessions", server, timeout=TIMEOUT if timeout is None else timeout)
 
-    def name(self) -> str:
-        return "redis"
-
     async def add(self, id: str, sealed: str, seconds: float, tags: Sequence[str]) -> None:
         keys = [RECORD + id, *(TAG + tag for tag in tags)]
         chance = randbelow(1 << 31)  # Lua's own begins anew with each script

@@ -37,9 +37,6 @@ class MemorySessions:
         self._tags: dict[str, dict[str, None]] = {}
         self._sweeping: asyncio.Task[None] | None = None
 
-    def name(self) -> str:
-        return "memory"
-
     async def add(self, id: str, sealed: str, seconds: float, tags: Sequence[str]) -> None:
         if len(self._entries) >= self._most:
             self.sweep()
