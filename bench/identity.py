@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.process import Launch, cpu_seconds, free_port, running
-from gateway.authn.gate import Authentication, Gate
+from gateway.authn.authentication import Authentication
+from gateway.authn.gate import Gate
 from gateway.authn.login.logins import Backing
 from gateway.authn.login.provider import Login
 from gateway.authn.model import Authentication as Model

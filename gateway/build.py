@@ -3,11 +3,11 @@
 All problems are collected and raised together, each with its place; `check` runs the same code and starts nothing.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from gateway.authn.gate import Authentication, Gate
+from gateway.authn.authentication import Authentication
+from gateway.authn.gate import Gate
 from gateway.authn.issuers import strong_secret
 from gateway.authn.strength import SHORTEST, StrongSecret
 from gateway.authz.compile import compile_parts
@@ -16,7 +16,7 @@ from gateway.authz.parts import Compiled, assemble, terms
 from gateway.authz.policy import Policies, RouteFact
 from gateway.config.document import Steps
 from gateway.connections import Connections
-from gateway.core.errors import ConfigError, DependencyDown, Problem
+from gateway.core.errors import ConfigError
 from gateway.core.ports import Injector
 from gateway.core.principal import OWN_ISSUERS
 from gateway.credentials import injectors
@@ -29,13 +29,16 @@ from gateway.edge.security_headers import SecurityHeaders
 from gateway.edge.validation import NO_VALIDATION, Validation, read
 from gateway.facts import facts, methods_of
 from gateway.kept import secret_sources
+from gateway.noting import Noting
+from gateway.portals import portals
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
-from gateway.resources import ONE, Resources
+from gateway.resources import Resources
 from gateway.routing import Entry, Parameters, Pattern, parse
 from gateway.scrub.scrubbing import Scrubbing
 from gateway.settings import Loaded, RouteModel, Settings, credentials_of
 from gateway.snapshot import Route, Service, Snapshot
+from gateway.stores import ONE
 from gateway.upstream.fields import UNSETTABLE_BY_RULES, RequestFields
 from gateway.upstream.model import Scrub
 from gateway.upstream.owned import HANDSHAKE, OWNED, Names
@@ -55,14 +58,13 @@ def build(loaded: Loaded, resources: Resources) -> Snapshot:
     return snapshot
 
 
-class Builder:
+class Builder(Noting):
     """One build. Each part notes its problems and goes on, so that all are told at once."""
 
     def __init__(self, loaded: Loaded, settings: Settings, resources: Resources) -> None:
-        self._loaded = loaded
+        super().__init__(loaded)
         self._settings = settings
         self._resources = resources
-        self.problems: list[Problem] = []
         self.policies: Policies | None = None
         self.documents = PolicyDocuments()
         self.compiled: Compiled | None = None
@@ -71,8 +73,8 @@ class Builder:
     def snapshot(self) -> Snapshot | None:
         settings = self._settings
         self._at(("state", "store"), lambda: self._resources.guarding.share(settings.state, self._loaded.secrets))
-        self._once = self._at(("state", "store"), lambda: self._resources.once(settings.state, self._loaded.secrets))
-        database = self._at(("database",), lambda: self._resources.database(settings.database, self._loaded.secrets))
+        self._once = self._at(("state", "store"), lambda: self._resources.stores.once(settings.state, self._loaded.secrets))
+        database = self._at(("database",), lambda: self._resources.stores.database(settings.database, self._loaded.secrets))
         authentication = self._authentication(database)
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._connections = Connections(settings, self._resources, self._loaded.secrets, self._at)
@@ -92,30 +94,9 @@ class Builder:
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
         tools = self._at(("portal", "tools"), lambda: self._tools(rows))
-        doors = made.build(rows, key_sets(self._credentials.values()), tools, self._protected.values(), authentication.logins)
+        own = portals(authentication.logins)
+        doors = made.build(rows, key_sets(self._credentials.values()), tools, self._protected.values(), own)
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
-
-    # Problems
-
-    def _note(self, path: Steps, message: str) -> None:
-        self.problems.append(self._loaded.problem(path, message))
-
-    def _at(self, path: Steps, make: Callable[[], Any]) -> Any:
-        """What `make` gives, or None with its complaint noted at `path`."""
-        try:
-            return make()
-        except (ValueError, DependencyDown) as error:
-            self._note(path, str(error))
-        except ConfigError as error:
-            self.problems += [self._placed(path, problem) for problem in error.problems]
-        return None
-
-    def _placed(self, path: Steps, problem: Problem) -> Problem:
-        """A room's problem knows its path, not the file that holds it."""
-        if problem.file:
-            return problem
-        inner = tuple(problem.path.split(".")) if problem.path else ()
-        return self._loaded.problem(inner if inner[: len(path)] == path else (*path, *inner), problem.message, problem.hint)
 
     # Parts
 
@@ -156,7 +137,7 @@ class Builder:
         model, secrets, of, once = self._settings.authentication, self._loaded.secrets, self._resources, self._once
 
         def make() -> Authentication:
-            keys, backing = of.key_table(model.api_keys, database, secrets), of.backing(self._settings, secrets)
+            keys, backing = of.stores.key_table(model.api_keys, database, secrets), of.stores.backing(self._settings, secrets)
             key = (model, secret_sources(model, secrets), id(keys), backing, id(once))
             return of.authentication.take(
                 ONE,

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from functools import partial
 from typing import Any, Final, Protocol
 
-from gateway.authn.login.logins import Logins
 from gateway.authn.model import WAIVED, issuer_of
 from gateway.config.document import Steps
 from gateway.core.errors import MethodNotAllowed, NoRoute
@@ -22,6 +21,7 @@ from gateway.edge.redirect import Redirect
 from gateway.edge.security_txt import PATH as SECURITY_TXT
 from gateway.edge.security_txt import SecurityText
 from gateway.edge.websocket import Handshakes
+from gateway.portals import Portal
 from gateway.ratelimit.limiter import Limiter
 from gateway.resources import Resources
 from gateway.routing import ConflictError, Entry, Leaf, Table, parse
@@ -71,7 +71,7 @@ class Doors:
         self._key_sets: Sequence[KeySet] = ()
         self._tools: Tools | None = None
         self._protected: Sequence[ProtectedResource] = ()
-        self._logins: Logins | None = None
+        self._portals: Sequence[Portal] = ()
 
     def build(
         self,
@@ -79,12 +79,12 @@ class Doors:
         key_sets: Sequence[KeySet] = (),
         tools: Tools | None = None,
         protected: Iterable[ProtectedResource] = (),
-        logins: Logins | None = None,
+        portals: Sequence[Portal] = (),
     ) -> Mapping[str, Door]:
         """All doors by name; `rows` are the routes that could be built, `key_sets` what is published on each door, `tools` what
-        makes a door's catalogue of its routes, where there is to be one, `protected` the resources whose metadata is told, `logins`
-        where people log in."""
-        self._key_sets, self._tools, self._protected, self._logins = key_sets, tools, list(protected), logins
+        makes a door's catalogue of its routes, where there is to be one, `protected` the resources whose metadata is told,
+        `portals` what else the gateway answers below its prefix."""
+        self._key_sets, self._tools, self._protected, self._portals = key_sets, tools, list(protected), portals
         doors: dict[str, Door] = {}
         for name, listen in self._settings.served().items():
             mine = [entry for entry, model in rows if model.match.listeners is None or name in model.match.listeners]
@@ -168,13 +168,9 @@ class Doors:
         return Entry(parse(resource.path), ("GET",), None, self._answering("resource", metadata, self._finish_of(Cors(None))))
 
     def _portal(self) -> Iterator[Entry[Route]]:
-        """Where people log in and out."""
-        if self._logins is None:
-            return
-        from gateway.portal.login import LoginPortal
-
+        """What the gateway answers below its prefix."""
         finish = self._finish_of(Cors(None))
-        for place in LoginPortal(self._logins).places():
+        for place in (place for portal in self._portals for place in portal.places()):
             route = self._answering(f"portal.{place.path.partition('/')[0]}", None, finish, place.asked)
             yield Entry(parse(f"{self._settings.portal.prefix}/{place.path}"), (place.method,), None, route)
 

@@ -146,15 +146,13 @@ class Process:
             raise ConfigError([loaded.problem(("listen",), str(error))]) from error
         await self._adopt(loaded, fingerprint(loaded.files))
         self.telemetry.metrics.gauge("gateway.config.last_success", 1)
-        metrics, resources = self.telemetry.metrics, self.resources
+        metrics, resources, stores = self.telemetry.metrics, self.resources, self.resources.stores
         metrics.watch(lambda: levels(resources, self.loaded))
         self._tasks.append(asyncio.create_task(keep_fresh(lambda: self.loaded, metrics)))
         self._tasks.append(asyncio.create_task(keep_asked(lambda: self.loaded, self._fetch, metrics, self.trail.event)))
-        custody = Custody(lambda: self.loaded, lambda: resources.opened, resources.clock, metrics, self.trail.event, resources.bell)
+        custody = Custody(lambda: self.loaded, lambda: stores.opened, resources.clock, metrics, self.trail.event, stores.bell)
         self._tasks += [asyncio.create_task(custody.follow()), asyncio.create_task(custody.keep_sealed())]
-        rotations = Rotations(
-            lambda: self.loaded, lambda: resources.opened, self._fetch, resources.clock, metrics, self.trail.event
-        )
+        rotations = Rotations(lambda: self.loaded, lambda: stores.opened, self._fetch, resources.clock, metrics, self.trail.event)
         self._tasks.append(asyncio.create_task(rotations.watch()))
         if self._place is None or self._place.number == 0:  # the others see the file change
             lists = Revocations(lambda: self.loaded.settings, self._fetch, metrics)

@@ -8,16 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import __version__
-from gateway.authn.api_keys import KeyRing
-from gateway.authn.gate import Authentication
-from gateway.authn.issuers import strong_secret
-from gateway.authn.login.logins import Backing
-from gateway.authn.model import ApiKeys
-from gateway.authn.strength import SHORTEST
+from gateway.authn.authentication import Authentication
 from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
 from gateway.config.values import Model, Rate
-from gateway.core.ports import Clock, Fetch, Metrics, Once, Shaping
+from gateway.core.ports import Clock, Fetch, Metrics, Shaping
 from gateway.credentials.tokens import Tell, Tokens
 from gateway.credentials.workshop import Workshop
 from gateway.edge.model import OpenApi
@@ -29,13 +24,9 @@ from gateway.guarding import Guarding
 from gateway.kept import Kept, secret_sources
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, Rule
-from gateway.session_store import session_store
-from gateway.settings import Loaded, Settings
-from gateway.store.bell import Bell
-from gateway.store.model import RedisStore, State, reached
-from gateway.store.once import MemoryOnce
-from gateway.store.quota import SharedCounters
-from gateway.store.sql.model import Postgres, Sqlite
+from gateway.settings import Loaded
+from gateway.store.model import RedisStore
+from gateway.stores import Stores
 from gateway.upstream.pool import Upstream
 from gateway.websocket.places import Places
 
@@ -63,7 +54,6 @@ def untold(name: str, /, **fields: Any) -> None:
     """An audit trail for nobody."""
 
 
-ONE: Final = "one"
 USER_AGENT: Final = f"latchgate/{__version__}"
 
 
@@ -79,14 +69,12 @@ class Resources:
         self.ensure_room = ensure_room
         self.tokens: Kept[Tokens] = Kept()
         self._tell = tell
-        self.bell = Bell(clock.monotonic)
+        self.stores = Stores(clock, metrics, tell)
         self.upstreams: Kept[Upstream] = Kept()
         self.authentication: Kept[Authentication] = Kept()
         self.descriptions: Kept[Described] = Kept()
         self.places = Places(metrics)
-        self._stores: Kept[Any] = Kept()
-        self.guarding = Guarding(clock, metrics, tell, self._stores)
-        self._databases: Kept[Any] = Kept()
+        self.guarding = Guarding(clock, metrics, tell, self.stores.kept)
         self.held: Kept[Any] = Kept()
         self._limiter: Limiter | None = None
         self._next_limiter: Limiter | None = None
@@ -97,8 +85,8 @@ class Resources:
         model = model.model_copy(update={"rules": {**model.rules, **personal}})
         store = None
         if isinstance(model.store, RedisStore):
-            store = self._store(model.store, secrets)
-            self._listen(model.store, secrets)
+            store = self.stores.counters(model.store, secrets)
+            self.stores.listen(model.store, secrets)
         made = Limiter(model, clock=self.clock, metrics=self.metrics, store=store, previous=self._limiter)
         self._next_limiter = made
         return made
@@ -126,79 +114,6 @@ class Resources:
 
         return Workshop(self.fetch, self.clock, secrets, tokens, grants, self.metrics, self._tell, loaded.vault.ring)
 
-    def _store(self, model: RedisStore, secrets: Secrets) -> SharedCounters:
-        from gateway.store.redis import RedisCounters
-
-        password = secrets(model.redis.password) if model.redis.password is not None else None
-        store: SharedCounters = self._stores.take(
-            "limits", (model.redis, password), lambda: RedisCounters(**reached(model, secrets))
-        )
-        return store
-
-    def once(self, model: State, secrets: Secrets) -> Once:
-        """What remembers what was used once, here or for all replicas. Raises ValueError for unusable TLS files."""
-        if not isinstance(model.store, RedisStore):
-            here: Once = self._stores.take("state", "memory", lambda: MemoryOnce(self.clock, self.metrics))
-            return here
-        from gateway.store.redis_once import RedisOnce
-        from gateway.store.server import Server
-
-        chosen, redis = model.store, model.store.redis
-        password = secrets(redis.password) if redis.password is not None else None
-        shared: Once = self._stores.take(
-            "state", (redis, password), lambda: RedisOnce(Server(**reached(chosen, secrets)), self.metrics)
-        )
-        return shared
-
-    def backing(self, settings: Settings, secrets: Secrets) -> Backing | None:
-        """What logins need; None where there are none. Raises ValueError for unusable TLS files."""
-        if settings.authentication.sessions is None:
-            return None
-        store = session_store(settings.authentication.sessions, settings.state, secrets, self._stores, self.clock)
-        return Backing(settings.portal.prefix, store, self.once(settings.state, secrets), self._tell)
-
-    def _listen(self, model: RedisStore, secrets: Secrets) -> None:
-        """Hear at once of what changes in the database, where there is one."""
-        if not self._databases.named:
-            return
-        from gateway.store.redis_bell import RedisBell
-        from gateway.store.server import Server
-
-        password = secrets(model.redis.password) if model.redis.password is not None else None
-        self._stores.take("changes", (model.redis, password), lambda: RedisBell(Server(**reached(model, secrets)), self.bell))
-
-    def database(self, model: Sqlite | Postgres | None, secrets: Secrets) -> Any:
-        """The database of the configuration, if any. Raises ValueError for unusable TLS files; nothing is opened yet."""
-        if model is None:
-            return None
-        from gateway.store.sql.engine import Database
-
-        chosen = model.password if isinstance(model, Postgres) else None
-        password = secrets(chosen) if chosen is not None else None
-        return self._databases.take(ONE, (model, password), lambda: Database(model, password))
-
-    def key_table(self, model: ApiKeys | None, database: Any, secrets: Secrets) -> KeyRing | None:
-        """What follows the API keys of the database, None where keys lie elsewhere. It lives on while keys and database are the
-        same, so that no reload finds it empty. Raises ConfigError and ValueError."""
-        if model is None or model.store != "database":
-            return None
-        if database is None:
-            raise ValueError("`store: database` needs one: add `database: {file: latchgate.db}`")
-        from gateway.authn.key_table import KeyTable
-        from gateway.store.sql.keys import KeyRows
-
-        def make() -> KeyTable:
-            pepper = strong_secret(secrets, model.pepper, "authentication.api_keys.pepper", SHORTEST)
-            return KeyTable(model, pepper, KeyRows(database), self.clock, self.metrics, self._tell, pause=self.bell.pause)
-
-        ring: KeyRing = self._stores.take("api_keys", (model, id(secrets(model.pepper)), id(database)), make)
-        return ring
-
-    @property
-    def opened(self) -> Any:
-        """The database of the live configuration, None where it has none."""
-        return next((database for _, database in self._databases), None)
-
     def grants(self, loaded: Loaded, database: Any) -> Callable[[str], Any]:
         """What gives the grants at a named provider; it raises ValueError. They are read anew after each reload: the keys that open
         them may be others."""
@@ -214,7 +129,7 @@ class Resources:
                 raise ValueError("grants are kept in a database: add `database: {file: latchgate.db}`")
             if ring is None:
                 raise ValueError("grants are sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")
-            office = Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets, self._tell, self.bell)
+            office = Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets, self._tell, self.stores.bell)
             return self.held.take(name, (providers[name], id(database), id(ring)), lambda: held(name, providers[name], office))
 
         return of
@@ -228,12 +143,15 @@ class Resources:
         return Made(key, self.metrics)
 
     def _kinds(self) -> tuple[Kept[Any], ...]:
-        return (self.upstreams, self.authentication, self.descriptions, self.tokens, self._stores, self.held, self._databases)
-
-    def followed(self, *, coming: bool = False) -> list[KeyRing]:
-        """The keys that are followed in the database, or will be once what is being built goes live."""
-        stores = self._stores.coming() if coming else [store for _, store in self._stores]
-        return [store for store in stores if isinstance(store, KeyRing)]
+        return (
+            self.upstreams,
+            self.authentication,
+            self.descriptions,
+            self.tokens,
+            self.stores.kept,
+            self.held,
+            self.stores.databases,
+        )
 
     async def commit(self) -> None:
         """After the swap: what is new starts, what nobody names any more ends."""
@@ -242,7 +160,7 @@ class Resources:
         self.guarding.commit()
         for _, authentication in self.authentication:
             await authentication.start()
-        for _, store in self._stores:
+        for _, store in self.stores.kept:
             store.start()
         for _, upstream in self.upstreams:
             upstream.start()
@@ -266,7 +184,7 @@ class Resources:
             "detection": self.guarding.guard.status(),
             "websockets": self.places.status(),
             "upstreams": {name: upstream.status() for name, upstream in self.upstreams},
-            "stores": {"limits": {"kind": "memory"}} | {name: store.status() for name, store in self._stores},
+            "stores": {"limits": {"kind": "memory"}} | {name: store.status() for name, store in self.stores.kept},
             "grants": {name: held.status() for name, held in self.held},
             "authentication": {name: value for _, each in self.authentication for name, value in each.status().items()},
         }

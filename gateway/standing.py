@@ -86,8 +86,8 @@ async def fit(loaded: Loaded, resources: Resources) -> None:
     from gateway.store.sql.schema import WrongSchema, ready
 
     try:
-        await ready(resources.database(model, loaded.secrets))
-        for keys in resources.followed(coming=True):
+        await ready(resources.stores.database(model, loaded.secrets))
+        for keys in resources.stores.followed(coming=True):
             await keys.look()  # no request is to find them empty
     except (WrongSchema, ValueError) as error:
         raise ConfigError([loaded.problem(("database",), str(error))]) from error

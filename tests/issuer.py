@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from gateway.authn.gate import Authentication
+from gateway.authn.authentication import Authentication
 from gateway.authn.model import Authentication as AuthenticationModel
 from gateway.core.errors import DependencyDown
 from gateway.core.message import NO_BODY, Head, Request

@@ -1,34 +1,23 @@
-"""Who is asking, route by route: which presented credential counts, and the scheme that decides it (CONTRACT 3).
+"""Who is asking: which presented credential counts, and the scheme that decides it (CONTRACT 3).
 
-`Authentication` holds what lives as long as its configuration; a `Gate` is the way in of all routes that accept the same.
+A `Gate` is the way in of all routes that accept the same.
 """
 
-import secrets as random
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, final
+from collections.abc import Mapping
+from typing import final
 
-from gateway.authn.api_keys import KeyHolders, KeyRing, KeyStore
-from gateway.authn.bound import CONFIRMATION, Bound, check, proofs
-from gateway.authn.claims import granted_for
-from gateway.authn.dpop import DPOP
-from gateway.authn.hmac_signed import Signed, senders, signed
-from gateway.authn.introspection import Opaque, introspectors, opaque
-from gateway.authn.issuers import Secrets, key_file, published_keys, refused, shared_keys
-from gateway.authn.jwks import Keys, PublishedKeys
-from gateway.authn.jwt import Verifier
-from gateway.authn.login.logins import Backing, Logins, configured
-from gateway.authn.login.presented import SessionCookies, session_cookies
-from gateway.authn.model import NAMED, CookieSource, JwtIssuer
-from gateway.authn.model import Authentication as Model
+from gateway.authn.api_keys import KeyHolders
+from gateway.authn.bound import CONFIRMATION, Bound
+from gateway.authn.hmac_signed import Signed
+from gateway.authn.introspection import Opaque
+from gateway.authn.login.presented import SessionCookies
 from gateway.authn.mtls import Certificates
 from gateway.authn.others import Others
 from gateway.authn.presented import AUTHORIZATION, TOKENS, Places, check_origin, key_id
 from gateway.authn.tokens import Tokens
-from gateway.core.errors import ConfigError, GatewayError, Problem, Unauthenticated
+from gateway.core.errors import GatewayError, Unauthenticated
 from gateway.core.message import Request, Response
-from gateway.core.ports import Clock, Fetch, Grant, Metrics, Once
-from gateway.core.principal import NOBODY, Principal
+from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 
 
@@ -156,145 +145,3 @@ class Gate:
         if self._certificates is None or request.head.certificate is None:
             raise Unauthenticated("nothing presented", reason=Reason.CREDENTIAL_MISSING, headers=self._bound.missing)
         return self._certificates.authenticate(request.head.certificate)
-
-
-@final
-class Authentication:
-    """What lives long: key sets, the key file, secrets. Reusable across reloads while its configuration is the same."""
-
-    def __init__(
-        self,
-        model: Model,
-        fetch: Fetch,
-        clock: Clock,
-        metrics: Metrics,
-        secrets: Secrets,
-        once: Once,
-        *,
-        keys: KeyRing | None = None,
-        backing: Backing | None = None,
-    ) -> None:
-        """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; else the configured
-        file's are. `backing` is for logins, `once` for proofs and signatures. Raises ConfigError with every problem found."""
-        self._model, self._clock, self._fingerprint_key = model, clock, random.token_bytes(32)
-        self._published: dict[str, PublishedKeys] = {}
-        self._verifiers: dict[str, Verifier] = {}
-        self._introspectors = introspectors(model.introspection, secrets, fetch, clock, metrics)
-        self._file: KeyStore | None = None
-        problems: list[Problem] = []
-        for name, issuer in model.jwt.items():
-            try:
-                self._verifiers[name] = self._verifier(name, issuer, fetch, metrics, secrets)
-            except ConfigError as error:
-                problems += error.problems
-        try:
-            self._senders = senders(model.hmac, secrets, once, clock)
-            self._file = key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
-            self.logins: Logins | None = configured(model, backing, fetch, clock, metrics, secrets)
-            self._proofs = None if model.dpop is None else proofs(model.dpop, secrets, once, clock)
-        except ConfigError as error:
-            problems += error.problems
-        if problems:
-            raise ConfigError(problems)
-        self._store: KeyRing | None = keys or self._file
-        cookies = [*model.cookies, *(self.logins.session_cookie if self.logins is not None else ())]
-        signing = [sender.header for sender in self._senders.values()]
-        self._places = Places(model.api_keys.header if model.api_keys else None, cookies, signing)
-        self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
-        self._grant: Grant | None = None
-        self._gates: dict[tuple[bool, tuple[str, ...], tuple[str, ...], str | None], Gate] = {}
-
-    def gate(
-        self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant, require: Sequence[str] = (), pinned: str | None = None
-    ) -> Gate:
-        """The way in of routes that accept any of `jwt.NAME`, `api_keys`, `mtls` and the like, or of anonymous ones. `require`
-        names the bindings, one of which a token must have. With `pinned`, only tokens whose `aud` names that resource.
-
-        Routes that accept the same alike, under the same grant, share a gate and what it remembers. Raises ConfigError."""
-        if self._grant is not grant:
-            self._grant, self._gates = grant, {}
-        if anonymous and (accepted or require):
-            raise refused("a route is anonymous or accepts credentials, not both")
-        check(require, accepted, dpop=self._proofs is not None)
-        wanted = anonymous, tuple(sorted(set(accepted))), tuple(sorted(set(require))), pinned
-        if wanted not in self._gates:
-            narrowed = grant if pinned is None else partial(granted_for, grant, pinned)
-            nobody = Gate(self._places, anonymous=grant(NOBODY)) if anonymous else None
-            self._gates[wanted] = nobody or self._guarded(wanted[1], wanted[2], narrowed)
-        return self._gates[wanted]
-
-    def credential_headers(self) -> frozenset[bytes]:
-        """Every header that a client's credential may be carried in, lower case: exactly these are not passed upstream."""
-        return self._places.headers | {DPOP}
-
-    def credential_cookies(self) -> frozenset[bytes]:
-        """Every cookie that a client's credential may be carried in, names as configured."""
-        return self._places.cookies if self.logins is None else self._places.cookies | self.logins.cookies
-
-    async def start(self) -> None:
-        """Begin to keep keys fresh. Waits for nothing: an issuer that is down does not keep the gateway from starting."""
-        for keys in self._published.values():
-            keys.start()
-        for each in (self._file, self.logins):
-            if each is not None:
-                each.start()
-
-    async def close(self) -> None:
-        """End all background work."""
-        for introspector in self._introspectors.values():
-            await introspector.close()
-        for keys in self._published.values():
-            await keys.close()
-        for each in (self._file, self.logins):
-            if each is not None:
-                await each.close()
-
-    def status(self) -> dict[str, Any]:
-        """For the operators' page: each issuer's key set, and the key file."""
-        status: dict[str, Any] = {f"jwt.{name}": keys.status() for name, keys in self._published.items()}
-        if self._store is not None:
-            status["api_keys"] = self._store.status()
-        return status if self.logins is None else status | self.logins.status()
-
-    def _verifier(self, name: str, issuer: JwtIssuer, fetch: Fetch, metrics: Metrics, secrets: Secrets) -> Verifier:
-        keys: Keys
-        if issuer.jwks is not None:
-            keys = self._published[name] = published_keys(name, issuer, issuer.jwks, fetch, self._clock, metrics, secrets)
-        else:
-            keys = shared_keys(name, issuer, secrets)
-        return Verifier(name, issuer, keys, self._clock, self._fingerprint_key)
-
-    def _guarded(self, accepted: Sequence[str], require: Sequence[str], grant: Grant) -> Gate:
-        self._check_configured(accepted)
-        mtls, store = self._model.mtls if "mtls" in accepted else None, self._store
-        issuers = [name.removeprefix("jwt.") for name in accepted if name.startswith("jwt.")]
-        cookies = {cookie: self._tokens(issuers, CookieSource(cookie=cookie.decode()), grant) for cookie in self._places.cookies}
-        return Gate(
-            self._places,
-            bound=Bound(self._proofs, require),
-            key_prefix=store.prefix if store is not None else None,
-            bearer=self._tokens(issuers, "bearer", grant),
-            opaque=opaque(self._introspectors, accepted, grant),
-            cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None and not require},
-            holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
-            certificates=None if mtls is None else Certificates(mtls.identity, grant, self._clock, mtls.trust_domains),
-            sessions=session_cookies(self.logins, accepted, grant),
-            signed=signed(self._senders, accepted, grant, self._clock),
-            others=Others(store, None if self.logins is None else self.logins.sessions),
-        )
-
-    def _tokens(self, names: Sequence[str], source: str | CookieSource, grant: Grant) -> Tokens | None:
-        """What decides tokens from one place; None when no accepted issuer's tokens come from there."""
-        accepted = [self._verifiers[name] for name in names if source in self._model.jwt[name].from_]
-        issuers = [verifier.issuer for verifier in accepted]
-        if len(set(issuers)) < len(issuers):
-            raise refused(f"accepts two entries of the same issuer from one place: {', '.join(sorted(names))}")
-        return Tokens(accepted, self._configured, grant, self._clock) if accepted else None
-
-    def _check_configured(self, accepted: Sequence[str]) -> None:
-        known = {f"{kind}.{name}" for kind in NAMED for name in getattr(self._model, kind)}
-        known |= {"api_keys"} if self._store is not None else set()
-        known |= {"mtls"} if self._model.mtls is not None else set()
-        unknown = sorted(set(accepted) - known)
-        if unknown or not accepted:
-            raise refused(f"{unknown[0]} is not configured under `authentication`" if unknown else "accepts no credential at all")

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from gateway.authn import key_format
 from gateway.authn.api_keys import KeyStore
-from gateway.authn.gate import Authentication, Gate
+from gateway.authn.authentication import Authentication
+from gateway.authn.gate import Gate
 from gateway.authn.login.seal import Seal
 from gateway.authn.model import JwtIssuer
 from gateway.authn.strength import StrongSecret

@@ -67,7 +67,7 @@ async def running(folder: Path, **keys: Any) -> AsyncIterator[tuple[House, Opera
 
 async def looked(at: House) -> None:
     """Let the gateway see now what it would see within a second."""
-    for store in at.process.resources.followed():
+    for store in at.process.resources.stores.followed():
         await store.look()
 
 
@@ -96,7 +96,7 @@ async def test_a_key_made_or_revoked_in_the_database_is_felt_within_a_second(tmp
 async def test_the_bell_makes_a_change_felt_at_once(tmp_path: Path) -> None:
     async with running(tmp_path) as (gateway, operator):
         keys = [(await operator.create())[0] for _ in range(2)]
-        gateway.process.resources.bell.ring()
+        gateway.process.resources.stores.bell.ring()
 
         async def counts() -> bool:
             return [await asked(gateway, key) for key in keys] == [200, 200]

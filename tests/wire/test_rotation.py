@@ -34,7 +34,12 @@ async def test_a_running_gateway_rotates_what_is_due_and_its_requests_go_over(tm
             assert told.count("secret.rotated") == 1
             resources = gateway.process.resources
             later = Rotations(
-                lambda: gateway.process.loaded, lambda: resources.opened, here.fetch, Later(), Nobody(), gateway.process.trail.event
+                lambda: gateway.process.loaded,
+                lambda: resources.stores.opened,
+                here.fetch,
+                Later(),
+                Nobody(),
+                gateway.process.trail.event,
             )
             await later.turn()
             assert provider.live == {await here.in_force()}

@@ -171,8 +171,8 @@ async def under_load(gateway: House, document: dict[str, Any], mint: Mint) -> No
     asking = [asyncio.create_task(ask(target)) for target in ("/things/1", "/admin/x", "/things/2")]
     try:
         await renew(BOTH_KEYS["keys"])
-        parts = process.resources.clock, process.telemetry.metrics, process.trail.event, process.resources.bell
-        await Custody(lambda: process.loaded, lambda: process.resources.opened, *parts).reseal(settled=0, pause=0)
+        parts = process.resources.clock, process.telemetry.metrics, process.trail.event, process.resources.stores.bell
+        await Custody(lambda: process.loaded, lambda: process.resources.stores.opened, *parts).reseal(settled=0, pause=0)
         assert process.loaded.vault.status()["vault"]["stored"] == {"secrets": {"k2": 1}, "grants": {"k2": 1}}
         await renew(BOTH_KEYS["keys"][:1])
         before = statuses.total()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn import SCHEMES
-from gateway.authn.gate import Authentication, Gate
+from gateway.authn.authentication import Authentication
+from gateway.authn.gate import Gate
 from gateway.core.errors import BadRequest, ConfigError, Forbidden, GatewayError, Unauthenticated
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason

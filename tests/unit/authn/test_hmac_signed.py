@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.authn.gate import Authentication
+from gateway.authn.authentication import Authentication
 from gateway.authn.model import Authentication as Model
 from gateway.authn.model import HmacCaller
 from gateway.core.errors import BadRequest, ConfigError, DependencyDown, GatewayError, Unauthenticated

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authn.gate import Authentication
+from gateway.authn.authentication import Authentication
 from gateway.authn.tokens import LONGEST
 from gateway.core.errors import ConfigError, Unauthenticated
 from gateway.core.principal import Identity, Principal
