@@ -32,9 +32,14 @@ def query(request: Request) -> dict[str, list[str]]:
     return decode_query(request.query or b"", MOST_PAIRS)
 
 
+def is_form(request: Request) -> bool:
+    """Whether the body is a form, as far as is said."""
+    return request.head.fields.get(b"content-type", FORM).split(b";")[0].strip().lower() == FORM
+
+
 async def form(request: Request) -> dict[str, list[str]]:
     """The fields of a form. Raises BadRequest."""
-    if request.head.fields.get(b"content-type", FORM).split(b";")[0].strip().lower() != FORM:
+    if not is_form(request):
         raise BadRequest("a form is expected", reason=Reason.MEDIA_TYPE)
     return decode_query(await request.body.read(MOST_FORM), MOST_PAIRS)
 

@@ -8,22 +8,21 @@ from html import escape
 from typing import Any, Final, final
 from urllib.parse import urlencode
 
-from gateway.authn.bound import INVALID, MISSING
+from gateway.authn.bound import INVALID
 from gateway.authn.login.flow import Wish, ended
 from gateway.authn.login.logins import NOT_KEPT, Logins
 from gateway.authn.login.model import SCOPE
-from gateway.authn.login.presented import SITE, TOKEN, check_origin, check_write
+from gateway.authn.login.presented import SITE, check_origin, check_write
 from gateway.authn.login.session import Live, digest
 from gateway.authn.login.targets import target
-from gateway.core.errors import BadRequest, DependencyDown, Forbidden, GatewayError, NoRoute, Unauthenticated
+from gateway.core.errors import BadRequest, DependencyDown, GatewayError, NoRoute, Unauthenticated
 from gateway.core.exchange import Exchange
 from gateway.core.message import Field, Request, Response
-from gateway.core.principal import Principal
 from gateway.core.reason import Reason
 from gateway.portal.asked import Place, form, page, query, single, words
+from gateway.portal.visits import Visits, note
 
 MOST_ENDED: Final = 4
-FIELD: Final = "csrf_token"
 FOREIGN: Final = frozenset({b"cross-site", b"same-site"})
 
 
@@ -35,7 +34,7 @@ class LoginPortal:
         self._logins = logins
         self._sessions = logins.sessions
         self._cookie = logins.sessions.cookie
-        self._authority = logins.origin.removeprefix("https://")
+        self._visits = Visits(logins)
 
     def places(self) -> Iterator[Place]:
         """Every path below the portal's prefix, with its method and what answers there."""
@@ -53,7 +52,7 @@ class LoginPortal:
     async def login(self, request: Request, exchange: Exchange) -> Response:
         """To the provider, with a state of this browser's own; a session that is over is taken back (CVE-2026-34454). Where another
         site leads somebody who is logged in, he is asked first: a login ends the session that he has (login CSRF)."""
-        self._check_host(request)
+        self._visits.check_host(request)
         asked = query(request)
         to, named = target(single(asked, "rd")), list(dict.fromkeys(asked.get("provider", self._logins.providers)))
         if unknown := [name for name in named if name not in self._logins.providers]:
@@ -89,7 +88,7 @@ class LoginPortal:
         """Back from a provider: a new session under a new id, whatever was presented (session fixation)."""
         flow, client = self._logins.flow, exchange.client
         try:
-            self._check_host(request)
+            self._visits.check_host(request)
             wish, login = await flow.complete(name, query(request), flow.cookie.of(request))
             value, live = await self._sessions.open(name, login)
         except GatewayError as error:
@@ -100,7 +99,7 @@ class LoginPortal:
             raise
         with suppress(DependencyDown):  # it is over here, and the browser must get what was stored
             await self._end_presented(request)
-        self._note(exchange, live)
+        note(exchange, live)
         who = {"issuer": name, "subject": live.identity.id, "scheme": "session", "credential_id": live.identity.credential_id}
         self._logins.tell("auth.login.success", client=client, request_id=exchange.id, **who)
         self._logins.metrics.count("gateway.logins", provider=name, outcome="success")
@@ -122,18 +121,18 @@ class LoginPortal:
 
     async def session(self, request: Request, exchange: Exchange) -> Response:
         """Whose session this is, and the token its writes need. Never a token of the provider (CVE-2024-39315)."""
-        live = await self._mine(request, exchange)
+        live = await self._visits.mine(request, exchange)
         return told({**shown(live), "csrf_token": self._sessions.csrf_token(live)})
 
     async def listed(self, request: Request, exchange: Exchange) -> Response:
         """All sessions of the same person at the same provider."""
-        live = await self._mine(request, exchange)
+        live = await self._visits.mine(request, exchange)
         found = await self._sessions.listed(self._sessions.tag("who", live.session.provider, live.session.subject))
         return told({"sessions": [{**shown(each), "current": each.id == live.id} for each in found]})
 
     async def end(self, request: Request, exchange: Exchange) -> Response:
         """End one of them by its public name."""
-        live = await self._mine(request, exchange)
+        live = await self._visits.mine(request, exchange)
         check_write(request, self._sessions, live)
         wanted = request.segments[-1]
         for each in await self._sessions.listed(self._sessions.tag("who", live.session.provider, live.session.subject)):
@@ -142,54 +141,22 @@ class LoginPortal:
                 return Response(204, [*NOT_KEPT, *([self._cookie.clear()] if each.id == live.id else [])])
         raise NoRoute("sessions: none of that name", reason=Reason.NOT_FOUND)
 
-    async def _mine(self, request: Request, exchange: Exchange) -> Live:
-        """The session presented. Raises Unauthenticated, BadRequest and DependencyDown."""
-        self._check_host(request)
-        values = self._cookie.of(request)
-        if len(values) > 1:
-            raise BadRequest("more than one session cookie", reason=Reason.CREDENTIAL_AMBIGUOUS)
-        if not values:
-            raise Unauthenticated("no session", reason=Reason.CREDENTIAL_MISSING, headers=MISSING)
-        try:
-            live = await self._sessions.find(values[0])
-        except Unauthenticated as error:
-            error.headers = (*INVALID, self._cookie.clear())
-            raise
-        self._note(exchange, live)
-        return live
-
-    def _note(self, exchange: Exchange, live: Live) -> None:
-        exchange.principal = Principal(live.identity)
-
-    def _check_host(self, request: Request) -> None:
-        if request.head.authority.removesuffix(":443") != self._authority:
-            raise BadRequest("logins are at another host", reason=Reason.MISDIRECTED)
-
     # Logging out
 
     async def logout(self, request: Request, exchange: Exchange) -> Response:
         """End this session, then the provider's own where it has a place for that (RP-Initiated Logout 1.0). A page of another
         origin ends nothing and takes no cookie back, also where the browser sent none along."""
-        self._check_host(request)
+        self._visits.check_host(request)
         check_origin(request, self._logins.origin)
         try:
-            live = await self._mine(request, exchange)
+            live = await self._visits.mine(request, exchange)
         except Unauthenticated:
             clear = [self._cookie.clear()] if self._cookie.of(request) else []
             return Response(303, [(b"location", self._logins.origin.encode() + b"/"), *clear, *NOT_KEPT])
-        await self._check_logout(request, live)
+        await self._visits.check_form(request, live)
         await self._sessions.end(live.id, "logout", live, client=exchange.client)
         location = (await self._goodbye(live)).encode("ascii")
         return Response(303, [(b"location", location), self._cookie.clear(), (b"clear-site-data", b'"cache"'), *NOT_KEPT])
-
-    async def _check_logout(self, request: Request, live: Live) -> None:
-        """As for every write; the token may come as a form's field, because the browser has to go where it is sent."""
-        if TOKEN in request.head.fields:
-            check_write(request, self._sessions, live)
-            return
-        token = single(await form(request), FIELD)
-        if self._sessions.model.csrf == "token" and not self._sessions.holds(live, (token or "").encode()):
-            raise Forbidden("logout: no X-CSRF-Token, and no csrf_token in the form", reason=Reason.ORIGIN_DENIED)
 
     async def _goodbye(self, live: Live) -> str:
         provider, back = self._logins.providers[live.session.provider], f"{self._logins.origin}/"
