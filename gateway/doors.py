@@ -103,7 +103,7 @@ class Doors:
             table = Table[Route]([], missing=missing, refuse=self._refused)
         exempt = (*listen.trusted_proxies, *self._settings.detection.never_block)
         watch = self._resources.guarding.watch(self._settings.detection, exempt)
-        return Door(name, Intake(name, listen), table, finish, watch, self._resources.ensure_room)
+        return Door(name, Intake(name, listen), table, finish, watch, watch.blocked, watch.tried, self._resources.ensure_room)
 
     def _place_of(self, error: ConflictError) -> Steps:
         for index, route in enumerate(self._settings.routes):

@@ -96,7 +96,7 @@ def claimed(inbound: Inbound, exchange: Exchange, door: Door) -> Claim:
     request = door.intake.admit(inbound) if again is None else again.request
     head = request.head
     exchange.client = head.client
-    if door.watch.blocked:
+    if door.blocked:
         door.watch.refuse(head.client)
     claim = inbound.claim = routed(door, request) if again is None else again
     if again is not None:
@@ -149,7 +149,7 @@ async def respond(inbound: Inbound, exchange: Exchange, door: Door) -> Response:
     route.cors.check(request)
     offer = None if service.sockets is None else service.sockets.handshakes.asked(request)
     principal = exchange.principal = service.gate.recalled(request) or await service.gate.authenticate(request)
-    if door.watch.tried:
+    if door.tried:
         door.watch.succeeded(exchange.client, principal)
     access = AccessRequest(request, route.name or "", service.upstream, params, exchange.time)
     policy = service.policy

@@ -9,6 +9,8 @@ from gateway.authz.rule import Rule
 from gateway.core.exchange import Exchange
 from gateway.core.message import Request, Response
 from gateway.core.ports import Injector, Limits, Metrics, Renewing, Shaping, Transport
+from gateway.detection.blocks import Block
+from gateway.detection.ledger import Entry
 from gateway.detection.watch import Watch
 from gateway.edge.cors import Cors
 from gateway.edge.finish import Finish
@@ -87,6 +89,10 @@ class Door:
     finish: Finish
     watch: Watch
     """Whom is refused for guessing."""
+    blocked: dict[str, Block]
+    """Those who are refused now: while there is nobody, the watch is not asked."""
+    tried: dict[str, Entry]
+    """Identities for which somebody failed: while there is none, no success is told."""
     ensure_room: Callable[[], None]
     """Raises Unavailable while the audit trail takes no more events."""
 

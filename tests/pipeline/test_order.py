@@ -180,7 +180,8 @@ def door_of(rooms: Rooms) -> Door:
 
     missing = Route(None, "", None, plain, Cors(None), Stage(rooms, "address limits"), answer=missed)
     table = Table([Entry(pattern, route.methods, None, route)], missing=missing, refuse=lambda leaf: missing)
-    return Door("main", anything, table, plain, a_watch(), rooms.ensure_room)
+    watch = a_watch()
+    return Door("main", anything, table, plain, watch, watch.blocked, watch.tried, rooms.ensure_room)
 
 
 def a_watch() -> Watch:
