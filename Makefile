@@ -59,7 +59,7 @@ test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev  ## everything that must 
 	$(MAKE) --no-print-directory test-compiled
 
 .PHONY: others
-others: $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done $(DONE)/bao.done $(DONE)/mcp.done  ## what others wrote and the tests use, each in an environment of its own
+others: $(DONE)/apt-browser $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done $(DONE)/bao.done $(DONE)/mcp.done  ## what others wrote and the tests use, each in an environment of its own
 
 .PHONY: test-python
 test-python: $(DONE)/apt-test $(DONE)/dev others  ## all tests, everything interpreted
@@ -209,6 +209,10 @@ HEADERS = $(shell $(PYTHON) -c 'import pathlib, sys, sysconfig; print("" if path
 
 $(DONE)/apt-compile:
 	$(call apt,gcc $(if $(wildcard /usr/include/stdio.h),,libc6-dev) $(HEADERS))
+
+# Any Chromium will do: see NAMES in tests/external/chromium.py.
+$(DONE)/apt-browser: $(DONE)/apt-test $(DONE)/apt-compile
+	$(call apt,$(if $(shell command -v chromium-browser google-chrome google-chrome-stable),,chromium))
 
 $(DONE)/apt-bench:
 	$(call apt,nginx wrk redis-server gcc $(if $(wildcard /usr/include/stdio.h),,libc6-dev))

@@ -18,6 +18,9 @@ JWT: Final = (b"Bearer ey", b"bearer ey")
 """How a token begins, written as all write it (RFC 7519 3.1): what is no placeholder at a glance."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110 9.2.1, without TRACE, which is not served."""
+HIDDEN: Final = b"null"
+"""The Origin of a form on a page with `Referrer-Policy: no-referrer`, our default (Fetch 3.2.5), and of pages that have no origin:
+as good as not sent, `Sec-Fetch-Site` tells them apart."""
 
 
 Presented = tuple[bytes, bytes, bool]
@@ -90,6 +93,8 @@ def check_origin(request: Request) -> None:
     origin, site = request.head.fields.get(b"origin"), request.head.fields.get(b"sec-fetch-site")
     if request.method in SAFE and (origin is not None or UPGRADE not in request.head.fields):
         return
+    if origin == HIDDEN:
+        origin = None
     if origin is None and site is None:
         raise Forbidden("a write with a cookie needs Origin or Sec-Fetch-Site", reason=Reason.ORIGIN_DENIED)
     if b"origin" in request.head.repeated or b"sec-fetch-site" in request.head.repeated:

@@ -65,3 +65,10 @@ def page(title: str, body: str, fields: Sequence[Field], *, head: str = "") -> R
     begin = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>{head}</head>'
     text = f"{begin}<body>{body}</body></html>"
     return Response(200, [(b"content-type", b"text/html; charset=utf-8"), *fields, *NOT_KEPT], text.encode())
+
+
+def onward(title: str, location: str, fields: Sequence[Field]) -> Response:
+    """A page that leads on by itself. A form is answered with this, not with a redirect to another origin: `form-action 'self'`,
+    our default on all pages, would stop that one (CSP 3 6.4.1). So is whoever shall bring along a strict cookie."""
+    refresh = f'<meta http-equiv="refresh" content="0;url={escape(location)}">'
+    return page(title, f'<p><a href="{escape(location)}">Go on</a></p>', fields, head=refresh)

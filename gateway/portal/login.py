@@ -12,14 +12,14 @@ from gateway.authn.bound import INVALID
 from gateway.authn.login.flow import Wish, ended
 from gateway.authn.login.logins import NOT_KEPT, Logins
 from gateway.authn.login.model import SCOPE
-from gateway.authn.login.presented import SITE, check_origin, check_write
+from gateway.authn.login.presented import SITE, TOKEN, check_origin, check_write
 from gateway.authn.login.session import Live, digest
 from gateway.authn.login.targets import target
 from gateway.core.errors import BadRequest, DependencyDown, GatewayError, NoRoute, Unauthenticated
 from gateway.core.exchange import Exchange
 from gateway.core.message import Field, Request, Response
 from gateway.core.reason import Reason
-from gateway.portal.asked import Place, form, page, query, single, words
+from gateway.portal.asked import Place, form, onward, page, query, single, words
 from gateway.portal.visits import Visits, note
 
 MOST_ENDED: Final = 4
@@ -108,8 +108,7 @@ class LoginPortal:
         location = self._logins.origin + wish.target
         if self._sessions.model.same_site == "strict":
             # A browser sends a strict cookie only where our own page led it: not with a redirect that began at the provider.
-            refresh = f'<meta http-equiv="refresh" content="0;url={escape(location)}">'
-            return page("Logged in", f'<p><a href="{escape(location)}">Go on</a></p>', fields, head=refresh)
+            return onward("Logged in", location, fields)
         return Response(303, [(b"location", location.encode("ascii")), *fields, *NOT_KEPT])
 
     async def _end_presented(self, request: Request) -> None:
@@ -155,8 +154,10 @@ class LoginPortal:
             return Response(303, [(b"location", self._logins.origin.encode() + b"/"), *clear, *NOT_KEPT])
         await self._visits.check_form(request, live)
         await self._sessions.end(live.id, "logout", live, client=exchange.client)
-        location = (await self._goodbye(live)).encode("ascii")
-        return Response(303, [(b"location", location), self._cookie.clear(), (b"clear-site-data", b'"cache"'), *NOT_KEPT])
+        location, fields = await self._goodbye(live), [self._cookie.clear(), (b"clear-site-data", b'"cache"')]
+        if TOKEN not in request.head.fields:
+            return onward("Logged out", location, fields)
+        return Response(303, [(b"location", location.encode("ascii")), *fields, *NOT_KEPT])
 
     async def _goodbye(self, live: Live) -> str:
         provider, back = self._logins.providers[live.session.provider], f"{self._logins.origin}/"

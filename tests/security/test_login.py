@@ -302,7 +302,8 @@ async def test_an_upstream_sets_no_cookie_of_ours(shared: Shared) -> None:
 FORGERIES: dict[str, dict[str, str | None]] = {
     "no origin": {"Origin": None, "Sec-Fetch-Site": None},
     "another origin": {"Origin": "https://evil.test"},
-    "origin null": {"Origin": "null"},
+    "origin null": {"Origin": "null", "Sec-Fetch-Site": None},
+    "a sandboxed frame": {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
     "a sub-domain": {"Origin": "https://x.gw.test", "Sec-Fetch-Site": "same-site"},
     "plain http": {"Origin": "http://gw.test"},
     "cross-site": {"Sec-Fetch-Site": "cross-site"},
@@ -310,6 +311,14 @@ FORGERIES: dict[str, dict[str, str | None]] = {
     "a wrong token": {"X-CSRF-Token": "0" * 64},
     "an empty token": {"X-CSRF-Token": ""},
 }
+
+
+async def test_a_form_of_a_page_that_tells_no_referrer_may_write(shared: Shared) -> None:
+    """Its Origin is `null` (Fetch 3.2.5), and `Referrer-Policy: no-referrer` is what the gateway adds to every page."""
+    gateway, [corp, _] = shared
+    browser = Browser(gateway)
+    await browser.login(corp)
+    assert (await browser.write(Origin="null")).status == 200
 
 
 @pytest.mark.parametrize("name", FORGERIES)
@@ -413,6 +422,7 @@ async def test_a_session_does_not_survive_its_logout(shared: Shared) -> None:
 
 
 async def test_a_form_logs_out_with_the_token_in_it(shared: Shared) -> None:
+    """A page leads it on: `form-action 'self'`, which the gateway adds to every page, holds for redirects as well."""
     gateway, [corp, _] = shared
     browser = Browser(gateway)
     await browser.login(corp)
@@ -422,7 +432,8 @@ async def test_a_form_logs_out_with_the_token_in_it(shared: Shared) -> None:
     for body in (b"", b"csrf_token=x", f"csrf_token={token}&csrf_token={token}".encode()):
         assert (await browser.get("/.gateway/logout", method="POST", headers=headers | cookie, body=body)).status in {400, 403}
     reply = await browser.get("/.gateway/logout", method="POST", headers=headers | cookie, body=f"csrf_token={token}".encode())
-    assert (reply.status, browser.jar) == (303, {})
+    assert (reply.status, browser.jar) == (200, {})
+    assert f'content="0;url={corp.issuer}/end?' in reply.body.decode()
 
 
 async def test_people_list_and_end_their_own_sessions_and_nobody_elses(shared: Shared) -> None:

@@ -10,7 +10,7 @@ from typing import Final, final
 from gateway.authn.login.logins import Logins
 from gateway.authn.login.session import Live
 from gateway.authn.login.sessions import Sessions
-from gateway.authn.presented import SAFE, UPGRADE
+from gateway.authn.presented import HIDDEN, SAFE, UPGRADE
 from gateway.authn.recent import Recent
 from gateway.core.errors import Forbidden, GatewayError, Unauthenticated
 from gateway.core.message import MOST_NOTED, Request, Response
@@ -103,6 +103,8 @@ def check_origin(request: Request, own: str, *, sure: bool = False) -> None:
         if origin is None:
             raise Forbidden("an upgrade with a session needs Origin", reason=Reason.ORIGIN_DENIED)
         return
+    if origin == HIDDEN:
+        origin = None
     if origin is None and site is None:
         raise Forbidden("a write with a session needs Origin or Sec-Fetch-Site", reason=Reason.ORIGIN_DENIED)
     if site is not None and site != b"same-origin":

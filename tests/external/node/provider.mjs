@@ -2,8 +2,8 @@
 // takes its access tokens. `node provider.mjs` prints one JSON line, its two ports, and serves until it is killed.
 //
 // The API: GET /counts tells what was asked of the provider, GET /grants/SUBJECT what became of one, POST /grants/SUBJECT makes
-// one without a browser, GET /groups/SUBJECT takes its groups away, DELETE ends the one access token that comes with it; anything
-// else is 200 with a live token and 401 without.
+// one without a browser, GET /groups/SUBJECT takes its groups away, GET /tokens tells all opaque tokens that were given, DELETE
+// ends the one access token that comes with it; anything else is 200 with a live token and 401 without.
 
 import { createServer } from 'node:http';
 import { createServer as reserve } from 'node:net';
@@ -96,6 +96,7 @@ async function make(accountId) {
 async function answer(request) {
   const [, kind, subject] = request.url.split('/');
   if (kind === 'counts') return [200, counts];
+  if (kind === 'tokens') return [200, [...kept.keys()].filter((at) => /^(Access|Refresh)Token:/.test(at)).map((at) => at.split(':')[1])];
   if (kind === 'groups') return [200, groups[subject] = []];
   if (kind === 'grants') return [200, request.method === 'POST' ? await make(subject) : of(subject)];
   const token = request.headers.authorization?.replace(/^Bearer /, '');

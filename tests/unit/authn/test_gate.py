@@ -295,6 +295,7 @@ class TestOrigin:
             ([(b"origin", b"https://api.example.com")], {}),
             ([(b"origin", b"HTTPS://API.example.com")], {}),
             ([(b"sec-fetch-site", b"same-origin")], {}),
+            ([(b"origin", b"null"), (b"sec-fetch-site", b"same-origin")], {}),
             ([(b"origin", b"https://api.example.com"), (b"sec-fetch-site", b"same-origin")], {}),
             ([(b"origin", b"https://api.example.com")], {"host": "api.example.com:443"}),
             ([(b"origin", b"https://api.example.com:8443")], {"host": "api.example.com:8443"}),
