@@ -52,7 +52,7 @@ test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev  ## everything that must 
 	setsid nice $(MAKE) --no-print-directory compiled >$(DONE)/compiled.log 2>&1 & compiling=$$!; \
 	setsid $(MAKE) --no-print-directory others >$(DONE)/others.log 2>&1 & installing=$$!; \
 	trap 'kill -- -$$compiling -$$installing 2>/dev/null || true' EXIT; \
-	$(MAKE) --no-print-directory lint types arch; \
+	$(MAKE) --no-print-directory lint types arch read; \
 	wait $$installing || { cat $(DONE)/others.log >&2; exit 1; }; \
 	$(MAKE) --no-print-directory test-python; \
 	wait $$compiling || { cat $(DONE)/compiled.log >&2; exit 1; }; \
@@ -60,6 +60,10 @@ test: $(DONE)/apt-test $(DONE)/apt-compile $(DONE)/dev  ## everything that must 
 
 .PHONY: others
 others: $(DONE)/apt-browser $(DONE)/node $(DONE)/sslyze.done $(DONE)/aws.done $(DONE)/bao.done $(DONE)/mcp.done  ## what others wrote and the tests use, each in an environment of its own
+
+.PHONY: read
+read: $(DONE)/dev  ## every test file read and compiled once, so that not each test process does it anew
+	$(BIN)/python -m pytest --collect-only --quiet --quiet >$(DONE)/read.log || { cat $(DONE)/read.log >&2; exit 1; }
 
 .PHONY: test-python
 test-python: $(DONE)/apt-test $(DONE)/dev others  ## all tests, everything interpreted
