@@ -24,8 +24,8 @@ MEANING: dict[Reason, tuple[str, str]] = {
         "Send one: a bearer token, or an API key, or a cookie.",
     ),
     Reason.STATE_INVALID: (
-        "A login's answer does not belong to a login that was begun here. Not answered yet: there are no logins.",
-        "Begin the login again.",
+        "A provider's answer does not belong to a login, or to a connection of an account, that this session began.",
+        "Begin again.",
     ),
     Reason.CREDENTIAL_MISSING: (
         "The route wants to know who is asking.",

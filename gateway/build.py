@@ -30,7 +30,7 @@ from gateway.edge.validation import NO_VALIDATION, Validation, read
 from gateway.facts import facts, methods_of
 from gateway.kept import secret_sources
 from gateway.noting import Noting
-from gateway.portals import portals
+from gateway.portals import Portal, connections, portals
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
 from gateway.resources import Resources
@@ -94,11 +94,15 @@ class Builder(Noting):
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
         tools = self._at(("portal", "tools"), lambda: self._tools(rows))
-        own = portals(authentication.logins)
+        own = portals(authentication.logins, self._at(("providers",), lambda: self._connectable(authentication, database)))
         doors = made.build(rows, key_sets(self._credentials.values()), tools, self._protected.values(), own)
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
     # Parts
+
+    def _connectable(self, authentication: Authentication, database: Any) -> Portal | None:
+        of = self._resources
+        return connections(self._settings, authentication.logins, of, lambda: of.office(self._loaded, database))
 
     def _redaction_key(self) -> StrongSecret | None:
         redaction = self._settings.redaction

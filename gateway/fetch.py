@@ -112,9 +112,10 @@ class HttpFetch:
         allow_plaintext: bool = False,
         allow_private: bool = False,
         ca: str | None = None,
+        body: bytes | None = None,
     ) -> Fetched:
         """DELETE `url` under the same guard. Raises DependencyDown as `get` does."""
-        question = Question("DELETE", _fields(url, headers), None, limit)
+        question = Question("DELETE", _fields(url, headers), body, limit)
         return await self._answered(url, question, (ca, None), timeout, allow_plaintext, allow_private)
 
     async def _answered(

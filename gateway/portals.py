@@ -1,11 +1,14 @@
 """Everything the gateway itself answers below `portal.prefix`, beside its keys and its catalogue of tools."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.authn.login.logins import Logins
+from gateway.resources import Resources
+from gateway.settings import Settings
 
 if TYPE_CHECKING:
+    from gateway.credentials.grants.office import Office
     from gateway.portal.asked import Place
 
 
@@ -16,11 +19,26 @@ class Portal(Protocol):
         """Every path below the prefix, with its method and what answers there."""
 
 
-def portals(logins: Logins | None) -> list[Portal]:
+def portals(logins: Logins | None, connections: Portal | None = None) -> list[Portal]:
     """Those of one configuration."""
     made: list[Portal] = []
     if logins is not None:
         from gateway.portal.login import LoginPortal
 
         made.append(LoginPortal(logins))
+    if connections is not None:
+        made.append(connections)
     return made
+
+
+def connections(settings: Settings, logins: Logins | None, resources: Resources, office: Callable[[], "Office"]) -> Portal | None:
+    """Where people connect their accounts, None where no provider says that they can. Raises ValueError for what that lacks."""
+    named = {name: model for name, model in settings.providers.items() if model.connect is not None}
+    if not named or logins is None:
+        return None
+    from gateway.credentials.grants.office import connecting
+    from gateway.portal.connections import ConnectionPortal
+    from gateway.portal.uses import uses
+
+    made = {name: connecting(name, model, office()) for name, model in named.items()}
+    return ConnectionPortal(logins, made, uses(settings), resources.stores.changed, resources.clock)

@@ -5,14 +5,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway import __version__
 from gateway.authn.authentication import Authentication
 from gateway.authz import rule as policies
 from gateway.config.secrets import Secrets
 from gateway.config.values import Model, Rate
-from gateway.core.ports import Clock, Fetch, Metrics, Shaping
+from gateway.core.ports import Clock, Metrics, RevokingFetch, Shaping
+from gateway.credentials.grants.link import Link
 from gateway.credentials.tokens import Tell, Tokens
 from gateway.credentials.workshop import Workshop
 from gateway.edge.model import OpenApi
@@ -24,11 +25,14 @@ from gateway.guarding import Guarding
 from gateway.kept import Kept, secret_sources
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, Rule
-from gateway.settings import Loaded
+from gateway.settings import Loaded, Settings
 from gateway.store.model import RedisStore
 from gateway.stores import Stores
 from gateway.upstream.pool import Upstream
 from gateway.websocket.places import Places
+
+if TYPE_CHECKING:
+    from gateway.credentials.grants.office import Office
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ class Resources:
     """Everything long-lived that a snapshot refers to."""
 
     def __init__(
-        self, *, clock: Clock, metrics: Metrics, fetch: Fetch, ensure_room: Callable[[], None], tell: Tell = untold
+        self, *, clock: Clock, metrics: Metrics, fetch: RevokingFetch, ensure_room: Callable[[], None], tell: Tell = untold
     ) -> None:
         self.clock = clock
         self.metrics = metrics
@@ -114,23 +118,29 @@ class Resources:
 
         return Workshop(self.fetch, self.clock, secrets, tokens, grants, self.metrics, self._tell, loaded.vault.ring)
 
+    def office(self, loaded: Loaded, database: Any) -> "Office":
+        """What keeping grants takes. Raises ValueError for what a configuration lacks."""
+        from gateway.credentials.grants.office import Office
+
+        ring = loaded.vault.ring
+        if database is None:
+            raise ValueError("grants are kept in a database: add `database: {file: latchgate.db}`")
+        if ring is None:
+            raise ValueError("grants are sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")
+        return Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets, self._tell, self.stores.bell)
+
     def grants(self, loaded: Loaded, database: Any) -> Callable[[str], Any]:
         """What gives the grants at a named provider; it raises ValueError. They are read anew after each reload: the keys that open
         them may be others."""
-        providers = loaded.settings.providers if loaded.settings is not None else {}
+        settings = loaded.settings
 
         def of(name: str) -> Any:
-            from gateway.credentials.grants.office import Office, held
+            from gateway.credentials.grants.office import held
 
-            ring = loaded.vault.ring
-            if name not in providers:
+            if settings is None or name not in settings.providers:
                 raise ValueError(f"unknown provider '{name}': it is to be an entry of `providers:`")
-            if database is None:
-                raise ValueError("grants are kept in a database: add `database: {file: latchgate.db}`")
-            if ring is None:
-                raise ValueError("grants are sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")
-            office = Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets, self._tell, self.stores.bell)
-            return self.held.take(name, (providers[name], id(database), id(ring)), lambda: held(name, providers[name], office))
+            model, office, link = settings.providers[name], self.office(loaded, database), link_of(settings, name)
+            return self.held.take(name, (model, id(database), id(office.ring), link), lambda: held(name, model, office, link))
 
         return of
 
@@ -188,6 +198,15 @@ class Resources:
             "grants": {name: held.status() for name, held in self.held},
             "authentication": {name: value for _, each in self.authentication for name, value in each.status().items()},
         }
+
+
+def link_of(settings: Settings, name: str) -> Link:
+    """Where people connect at a provider, if they can."""
+    sessions, connect = settings.authentication.sessions, settings.providers[name].connect
+    if sessions is None or connect is None:
+        return Link()
+    url = f"{sessions.origin}{settings.portal.prefix}/connections/{name}/connect"
+    return Link(url, frozenset(settings.authentication.login), connect.same_people)
 
 
 def dry() -> Resources:

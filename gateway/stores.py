@@ -71,6 +71,13 @@ class Stores:
         password = secrets(model.redis.password) if model.redis.password is not None else None
         self.kept.take("changes", (model.redis, password), lambda: RedisBell(Server(**reached(model, secrets)), self.bell))
 
+    async def changed(self) -> None:
+        """Something in the database changed by our doing: here at once, and where a Redis carries it, everywhere."""
+        self.bell.ring()
+        for name, store in self.kept:
+            if name == "changes":
+                await store.tell()
+
     def database(self, model: Sqlite | Postgres | None, secrets: Secrets) -> Any:
         """The database of the configuration, if any. Raises ValueError for unusable TLS files; nothing is opened yet."""
         if model is None:

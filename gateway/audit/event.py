@@ -185,6 +185,8 @@ class Events:
         if self._masks.subject is not None and (subject := fields["subject"]):
             realm = str(fields["issuer"])
             self._replace(fields, "subject", str(subject), self._masks.subject(str(subject), realm))
+            if account := fields.get("account"):
+                fields["account"] = self._masks.subject(str(account), str(fields["provider"]))
         if self._masks.client is not None and (client := fields["client"]):
             self._replace(fields, "client", str(client), self._masks.client(str(client), "client"))
             if fields.get("network"):

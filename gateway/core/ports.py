@@ -103,8 +103,9 @@ class RevokingFetch(Fetch, Protocol):
         allow_plaintext: bool = False,
         allow_private: bool = False,
         ca: str | None = None,
+        body: bytes | None = None,
     ) -> Fetched:
-        """DELETE `url`. Raises DependencyDown as `post` does."""
+        """DELETE `url`, with a JSON document where its server wants one. Raises DependencyDown as `post` does."""
         ...
 
 

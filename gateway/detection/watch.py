@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.config.subscriber import network
 from gateway.config.values import Network
-from gateway.core.errors import Forbidden, GatewayError, LimitExceeded, Unauthenticated
+from gateway.core.errors import Forbidden, Forged, GatewayError, LimitExceeded, Unauthenticated
 from gateway.core.ports import Clock
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
@@ -47,6 +47,8 @@ class Watch:
         """A request ended with an error. Counts where a credential was presented and failed, unless it is a genuine one."""
         if isinstance(error, Unauthenticated) and error.reason is Reason.CREDENTIAL_INVALID and not error.genuine:
             self._guard.failed(client, error.about, exempt=self._is_exempt(client))
+        elif isinstance(error, Forged):
+            self._guard.failed(client, None, exempt=self._is_exempt(client))
 
     def succeeded(self, client: str, principal: Principal) -> None:
         """A credential counted; asked while somebody failed for an identity. Of schemes whose failures are about one: elsewhere

@@ -1,7 +1,7 @@
 """Logging in and out, and one's own sessions: `login`, `callback/NAME`, `logout`, `session`, `sessions` and `backchannel/NAME`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from html import escape
@@ -191,8 +191,8 @@ def shown(live: Live) -> dict[str, Any]:
     return {**who, "opened_at": int(session.opened), "expires_at": int(session.ends)}
 
 
-def told(document: Mapping[str, Any]) -> Response:
-    return Response(200, [(b"content-type", b"application/json"), *NOT_KEPT], json.dumps(document).encode())
+def told(document: Mapping[str, Any], fields: Sequence[Field] = ()) -> Response:
+    return Response(200, [(b"content-type", b"application/json"), *fields, *NOT_KEPT], json.dumps(document).encode())
 
 
 def seconds(query: Mapping[str, list[str]]) -> int | None:

@@ -5,6 +5,7 @@ Nothing waits for it: while the server is away replicas look every second, as th
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Final, final
 
 from gateway.store.bell import Bell
@@ -38,6 +39,11 @@ class RedisBell:
         """Begin to listen, unless it does."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="bell")
+
+    async def tell(self) -> None:
+        """Ring at all replicas. Where that cannot be done they notice within a second."""
+        with suppress(StoreError):
+            await ring(self._server)
 
     def status(self) -> dict[str, Any]:
         """For the operators' port."""

@@ -189,6 +189,7 @@ COUNTED: Final = (
         "Refreshes of grants: success, failure (the old token serves on), broken (its principal connects again), superseded, lost.",
         ("provider", "outcome"),
     ),
+    Instrument("gateway.connections", "counter", "{connection}", "Accounts connected, refused or ended.", ("provider", "outcome")),
     Instrument("gateway.grant.stale", "counter", "{read}", "Grants used on while the database was away.", ("provider",)),
     Instrument("gateway.grant.refused", "counter", "{grant}", "Stored grants that did not open.", ("provider", "fault")),
     Instrument("gateway.credentials.captured", "counter", "{credential}", "Captured, or withheld.", ("route", "outcome")),

@@ -62,6 +62,8 @@ class Logins:
         self.sessions = Sessions(model, self.providers, backing.store, key, clock, metrics, backing.tell)
         redirects = {name: f"{model.origin}{backing.prefix}/callback/{name}" for name in self.providers}
         cookie = Cookie(f"{model.cookie}-login", "lax")  # the provider sends the browser back, from another site
+        self.connecting = Cookie(f"{model.cookie}-connect", "lax")
+        self.connecting_seal = Seal(key, "connect")
         self.flow = Flow(self.providers, redirects, cookie=cookie, seal=Seal(key, "login"), once=backing.once, clock=clock)
 
     def elsewhere(self, accepted: Sequence[str], request: Request, error: GatewayError) -> Response | None:
@@ -79,7 +81,7 @@ class Logins:
     @property
     def cookies(self) -> frozenset[bytes]:
         """Cookies that are ours: no upstream is told them, or may set them."""
-        return frozenset({self.sessions.cookie.name, self.flow.cookie.name})
+        return frozenset({self.sessions.cookie.name, self.flow.cookie.name, self.connecting.name})
 
     @property
     def session_cookie(self) -> list[str]:

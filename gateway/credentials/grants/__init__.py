@@ -2,5 +2,6 @@
 
 `grant` is one opened; `kept` seals it into the database and opens it again; `refresh` replaces its tokens, once however many ask
 and on however many replicas; `held` keeps the tokens that are in use in this process; `injector` puts one into a request.
-`providers` knows the providers as data, and `exchange` asks their token endpoints. Only `gateway grants add` makes a grant.
+`providers` knows the providers as data, and `exchange` asks their token endpoints. A grant is made by `connecting`, for the pages
+of the portal, and by `gateway grants add`; `link` says where people do that.
 """

@@ -4,6 +4,7 @@ Where an answer holds an access token, whatever else is odd about it must not co
 """
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 from gateway.core.errors import DependencyDown
@@ -15,6 +16,7 @@ from gateway.credentials.endpoint import TokenEndpoint
 from gateway.credentials.grants.model import Provider
 from gateway.credentials.grants.providers import DEFINITIONS, Definition, token_url
 from gateway.credentials.grants.refresh import Ask, Pair, Refused
+from gateway.credentials.oauth_model import Client
 
 BETWEEN: Final = re.compile(r"[ ,]+")
 SCOPE: Final = re.compile(r"[!#-\[\]-~]+", re.ASCII)
@@ -48,22 +50,51 @@ class Nobody:
 
 def asking(model: Provider, fetch: Fetch, clock: Clock, secrets: Sources) -> Ask:
     """Whom to ask. Raises ValueError for a client that cannot prove itself."""
-    client, definition, url = model.client, DEFINITIONS[model.kind], token_url(model)
-    if client is None:
+    if model.client is None:
         return Nobody()
+    return Exchange(model.client.id, endpoint(model, model.client, fetch, clock, secrets), DEFINITIONS[model.kind])
+
+
+def endpoint(model: Provider, client: Client, fetch: Fetch, clock: Clock, secrets: Sources, url: str = "") -> TokenEndpoint:
+    """The token endpoint, or `url` of the same server, asked as the client that we are. Raises ValueError as `asking` does."""
+    tokens = token_url(model)
     if "auth" not in client.model_fields_set and client.secret is not None:
-        client = client.model_copy(update={"auth": definition.auth})
-    return Exchange(client.id, TokenEndpoint(url, model, fetch, proving(client, url, clock, secrets)), definition)
+        client = client.model_copy(update={"auth": DEFINITIONS[model.kind].auth})
+    return TokenEndpoint(url or tokens, model, fetch, proving(client, tokens, clock, secrets))
 
 
 def pair(answer: Fetched, host: str, definition: Definition) -> Pair:
     """The new tokens of an answer. Raises Refused, and DependencyDown for anything else that holds none."""
+    members = said(answer, host, definition.refusals)
+    theirs = members.get(definition.nested) if definition.nested else None
+    if isinstance(theirs, dict) and "access_token" in theirs:
+        members = theirs
+    return tokens_of(members, host, definition)
+
+
+def given(answer: Fetched, host: str, definition: Definition) -> Pair:
+    """The tokens that a code was given for, of the person and nobody else. Raises as `pair` does."""
+    members: Any = said(answer, host, definition.refusals | definition.codes)
+    if definition.nested:
+        members = members.get(definition.nested)
+    if not isinstance(members, dict):
+        raise DependencyDown(f"{host}: the answer holds nothing that a person gave")
+    return tokens_of(members, host, definition)
+
+
+def said(answer: Fetched, host: str, refusals: Collection[str]) -> dict[str, Any]:
+    """The members of an answer that says yes. Raises as `pair` does."""
     members = object_of(answer.body)
     if members is None or answer.status not in {200, 201} or members.get("error") or members.get("ok") is False:
-        if members is not None and str(members.get("error")) in definition.refusals:
+        if members is not None and str(members.get("error")) in refusals:
             raise Refused
         code = code_of(answer.body)
         raise DependencyDown(f"{host}: answered {answer.status}" + (f" {code}" if code else ""))
+    return members
+
+
+def tokens_of(members: dict[str, Any], host: str, definition: Definition) -> Pair:
+    """Raises DependencyDown."""
     kind = members.get("token_type")
     if isinstance(kind, str) and kind.lower() not in definition.types:
         # RFC 6749 7.1: a client must not use a token whose type it does not understand.

@@ -23,8 +23,9 @@ class Grant:
     """A principal's tokens at a provider. Times are Unix seconds; `version` is 0 before the first is stored.
 
     `previous` is the refresh token that the last refresh replaced, at `refreshed_at`. `client` is the client that the tokens were
-    given to. `expires_at` None is a token that does not end by itself, or of which nobody said when. `problem` says in one word why
-    it is broken.
+    given to, "" where their principal made them himself. `account` is the id of whom they speak for at the provider, `name` what
+    people call it, "" where nobody said. `expires_at` None is a token that does not end by itself, or of which nobody said when.
+    `problem` says in one word why it is broken.
     """
 
     provider: str
@@ -41,6 +42,8 @@ class Grant:
     state: str = LIVE
     problem: str = ""
     version: int = 0
+    account: str = ""
+    name: str = ""
 
     @property
     def key(self) -> Key:
@@ -69,6 +72,8 @@ class Grant:
                     "expires_at": self.expires_at,
                     "state": self.state,
                     "problem": self.problem,
+                    "account": self.account,
+                    "name": self.name,
                 }
             )
         )
@@ -91,6 +96,8 @@ def read(key: Key, version: int, written: Secret) -> Grant:
             state=BROKEN if members["state"] == BROKEN else LIVE,
             problem=str(members["problem"]),
             version=version,
+            account=str(members.get("account", "")),
+            name=str(members.get("name", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Malformed("a grant cannot be read") from None

@@ -16,6 +16,7 @@ from gateway.core.message import lines
 from gateway.core.ports import Clock, Metrics
 from gateway.core.reason import Reason
 from gateway.credentials.grants.grant import Grant, Key
+from gateway.credentials.grants.link import NOWHERE, Link
 from gateway.credentials.grants.refresh import Refresher
 from gateway.credentials.header import bearer
 from gateway.scrub.needles import Needles
@@ -96,8 +97,10 @@ class Held:
         metrics: Metrics,
         bell: Bell | None = None,
         jitter: Callable[[], float] = random.random,
+        link: Link = NOWHERE,
     ) -> None:
         self.provider = provider
+        self.link = link
         self._store = store
         self._refresher = refresher
         self._now = clock.now
@@ -252,7 +255,7 @@ def usable(provider: str, slot: Slot) -> Slot:
     return slot
 
 
-def lacking(slot: Slot, required: frozenset[str], provider: str) -> None:
+def lacking(slot: Slot, required: frozenset[str], provider: str, link: Link, issuer: str) -> None:
     """Raises Forbidden (insufficient-scope) where the grant is not known to have a scope that the route needs.
 
     Its members are all that asking the principal for more takes: where to connect again, and with which scopes.
@@ -260,4 +263,5 @@ def lacking(slot: Slot, required: frozenset[str], provider: str) -> None:
     if slot.grant is not None and (missing := sorted(required.difference(slot.grant.scopes))):
         wanted = sorted(required.union(slot.grant.scopes))
         told = {"provider": provider, "action": "reconnect", "missing_scopes": missing, "request_scopes": wanted}
-        raise Forbidden(f"grant at {provider} lacks {' '.join(missing)}", reason=Reason.INSUFFICIENT_SCOPE, members=told)
+        members = link.told(told, issuer, wanted)
+        raise Forbidden(f"grant at {provider} lacks {' '.join(missing)}", reason=Reason.INSUFFICIENT_SCOPE, members=members)

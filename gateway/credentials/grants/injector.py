@@ -19,6 +19,7 @@ class GrantInjector:
         self.name: str | None = name
         self.sets: frozenset[bytes] = frozenset((b"authorization",))
         self._held = held
+        self._people = held.link.people
         self._required = required
 
     def requiring(self, scopes: frozenset[str]) -> "GrantInjector":
@@ -30,26 +31,32 @@ class GrantInjector:
         slot = self._held.ready(key)
         if slot is None:
             return self._later(outbound, key)
-        self._place(outbound, slot)
+        self._place(outbound, slot, key)
         return None
 
     async def renew(self, outbound: Outbound, permit: Permit) -> bool:
         """Whether `outbound`, whose token an upstream refused, has got another one now."""
-        found = await self._held.renewed(self._key(permit), outbound.lines)
+        key = self._key(permit)
+        found = await self._held.renewed(key, outbound.lines)
         if found is None:
             return False
         refused, slot = found
         outbound.lines.remove(refused)
-        self._place(outbound, slot)
+        self._place(outbound, slot, key)
         return True
 
     async def _later(self, outbound: Outbound, key: Key) -> str | None:
-        self._place(outbound, await self._held.get(key))
+        try:
+            slot = await self._held.get(key)
+        except Ungranted as error:
+            error.members = self._held.link.told(error.members, key[1], self._required)
+            raise
+        self._place(outbound, slot, key)
         return self.name
 
-    def _place(self, outbound: Outbound, slot: Slot) -> None:
+    def _place(self, outbound: Outbound, slot: Slot, key: Key) -> None:
         if self._required:
-            lacking(slot, self._required, self._held.provider)
+            lacking(slot, self._required, self._held.provider, self._held.link, key[1])
         outbound.lines.append(slot.line)
         outbound.secrets += slot.echoes
 
@@ -59,4 +66,5 @@ class GrantInjector:
             raise Ungranted(
                 f"no grant at {self._held.provider}: anonymous", members={"provider": self._held.provider, "action": "sign in"}
             )
-        return self._held.provider, principal.issuer, principal.id
+        issuer = principal.issuer
+        return self._held.provider, self._people.get(issuer, issuer), principal.id

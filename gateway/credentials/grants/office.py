@@ -2,13 +2,15 @@
 
 from typing import NamedTuple
 
-from gateway.core.ports import Clock, Fetch, Metrics
+from gateway.core.ports import Clock, Metrics, RevokingFetch
 from gateway.credentials.client import Sources
+from gateway.credentials.grants.connecting import Connecting
 from gateway.credentials.grants.evidence import Evidence
 from gateway.credentials.grants.exchange import asking
 from gateway.credentials.grants.held import Held
 from gateway.credentials.grants.injector import GrantInjector
 from gateway.credentials.grants.kept import Kept, Sealing
+from gateway.credentials.grants.link import Link
 from gateway.credentials.grants.model import Provider
 from gateway.credentials.grants.refresh import Refresher
 from gateway.credentials.tokens import Tell
@@ -17,7 +19,7 @@ from gateway.store.sql.engine import Database
 from gateway.store.sql.grants import GrantRows
 from gateway.store.sql.leases import Leases
 
-__all__ = ["GrantInjector", "Office", "held"]
+__all__ = ["Connecting", "GrantInjector", "Office", "connecting", "held"]
 
 
 class Office(NamedTuple):
@@ -25,7 +27,7 @@ class Office(NamedTuple):
 
     database: Database
     ring: Sealing
-    fetch: Fetch
+    fetch: RevokingFetch
     clock: Clock
     metrics: Metrics
     secrets: Sources
@@ -33,10 +35,17 @@ class Office(NamedTuple):
     bell: Bell
 
 
-def held(name: str, model: Provider, office: Office) -> Held:
+def held(name: str, model: Provider, office: Office, link: Link) -> Held:
     """The grants at a provider. Raises ValueError for a client that cannot prove itself."""
     evidence = Evidence(office.tell)
     kept = Kept(GrantRows(office.database), office.ring, office.clock, office.metrics, evidence)
     ask = asking(model, office.fetch, office.clock, office.secrets)
     refresher = Refresher(ask, kept, Leases(office.database), office.clock, office.metrics, evidence)
-    return Held(name, kept, refresher, office.clock, office.metrics, office.bell)
+    return Held(name, kept, refresher, office.clock, office.metrics, office.bell, link=link)
+
+
+def connecting(name: str, model: Provider, office: Office) -> Connecting:
+    """How people connect at a provider. Raises ValueError as `held` does."""
+    rows = GrantRows(office.database)
+    kept = Kept(rows, office.ring, office.clock, office.metrics, Evidence(office.tell))
+    return Connecting(name, model, kept, rows, Leases(office.database), office.fetch, office.clock, office.secrets)

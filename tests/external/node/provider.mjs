@@ -51,6 +51,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     devInteractions: { enabled: true },
     backchannelLogout: { enabled: true },
     introspection: { enabled: true },
+    revocation: { enabled: true },
     registration: { enabled: true },
     // Access tokens for a named resource (RFC 8707) are JWTs for it alone, as MCP wants them; all others are opaque.
     resourceIndicators: {

@@ -10,6 +10,7 @@ from gateway.core.errors import DependencyDown, Forbidden, Ungranted
 from gateway.core.secret import Secret
 from gateway.credentials.grants.grant import Grant, Key
 from gateway.credentials.grants.held import COOLDOWN, STALE, Held, Slot, lacking, life
+from gateway.credentials.grants.link import Link
 from gateway.credentials.grants.refresh import Pair, Refresher
 from gateway.store.bell import Bell
 from gateway.store.sql.leases import Lease
@@ -300,15 +301,20 @@ def test_a_token_is_sent_until_shortly_before_its_end_and_refreshed_after_most_o
 
 def test_what_a_route_needs_beyond_the_grant_is_told_with_all_that_is_to_be_asked_for() -> None:
     slot = Slot(replace(ALICE, scopes=("b", "a")), 0.0, 0.0, 0.0)
-    lacking(slot, frozenset({"a"}), "tracker")
+    link = Link("https://gw.test/connect", frozenset({"corp"}))
+    lacking(slot, frozenset({"a"}), "tracker", link, "corp")
     with pytest.raises(Forbidden) as refusal:
-        lacking(slot, frozenset({"a", "d", "c"}), "tracker")
+        lacking(slot, frozenset({"a", "d", "c"}), "tracker", link, "corp")
     assert refusal.value.members == {
         "provider": "tracker",
         "action": "reconnect",
         "missing_scopes": ["c", "d"],
         "request_scopes": ["a", "b", "c", "d"],
+        "connect_url": "https://gw.test/connect?scope=a+b+c+d",
     }
+    with pytest.raises(Forbidden) as unled:
+        lacking(slot, frozenset({"d"}), "tracker", link, "api_keys")
+    assert "connect_url" not in (unled.value.members or {}), "nobody can connect an API key's account in a browser"
 
 
 async def test_what_ends_first_and_what_failed_last_is_told_to_who_looks(place: Place) -> None:
