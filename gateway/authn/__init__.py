@@ -11,6 +11,7 @@ SCHEMES: Final = {
     "jwt": "gateway.authn.tokens",
     "introspection": "gateway.authn.introspection",
     "hmac": "gateway.authn.hmac_signed",
+    "signature": "gateway.authn.signatures.verifier",
     "api_key": "gateway.authn.api_keys",
     "mtls": "gateway.authn.mtls",
     "session": "gateway.authn.login.presented",

@@ -12,7 +12,7 @@ from gateway.authn.dpop import DPOP
 from gateway.authn.gate import Gate
 from gateway.authn.hmac_signed import senders, signed
 from gateway.authn.introspection import introspectors, opaque
-from gateway.authn.issuers import Secrets, key_file, published_keys, refused, shared_keys
+from gateway.authn.issuers import Secrets, issuer_keys, key_file, refused, shared_keys
 from gateway.authn.jwks import Keys, PublishedKeys
 from gateway.authn.jwt import Verifier
 from gateway.authn.login.logins import Backing, Logins, configured
@@ -22,6 +22,7 @@ from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
 from gateway.authn.others import Others
 from gateway.authn.presented import Places
+from gateway.authn.signatures.verifier import Verifiers
 from gateway.authn.tokens import Tokens
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Clock, Fetch, Grant, Metrics, Once
@@ -59,6 +60,7 @@ class Authentication:
                 problems += error.problems
         try:
             self._senders = senders(model.hmac, secrets, once, clock)
+            self._signing = Verifiers(model.signatures, secrets, fetch, once, clock, metrics)
             self._file = key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
             self.logins: Logins | None = configured(model, backing, fetch, clock, metrics, secrets)
             self._proofs = None if model.dpop is None else proofs(model.dpop, secrets, once, clock)
@@ -68,7 +70,7 @@ class Authentication:
             raise ConfigError(problems)
         self._store: KeyRing | None = keys or self._file
         cookies = [*model.cookies, *(self.logins.session_cookie if self.logins is not None else ())]
-        signing = [sender.header for sender in self._senders.values()]
+        signing = [*(sender.header for sender in self._senders.values()), *self._signing.header]
         self._places = Places(model.api_keys.header if model.api_keys else None, cookies, signing)
         self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
         self._grant: Grant | None = None
@@ -105,7 +107,7 @@ class Authentication:
         """Begin to keep keys fresh. Waits for nothing: an issuer that is down does not keep the gateway from starting."""
         for keys in self._published.values():
             keys.start()
-        for each in (self._file, self.logins):
+        for each in (self._file, self.logins, self._signing):
             if each is not None:
                 each.start()
 
@@ -115,13 +117,13 @@ class Authentication:
             await introspector.close()
         for keys in self._published.values():
             await keys.close()
-        for each in (self._file, self.logins):
+        for each in (self._file, self.logins, self._signing):
             if each is not None:
                 await each.close()
 
     def status(self) -> dict[str, Any]:
         """For the operators' page: each issuer's key set, and the key file."""
-        status: dict[str, Any] = {f"jwt.{name}": keys.status() for name, keys in self._published.items()}
+        status: dict[str, Any] = {f"jwt.{name}": keys.status() for name, keys in self._published.items()} | self._signing.status()
         if self._store is not None:
             status["api_keys"] = self._store.status()
         return status if self.logins is None else status | self.logins.status()
@@ -129,7 +131,7 @@ class Authentication:
     def _verifier(self, name: str, issuer: JwtIssuer, fetch: Fetch, metrics: Metrics, secrets: Secrets) -> Verifier:
         keys: Keys
         if issuer.jwks is not None:
-            keys = self._published[name] = published_keys(name, issuer, issuer.jwks, fetch, self._clock, metrics, secrets)
+            keys = self._published[name] = issuer_keys(name, issuer, issuer.jwks, fetch, self._clock, metrics, secrets)
         else:
             keys = shared_keys(name, issuer, secrets)
         return Verifier(name, issuer, keys, self._clock, self._fingerprint_key)
@@ -149,7 +151,7 @@ class Authentication:
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
             certificates=None if mtls is None else Certificates(mtls.identity, grant, self._clock, mtls.trust_domains),
             sessions=session_cookies(self.logins, accepted, grant),
-            signed=signed(self._senders, accepted, grant, self._clock),
+            signed={**signed(self._senders, accepted, grant, self._clock), **self._signing.accepted(accepted, grant, self._clock)},
             others=Others(store, None if self.logins is None else self.logins.sessions),
         )
 

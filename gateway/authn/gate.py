@@ -4,11 +4,10 @@ A `Gate` is the way in of all routes that accept the same.
 """
 
 from collections.abc import Mapping
-from typing import final
+from typing import Protocol, final
 
 from gateway.authn.api_keys import KeyHolders
 from gateway.authn.bound import CONFIRMATION, Bound
-from gateway.authn.hmac_signed import Signed
 from gateway.authn.introspection import Opaque
 from gateway.authn.login.presented import SessionCookies
 from gateway.authn.mtls import Certificates
@@ -19,6 +18,14 @@ from gateway.core.errors import GatewayError, Unauthenticated
 from gateway.core.message import Request, Response
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
+
+
+class Signing(Protocol):
+    """Decides requests that present a signature in one header field."""
+
+    async def authenticate(self, request: Request, value: bytes) -> Principal:
+        """Raises Unauthenticated, or as reading a body does."""
+        ...
 
 
 @final
@@ -43,7 +50,7 @@ class Gate:
         holders: KeyHolders | None = None,
         certificates: Certificates | None = None,
         sessions: SessionCookies | None = None,
-        signed: Mapping[bytes, Signed] | None = None,
+        signed: Mapping[bytes, Signing] | None = None,
         others: Others | None = None,
     ) -> None:
         """`key_prefix` marks API keys among bearer values wherever keys are configured; the rest is what is accepted here."""

@@ -7,7 +7,8 @@ from gateway.authn import key_sources
 from gateway.authn.api_keys import KeyStore
 from gateway.authn.jwk import SIGNATURE
 from gateway.authn.jwks import PublishedKeys, SharedKeys
-from gateway.authn.model import ApiKeys, Jwks, JwtIssuer
+from gateway.authn.jwks_model import Jwks
+from gateway.authn.model import ApiKeys, JwtIssuer
 from gateway.authn.strength import HMAC_BYTES, SHORTEST, StrongSecret
 from gateway.authn.workloads import JWT_SVID
 from gateway.config.values import SecretRef
@@ -29,23 +30,39 @@ def shared_keys(name: str, issuer: JwtIssuer, secrets: Secrets) -> SharedKeys:
     return SharedKeys(secret, frozenset(issuer.algorithms))
 
 
-def published_keys(
+def issuer_keys(
     name: str, issuer: JwtIssuer, jwks: Jwks, fetch: Fetch, clock: Clock, metrics: Metrics, secrets: Secrets
 ) -> PublishedKeys:
-    """The key set of an issuer. A file is read now, what is fetched is fetched later. Raises ConfigError for a bad file, or for a
-    token that the endpoint is to be shown and that is not there."""
+    """The key set of an issuer of tokens. Raises ConfigError as `published_keys` does."""
+    use = SIGNATURE if issuer.spiffe is None else JWT_SVID
+    return published_keys(f"jwt.{name}", jwks, fetch, clock, metrics, secrets, issuer=issuer.issuer, use=use)
+
+
+def published_keys(
+    entry: str,
+    jwks: Jwks,
+    fetch: Fetch,
+    clock: Clock,
+    metrics: Metrics,
+    secrets: Secrets,
+    *,
+    issuer: str = "",
+    use: str = SIGNATURE,
+) -> PublishedKeys:
+    """The key set of an entry, such as `jwt.corp`. A file is read now, what is fetched is fetched later. Raises ConfigError for a
+    bad file, or for a token that the endpoint is to be shown and that is not there."""
+    place = f"authentication.{entry}.jwks"
     try:
         bearer = secrets(jwks.bearer) if jwks.bearer is not None else None
     except (DependencyDown, ValueError) as error:
-        raise ConfigError([Problem("", 0, 0, f"authentication.jwt.{name}.jwks.bearer", str(error))]) from error
-    source = key_sources.build(issuer.issuer, jwks, fetch, bearer)
-    keys = PublishedKeys(name, source, clock, metrics, use=SIGNATURE if issuer.spiffe is None else JWT_SVID)
+        raise ConfigError([Problem("", 0, 0, f"{place}.bearer", str(error))]) from error
+    source = key_sources.build(issuer, jwks, fetch, bearer)
+    keys = PublishedKeys(entry.partition(".")[2], source, clock, metrics, use=use)
     if isinstance(source, key_sources.FileSource):
         try:
             keys.accept(source.read(), key_sources.FILE_SECONDS)
         except (DependencyDown, ValueError) as error:
-            place = f"authentication.jwt.{name}.jwks.file"
-            raise ConfigError([Problem(str(jwks.file), 0, 0, place, str(error))]) from error
+            raise ConfigError([Problem(str(jwks.file), 0, 0, f"{place}.file", str(error))]) from error
     return keys
 
 

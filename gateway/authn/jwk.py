@@ -9,6 +9,8 @@ from typing import Any, Final, final
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import algorithms
 
 from gateway.authn import strict_json
@@ -24,6 +26,11 @@ CURVES: Final = {
     ("EC", "P-384"): frozenset({"ES384"}),
     ("EC", "P-521"): frozenset({"ES512"}),
     ("OKP", "Ed25519"): frozenset({"EdDSA"}),
+}
+KINDS: Final[Mapping[type, Any]] = {
+    rsa.RSAPublicKey: algorithms.RSAAlgorithm,
+    ec.EllipticCurvePublicKey: algorithms.ECAlgorithm,
+    ed25519.Ed25519PublicKey: algorithms.OKPAlgorithm,
 }
 VERIFIERS: Final[Mapping[str, Any]] = algorithms.get_default_algorithms()
 BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -107,6 +114,21 @@ def one(jwk: Any, use: str = SIGNATURE) -> Key:
     material = _material(jwk)
     _strong(material)
     return Key(kid, algorithms, material)
+
+
+def of_pem(raw: bytes) -> dict[str, Any]:
+    """A public key in PEM as a JWK. Raises ValueError."""
+    try:
+        key = load_pem_public_key(raw)
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise ValueError("not a public key in PEM (`openssl pkey -pubout`)") from error
+    kind: Any = next((kind for of, kind in KINDS.items() if isinstance(key, of)), None)
+    if kind is None:
+        raise ValueError("key type is not supported")
+    try:
+        return dict(kind.to_jwk(key, as_dict=True))
+    except jwt.PyJWTError as error:
+        raise ValueError("curve is not supported") from error
 
 
 def for_verification(jwk: dict[str, Any], use: str = SIGNATURE) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, final
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway.authn import strict_json
-from gateway.authn.model import Jwks
+from gateway.authn.jwks_model import Jwks
 from gateway.authn.urls import check_url
 from gateway.config.regular import content
 from gateway.core.errors import DependencyDown

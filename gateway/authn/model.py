@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.authn.dpop_model import Dpop
+from gateway.authn.jwks_model import Jwks
 from gateway.authn.login.model import LoginProvider, Sessions
+from gateway.authn.signatures.model import FIELDS, Signatures
 from gateway.authn.urls import check_url
 from gateway.authn.workload_model import IN_CLUSTER, Mtls, Spiffe
 from gateway.config.values import Duration, FilePath, Model, Name, SecretRef, Size, Token
@@ -19,32 +21,14 @@ Algorithm = Literal[
 RESERVED: Final = OWN_ISSUERS | {ANONYMOUS}
 """Issuers of principals that no token issuer may be named after."""
 STATING: Final = ("jwt", "introspection")
-NAMED: Final = (*STATING, "hmac", "login")
+NAMED: Final = (*STATING, "hmac", "signatures", "login")
 """The kinds of which there may be several, each entry named: a route accepts `KIND.NAME`, and NAME is the principals' issuer."""
-UNSIGNABLE: Final = frozenset({"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"})
+UNSIGNABLE: Final = frozenset(
+    {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection", "signature-input"}
+)
 """Header fields in which no signature is looked for."""
 WAIVED: Final = "none"
 """`issuer: none` and `audience: none` are explicit waivers (CONTRACT 2)."""
-
-
-class Jwks(Model):
-    """Where an issuer's public keys are: exactly one of `url`, `file`, `discovery`."""
-
-    url: str | None = None
-    file: FilePath | None = None
-    discovery: bool = False
-    allow_plaintext: bool = False
-    allow_private: bool = False
-    ca: FilePath | None = None
-    bearer: SecretRef | None = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if sum((self.url is not None, self.file is not None, self.discovery)) != 1:
-            raise ValueError("exactly one of `url`, `file` and `discovery: true` says where the keys are")
-        if self.url is not None:
-            check_url(self.url, self.allow_plaintext)
-        return self
 
 
 class CookieSource(Model):
@@ -255,6 +239,7 @@ class Authentication(Model):
     jwt: dict[Name, JwtIssuer] = {}
     introspection: dict[Name, Introspection] = {}
     hmac: dict[Name, HmacCaller] = {}
+    signatures: dict[Name, Signatures] = {}
     api_keys: ApiKeys | None = None
     mtls: Mtls | None = None
     login: dict[Name, LoginProvider] = {}
@@ -282,6 +267,8 @@ class Authentication(Model):
         names = [name for kind in NAMED for name in getattr(self, kind)]
         if taken := sorted(name for name in names if name in RESERVED or names.count(name) > 1):
             raise ValueError(f"`{taken[0]}` is the issuer of another scheme's principals: name the token issuer otherwise")
+        if self.signatures and any(sender.header.lower() in FIELDS for sender in self.hmac.values()):
+            raise ValueError("`hmac` looks into the field Signature, which is that of `signatures`: one of the two has to go")
         if self.login and self.sessions is None:
             raise ValueError("`login` needs `sessions: {base_url: https://…, key: {env: …}}`")
         return self

@@ -16,6 +16,8 @@ TOKENS: Final = {b"bearer": False, b"dpop": True}
 """RFC 6750 2.1, RFC 9449 7.1: a scheme without regard to case, spaces, one token; whether the token comes with a proof."""
 JWT: Final = (b"Bearer ey", b"bearer ey")
 """How a token begins, written as all write it (RFC 7519 3.1): what is no placeholder at a glance."""
+BESIDE: Final = {b"signature-input": b"signature"}
+"""Fields that are part of a credential which another one presents (RFC 9421 4)."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110 9.2.1, without TRACE, which is not served."""
 HIDDEN: Final = b"null"
@@ -32,11 +34,15 @@ class Places:
     """The headers and cookies in which credentials are looked for. The upstream is told none of them."""
 
     def __init__(self, key_header: str | None, cookies: Iterable[str], signed: Iterable[bytes] = ()) -> None:
-        """`signed` are the fields, lower case, in which requests carry signatures of their bodies."""
+        """`signed` are the fields, lower case, in which requests present signatures."""
         self.key_header = key_header.lower().encode() if key_header is not None else None
         self.cookies = frozenset(cookie.encode() for cookie in cookies)
         self.signed = frozenset(signed)
-        self.headers = frozenset({AUTHORIZATION, self.key_header or AUTHORIZATION}) | self.signed
+        self.headers = (
+            frozenset({AUTHORIZATION, self.key_header or AUTHORIZATION})
+            | self.signed
+            | {BESIDE[name] for name in self.signed if name in BESIDE}
+        )
 
     def find(self, request: Request) -> Presented | None:
         """The one credential in headers and cookies, None when there is none. Raises BadRequest when there are several."""

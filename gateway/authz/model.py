@@ -174,7 +174,7 @@ class Subject(Model):
 
     id: Annotated[str, Field(min_length=1)] | None = None
     issuer: Name = "test"
-    scheme: Literal["jwt", "introspection", "hmac", "api_key", "mtls", "session", "anonymous"] = "jwt"
+    scheme: Literal["jwt", "introspection", "hmac", "signature", "api_key", "mtls", "session", "anonymous"] = "jwt"
     roles: list[Name] | None = None
     permissions: list[Pattern] | None = None
     groups: list[str] = []

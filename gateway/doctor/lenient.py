@@ -76,6 +76,22 @@ def _identity(found: _Found, settings: Settings) -> Iterator[Problem]:
         if sender.replay == 0:
             message = "a signed request counts as often as it is sent" + (", for ever" if sender.timestamp is None else "")
             yield found("replays-taken", ("authentication", "hmac", name, "replay"), message, "leave `replay` out")
+        elif sender.timestamp is None and sender.replay is not None:
+            message = f"a signed request that says no time counts again after {sender.replay:.0f} seconds, for ever"
+            yield found(
+                "replays-taken", ("authentication", "hmac", name, "replay"), message, "leave `replay` out, or sign a `timestamp`"
+            )
+        elif sender.timestamp is None:
+            message = "a signed request that says no time counts again every day, for ever: who saw one may send it then"
+            hint = "have the sender sign a time (`timestamp`), or tell deliveries apart by their id at the upstream"
+            yield found("replays-later", ("authentication", "hmac", name), message, hint, severity="info")
+    for name, entry in settings.authentication.signatures.items():
+        if entry.replay == "allow":
+            message = f"a signed request counts as often as it is sent, for {entry.max_age:.0f} seconds"
+            yield found("replays-taken", ("authentication", "signatures", name, "replay"), message, "leave `replay` out")
+        if "rsa-v1_5-sha256" in {*entry.algorithms, *(key.algorithm for key in entry.keys.values())}:
+            message = "signatures by rsa-v1_5-sha256 are taken: RFC 9421 has it for old keys and hardware only"
+            yield found("weak-signatures", ("authentication", "signatures", name), message, "use ed25519 or rsa-pss-sha512")
     for name, resource in settings.resources.items():
         if not resource.own_tokens_only:
             message = "tokens for other resources of the same issuer are taken here: who is sent one may use it here"

@@ -14,6 +14,7 @@ def problems(loaded: Loaded, settings: Settings) -> list[Problem]:
     """Limits that would silently be multiplied, and what workers must remember together and cannot."""
     authentication, limits, found = settings.authentication, settings.rate_limits, []
     signed = any(sender.replay != 0 for sender in authentication.hmac.values())
+    signed = signed or any(entry.replay == "refuse" for entry in authentication.signatures.values())
     if settings.state.store == "memory" and (authentication.sessions is not None or authentication.dpop is not None or signed):
         why = APART if authentication.sessions is not None else AGAIN
         found.append(loaded.problem(("state", "store"), f"memory with --workers above 1: {why}", SHARES))

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 from gateway.authn.jwks import Keys
+from gateway.authn.jwks_model import Jwks
 from gateway.authn.jwt import Verifier
 from gateway.authn.login.model import LoginProvider
-from gateway.authn.model import Jwks, JwtIssuer
+from gateway.authn.model import JwtIssuer
 from gateway.authn.token import Malformed, Token
 from gateway.core.errors import Unauthenticated
 from gateway.core.ports import Clock

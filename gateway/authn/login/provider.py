@@ -7,11 +7,11 @@ from urllib.parse import urlencode, urlsplit
 
 from gateway.authn import key_sources, strict_json
 from gateway.authn.jwks import PublishedKeys
+from gateway.authn.jwks_model import Jwks
 from gateway.authn.login.asking import Asking
 from gateway.authn.login.id_token import SignedTokens
 from gateway.authn.login.metadata import Discovery
 from gateway.authn.login.model import LoginProvider
-from gateway.authn.model import Jwks
 from gateway.core.errors import DependencyDown, Unauthenticated
 from gateway.core.ports import Clock, Fetch, Fetched, Metrics, SecretSource
 

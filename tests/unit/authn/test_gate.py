@@ -40,7 +40,7 @@ from tests.unit.authn.certificates import client_certificate
 MISSING = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 INVALID = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
 KEY = EdKey()
-SHOWN_ELSEWHERE = {"introspection", "hmac", "session"}
+SHOWN_ELSEWHERE = {"introspection", "hmac", "signature", "session"}
 """Schemes that have a file of tests of their own."""
 ALL = ("jwt.corp", "jwt.browser", "api_keys", "mtls")
 

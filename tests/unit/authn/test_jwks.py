@@ -10,7 +10,7 @@ import pytest
 
 from gateway.authn import key_sources
 from gateway.authn.jwks import COOLDOWN, MAX_STALE, NEGATIVE, PublishedKeys, SharedKeys
-from gateway.authn.model import Jwks
+from gateway.authn.jwks_model import Jwks
 from gateway.authn.strength import StrongSecret
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Fetched

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.authn.model import ApiKeys, Authentication, Jwks, JwtIssuer
+from gateway.authn.jwks_model import Jwks
+from gateway.authn.model import ApiKeys, Authentication, JwtIssuer
 from gateway.authn.strength import StrongSecret, weakness
 from gateway.core.errors import DependencyDown
 from tests.issuer import PEPPER, FixedSecret, issuer_model

@@ -79,6 +79,16 @@ def test_workers_that_each_remember_signatures_by_themselves_are_refused(
     assert (ended, "state.store: memory with --workers above 1" in out) == (code, code != 0)
 
 
+@pytest.mark.parametrize(("replay", "code"), [("", 78), (", replay: allow", 0)])
+def test_workers_that_each_remember_message_signatures_by_themselves_are_refused(
+    run: Command, house: Path, replay: str, code: int
+) -> None:
+    more = f"rate_limits: {{per_worker: true}}\nauthentication: {{signatures: {{a: {{jwks: {{url: 'https://k.example/'}}{replay}}}}}}}\n"
+    (house / "config.yaml").write_text(SOUND + more)
+    ended, out, _ = run("check", "--workers", "2")
+    assert (ended, "state.store: memory with --workers above 1" in out) == (code, code != 0)
+
+
 def test_a_sound_configuration_is_exit_0(run: Command) -> None:
     assert run("check") == (0, "no problems\n", "")
 

@@ -44,6 +44,7 @@ SOUND = CONFIG
 for old, new in BASE.items():
     SOUND = SOUND.replace(old, new)
 SENDER = "header: X-Signature, secrets: [{env: BOT}], subject: hook, replay: 0s"
+SIGNATURES = "jwks: {url: 'https://keys.example/keys'}, algorithms: [ed25519, rsa-v1_5-sha256]"
 RESOURCES = "resources: {api: {url: 'https://gw.example/api', own_tokens_only: false}}\n"
 Found = Callable[..., dict[str, dict[str, Any]]]
 
@@ -101,6 +102,20 @@ def test_nothing_needs_care(folder: Path, command: Command) -> None:
         ("version: 1\n", 'version: 1\ncors: {app: {origins: ["*"]}}\n', "cors-anybody", "info"),
         ("https://api.example.com,", '"http://api.example.com", allow_plaintext: true,', "plaintext", "warning"),
         ("authentication:\n", f"authentication:\n  hmac: {{hook: {{{SENDER}}}}}\n", "replays-taken", "warning"),
+        ("authentication:\n", f"authentication:\n  hmac: {{hook: {{{SENDER.replace('0s', '1h')}}}}}\n", "replays-taken", "warning"),
+        (
+            "authentication:\n",
+            f"authentication:\n  hmac: {{hook: {{{SENDER.replace(', replay: 0s', '')}}}}}\n",
+            "replays-later",
+            "info",
+        ),
+        (
+            "authentication:\n",
+            f"authentication:\n  signatures: {{a: {{{SIGNATURES}, replay: allow}}}}\n",
+            "replays-taken",
+            "warning",
+        ),
+        ("authentication:\n", f"authentication:\n  signatures: {{a: {{{SIGNATURES}}}}}\n", "weak-signatures", "warning"),
         ("version: 1\n", f"version: 1\n{RESOURCES}", "shared-tokens", "warning"),
         ("credential: bot}", "credential: bot, scrub: {bodies: false}}", "scrub-off", "warning"),
         ("credential: bot}", "credential: bot, scrub: {encoded: pass}}", "scrub-partial", "info"),

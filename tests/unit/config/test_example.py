@@ -47,6 +47,7 @@ VARIABLES = {
     "GATEWAY_KEY_PEPPER": RANDOM[::-1],
     "BATCH_TOKEN_SECRET": RANDOM.swapcase(),
     "HOOK_SECRET": "whsec_" + base64.b64encode(RANDOM.encode()).decode(),
+    "AGENT_SECRET": RANDOM[::-1],
     "INTROSPECTION_SECRET": "introspection-value",
     "DPOP_NONCE_KEY": RANDOM[::-1].swapcase(),
     "REDACTION_KEY": RANDOM[::-2] + RANDOM[::2],
@@ -184,7 +185,7 @@ def test_every_alternative_is_sound_as_an_overlay(house: Path, overlay: str) -> 
 
 
 def test_there_are_alternatives() -> None:
-    assert len(overlays()) == 11
+    assert len(overlays()) == 14
 
 
 def model_fields(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[tuple[str, str]]:
