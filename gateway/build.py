@@ -30,7 +30,7 @@ from gateway.edge.validation import NO_VALIDATION, Validation, read
 from gateway.facts import facts, methods_of
 from gateway.kept import secret_sources
 from gateway.noting import Noting
-from gateway.portals import Portal, connections, portals
+from gateway.portals import Portal, connections, portals, tokens
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.stated import Stated
 from gateway.resources import Resources
@@ -75,6 +75,7 @@ class Builder(Noting):
         self._at(("state", "store"), lambda: self._resources.guarding.share(settings.state, self._loaded.secrets))
         self._once = self._at(("state", "store"), lambda: self._resources.stores.once(settings.state, self._loaded.secrets))
         database = self._at(("database",), lambda: self._resources.stores.database(settings.database, self._loaded.secrets))
+        self._issuing = self._resources.issuing(settings, self._loaded.secrets)
         authentication = self._authentication(database)
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._connections = Connections(settings, self._resources, self._loaded.secrets, self._at)
@@ -94,8 +95,9 @@ class Builder(Noting):
         rows = [row for index, route in enumerate(settings.routes) if (row := self._route(index, route)) is not None]
         made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
         tools = self._at(("portal", "tools"), lambda: self._tools(rows))
-        own = portals(authentication.logins, self._at(("providers",), lambda: self._connectable(authentication, database)))
-        doors = made.build(rows, key_sets(self._credentials.values()), tools, self._protected.values(), own)
+        connected = self._at(("providers",), lambda: self._connectable(authentication, database))
+        own = portals(authentication.logins, connected, tokens(self._token_service(authentication)))
+        doors = made.build(rows, key_sets(self._credentials.values(), authentication.own), tools, self._protected.values(), own)
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
     # Parts
@@ -142,15 +144,20 @@ class Builder(Noting):
 
         def make() -> Authentication:
             keys, backing = of.stores.key_table(model.api_keys, database, secrets), of.stores.backing(self._settings, secrets)
-            key = (model, secret_sources(model, secrets), id(keys), backing, id(once))
+            key = (model, secret_sources(model, secrets), id(keys), backing, id(once), self._issuing.key())
+            own = self._at(("tokens",), self._issuing.own)
             return of.authentication.take(
                 ONE,
                 key,
-                lambda: Authentication(model, of.fetch, of.clock, of.metrics, secrets, once, keys=keys, backing=backing),
+                lambda: Authentication(model, of.fetch, of.clock, of.metrics, secrets, once, keys=keys, backing=backing, own=own),
             )
 
         made: Authentication | None = self._at(("authentication",), make) if self._once is not None else None
         return made
+
+    def _token_service(self, authentication: Authentication) -> Any:
+        of, once = self._resources, self._once
+        return self._at(("clients",), lambda: self._issuing.service(authentication, of.fetch, once, of.tell))
 
     def _limiter(self, policies: Policies | None) -> Limiter | None:
         stated = policies.limits if policies is not None else {}

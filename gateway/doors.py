@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from gateway.authn.model import WAIVED, issuer_of
+from gateway.authn.own.verifier import SCHEME, Own
 from gateway.config.document import Steps
 from gateway.core.errors import MethodNotAllowed, NoRoute
 from gateway.core.exchange import Exchange
@@ -210,9 +211,10 @@ def sockets(chosen: WebSocket | bool, places: Places, attempt: Callable[[Callabl
     return None if handshakes is None else Sockets(handshakes, places, bounds)
 
 
-def key_sets(credentials: Iterable[Injector | None]) -> list[KeySet]:
-    """What is to be published: the keys of those credentials that sign tokens."""
-    return [each.published for each in credentials if isinstance(each, SignedJwtInjector)]
+def key_sets(credentials: Iterable[Injector | None], own: Own | None) -> list[KeySet]:
+    """What is to be published: the keys of those credentials that sign tokens, and of our own tokens."""
+    signing = [each.published for each in credentials if isinstance(each, SignedJwtInjector)]
+    return signing if own is None else [own.keys.published, *signing]
 
 
 def protected(settings: Settings) -> dict[str, ProtectedResource]:
@@ -221,6 +223,8 @@ def protected(settings: Settings) -> dict[str, ProtectedResource]:
     for name, model in settings.resources.items():
         accepted = [issuer_of(scheme) for route in settings.routes if route.resource == name for scheme in route.authenticate or ()]
         servers = [entries[issuer].issuer for issuer in dict.fromkeys(accepted) if issuer in entries]
+        if settings.tokens is not None and SCHEME in accepted:
+            servers.append(settings.tokens.issuer)
         found[name] = ProtectedResource(model, [server for server in servers if server != WAIVED])
     return found
 

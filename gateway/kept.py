@@ -5,8 +5,8 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.config.secrets import Secrets
 from gateway.config.values import Reference
+from gateway.core.ports import SecretSource
 
 
 class Closable(Protocol):
@@ -61,7 +61,7 @@ class Kept(Generic[T]):
         return ((name, resource) for name, (_, resource) in self._live.items())
 
 
-def secret_sources(model: object, secrets: Secrets) -> tuple[int, ...]:
+def secret_sources(model: object, secrets: Callable[[Reference], SecretSource]) -> tuple[int, ...]:
     """The identity of every secret a model refers to: it changes when an environment secret has another value."""
     return tuple(id(secrets(reference)) for reference in references(model))
 

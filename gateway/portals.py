@@ -10,6 +10,7 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from gateway.credentials.grants.office import Office
     from gateway.portal.asked import Place
+    from gateway.tokens.service import Service
 
 
 class Portal(Protocol):
@@ -19,16 +20,14 @@ class Portal(Protocol):
         """Every path below the prefix, with its method and what answers there."""
 
 
-def portals(logins: Logins | None, connections: Portal | None = None) -> list[Portal]:
-    """Those of one configuration."""
+def portals(logins: Logins | None, *others: Portal | None) -> list[Portal]:
+    """Those of one configuration; `others` are None where they answer nothing."""
     made: list[Portal] = []
     if logins is not None:
         from gateway.portal.login import LoginPortal
 
         made.append(LoginPortal(logins))
-    if connections is not None:
-        made.append(connections)
-    return made
+    return made + [each for each in others if each is not None]
 
 
 def connections(settings: Settings, logins: Logins | None, resources: Resources, office: Callable[[], "Office"]) -> Portal | None:
@@ -42,3 +41,12 @@ def connections(settings: Settings, logins: Logins | None, resources: Resources,
 
     made = {name: connecting(name, model, office()) for name, model in named.items()}
     return ConnectionPortal(logins, made, uses(settings), resources.stores.changed, resources.clock)
+
+
+def tokens(service: "Service | None") -> Portal | None:
+    """Where tokens are asked for, None where the gateway issues none."""
+    if service is None:
+        return None
+    from gateway.portal.token import TokenPortal
+
+    return TokenPortal(service)

@@ -22,6 +22,7 @@ from gateway.edge.openapi.document import load
 from gateway.edge.openapi.stage import Described
 from gateway.fetch import HttpFetch
 from gateway.guarding import Guarding
+from gateway.issuing import Issuing
 from gateway.kept import Kept, secret_sources
 from gateway.ratelimit.limiter import Limiter
 from gateway.ratelimit.model import RateLimits, Rule
@@ -72,7 +73,7 @@ class Resources:
         self.fetch = fetch
         self.ensure_room = ensure_room
         self.tokens: Kept[Tokens] = Kept()
-        self._tell = tell
+        self.tell = tell
         self.stores = Stores(clock, metrics, tell)
         self.upstreams: Kept[Upstream] = Kept()
         self.authentication: Kept[Authentication] = Kept()
@@ -112,11 +113,15 @@ class Resources:
 
         def tokens(name: str, credential: Model, provider: str) -> Tokens:
             def make() -> Tokens:
-                return Tokens(name, self.clock, self.metrics, self._tell, provider=provider)
+                return Tokens(name, self.clock, self.metrics, self.tell, provider=provider)
 
             return self.tokens.take(name, (credential, secret_sources(credential, secrets)), make)
 
-        return Workshop(self.fetch, self.clock, secrets, tokens, grants, self.metrics, self._tell, loaded.vault.ring)
+        return Workshop(self.fetch, self.clock, secrets, tokens, grants, self.metrics, self.tell, loaded.vault.ring)
+
+    def issuing(self, settings: Settings, secrets: Secrets) -> Issuing:
+        """What makes the gateway an issuer of tokens."""
+        return Issuing(settings, secrets, self.stores.kept, self.clock, self.metrics)
 
     def office(self, loaded: Loaded, database: Any) -> "Office":
         """What keeping grants takes. Raises ValueError for what a configuration lacks."""
@@ -127,7 +132,7 @@ class Resources:
             raise ValueError("grants are kept in a database: add `database: {file: latchgate.db}`")
         if ring is None:
             raise ValueError("grants are sealed: add `vault: {keys: [{id: …, env: …}]}`; `gateway secrets key` makes a key")
-        return Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets, self._tell, self.stores.bell)
+        return Office(database, ring, self.fetch, self.clock, self.metrics, loaded.secrets, self.tell, self.stores.bell)
 
     def grants(self, loaded: Loaded, database: Any) -> Callable[[str], Any]:
         """What gives the grants at a named provider; it raises ValueError. They are read anew after each reload: the keys that open

@@ -90,6 +90,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "auth.key.refused": Kind("error", ("id", "fault")),
     "address.released": Kind("info", ("network",)),
     "identity.attacked": Kind("warning", ("count",)),
+    "token.issued": Kind("info", ("grant", "client_id", "source", "scopes", "audience", "expires_at")),
     "auth.token.replayed": Kind("warning"),
     "auth.token.reused": Kind("warning"),
     "auth.session.moved": Kind("warning"),

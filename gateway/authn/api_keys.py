@@ -69,6 +69,8 @@ class KeyRing(ABC):
         self._pepper = pepper
         self._clock = clock
         self._keys: dict[str, StoredKey] = {}
+        self.revision = 0
+        """Changes whenever the keys may have."""
         self._away = ""
         """Why no key can be judged now; "" where they can."""
 
@@ -107,7 +109,14 @@ class KeyRing(ABC):
                 before = known.get(entry.id)
                 made = usable[entry.id] = before if before is not None and before.entry == entry else StoredKey(entry)
                 made.used = before is not None and before.used
+        if usable != known:
+            self.revision += 1
         self._keys = usable
+
+    def has(self, id: str) -> bool:
+        """Whether the key of a public id counts still."""
+        stored = self._keys.get(id)
+        return stored is not None and not self.is_past(stored.expires)
 
     @abstractmethod
     async def look(self) -> None:

@@ -21,9 +21,11 @@ from gateway.authn.model import NAMED, CookieSource, JwtIssuer
 from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
 from gateway.authn.others import Others
+from gateway.authn.own.verifier import SCHEME, Own, OwnVerifier
 from gateway.authn.presented import Places
 from gateway.authn.signatures.verifier import Verifiers
-from gateway.authn.tokens import Tokens
+from gateway.authn.subjects import Subjects
+from gateway.authn.tokens import Tokens, Verifying
 from gateway.core.errors import ConfigError, Problem
 from gateway.core.ports import Clock, Fetch, Grant, Metrics, Once
 from gateway.core.principal import NOBODY
@@ -44,9 +46,11 @@ class Authentication:
         *,
         keys: KeyRing | None = None,
         backing: Backing | None = None,
+        own: Own | None = None,
     ) -> None:
         """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; else the configured
-        file's are. `backing` is for logins, `once` for proofs and signatures. Raises ConfigError with every problem found."""
+        file's are. `backing` is for logins, `once` for proofs and signatures, `own` what is issued here. Raises ConfigError with
+        every problem found."""
         self._model, self._clock, self._fingerprint_key = model, clock, random.token_bytes(32)
         self._published: dict[str, PublishedKeys] = {}
         self._verifiers: dict[str, Verifier] = {}
@@ -69,12 +73,18 @@ class Authentication:
         if problems:
             raise ConfigError(problems)
         self._store: KeyRing | None = keys or self._file
-        cookies = [*model.cookies, *(self.logins.session_cookie if self.logins is not None else ())]
-        signing = [*(sender.header for sender in self._senders.values()), *self._signing.header]
-        self._places = Places(model.api_keys.header if model.api_keys else None, cookies, signing)
-        self._configured = frozenset(issuer.issuer for issuer in model.jwt.values())
+        self.own = None if own is None else own.following(self._store)
+        self._places = self._looked_at()
+        self._configured = frozenset({issuer.issuer for issuer in model.jwt.values()} | ({own.issuer} if own else set()))
         self._grant: Grant | None = None
         self._gates: dict[tuple[bool, tuple[str, ...], tuple[str, ...], str | None], Gate] = {}
+
+    def _looked_at(self) -> Places:
+        """Where credentials are looked for."""
+        model = self._model
+        cookies = [*model.cookies, *(self.logins.session_cookie if self.logins is not None else ())]
+        signing = [*(sender.header for sender in self._senders.values()), *self._signing.header]
+        return Places(model.api_keys.header if model.api_keys else None, cookies, signing)
 
     def gate(
         self, accepted: tuple[str, ...], *, anonymous: bool, grant: Grant, require: Sequence[str] = (), pinned: str | None = None
@@ -92,8 +102,14 @@ class Authentication:
         if wanted not in self._gates:
             narrowed = grant if pinned is None else partial(granted_for, grant, pinned)
             nobody = Gate(self._places, anonymous=grant(NOBODY)) if anonymous else None
-            self._gates[wanted] = nobody or self._guarded(wanted[1], wanted[2], narrowed)
+            self._gates[wanted] = nobody or self._guarded(wanted[1], wanted[2], narrowed, pinned)
         return self._gates[wanted]
+
+    @property
+    def subjects(self) -> Subjects:
+        """Who stands behind what is presented for a token of ours."""
+        own = None if self.own is None else self.own.verifier(None)
+        return Subjects(own, self._verifiers, self._introspectors, self._store, self._places.key_header, self._proofs)
 
     def credential_headers(self) -> frozenset[bytes]:
         """Every header that a client's credential may be carried in, lower case: exactly these are not passed upstream."""
@@ -136,16 +152,17 @@ class Authentication:
             keys = shared_keys(name, issuer, secrets)
         return Verifier(name, issuer, keys, self._clock, self._fingerprint_key)
 
-    def _guarded(self, accepted: Sequence[str], require: Sequence[str], grant: Grant) -> Gate:
+    def _guarded(self, accepted: Sequence[str], require: Sequence[str], grant: Grant, pinned: str | None) -> Gate:
         self._check_configured(accepted)
         mtls, store = self._model.mtls if "mtls" in accepted else None, self._store
         issuers = [name.removeprefix("jwt.") for name in accepted if name.startswith("jwt.")]
+        own = self.own.verifier(pinned or self.own.audience) if self.own is not None and SCHEME in accepted else None
         cookies = {cookie: self._tokens(issuers, CookieSource(cookie=cookie.decode()), grant) for cookie in self._places.cookies}
         return Gate(
             self._places,
-            bound=Bound(self._proofs, require),
+            bound=Bound(self._proofs, require, None if self.own is None else self.own.tally),
             key_prefix=store.prefix if store is not None else None,
-            bearer=self._tokens(issuers, "bearer", grant),
+            bearer=self._tokens(issuers, "bearer", grant, own),
             opaque=opaque(self._introspectors, accepted, grant),
             cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None and not require},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
@@ -155,9 +172,13 @@ class Authentication:
             others=Others(store, None if self.logins is None else self.logins.sessions),
         )
 
-    def _tokens(self, names: Sequence[str], source: str | CookieSource, grant: Grant) -> Tokens | None:
+    def _tokens(
+        self, names: Sequence[str], source: str | CookieSource, grant: Grant, own: OwnVerifier | None = None
+    ) -> Tokens | None:
         """What decides tokens from one place; None when no accepted issuer's tokens come from there."""
-        accepted = [self._verifiers[name] for name in names if source in self._model.jwt[name].from_]
+        accepted: list[Verifying] = [self._verifiers[name] for name in names if source in self._model.jwt[name].from_]
+        if own is not None:
+            accepted.append(own)
         issuers = [verifier.issuer for verifier in accepted]
         if len(set(issuers)) < len(issuers):
             raise refused(f"accepts two entries of the same issuer from one place: {', '.join(sorted(names))}")
@@ -167,6 +188,7 @@ class Authentication:
         known = {f"{kind}.{name}" for kind in NAMED for name in getattr(self._model, kind)}
         known |= {"api_keys"} if self._store is not None else set()
         known |= {"mtls"} if self._model.mtls is not None else set()
+        known |= {SCHEME} if self.own is not None else set()
         unknown = sorted(set(accepted) - known)
         if unknown or not accepted:
             raise refused(f"{unknown[0]} is not configured under `authentication`" if unknown else "accepts no credential at all")

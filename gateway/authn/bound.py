@@ -16,14 +16,21 @@ from gateway.authn.nonces import Nonces
 from gateway.authn.strength import SHORTEST
 from gateway.core.errors import Unauthenticated
 from gateway.core.message import Field, Request
-from gateway.core.ports import Clock, Once
+from gateway.core.ports import Clock, Once, Tally
 from gateway.core.principal import Principal
 
 CONFIRMATION: Final = "cnf"
 KEY: Final = "jkt"
 CERTIFICATE: Final = "x5t#S256"
+CALLS: Final = "calls"
+"""The member of `cnf`, within this house alone, of a token that counts for so many calls. No issuer can state it: what is not
+`understood` is refused."""
 CONVEYED: Final = {"dpop": KEY, "mtls": CERTIFICATE}
 """What `require` may name, and the member of `cnf` (RFC 7800) that says so."""
+LONGEST_TOKEN: Final = 86400.0
+"""Seconds that a token of the gateway lives at most: so long its calls are counted."""
+SPENT: Final = {"budget": "exhausted"}
+"""What the problem document says besides."""
 # RFC 6750 3: a Bearer challenge has at least one parameter, and no `error` where no credential was presented.
 MISSING: Final[tuple[Field, ...]] = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 INVALID: Final[tuple[Field, ...]] = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
@@ -43,10 +50,11 @@ def understood(confirmation: Any) -> bool:
 class Bound:
     """What one gate's routes demand of bindings; none where `required` is empty, any of those it names otherwise."""
 
-    __slots__ = ("_proofs", "invalid", "missing", "required")
+    __slots__ = ("_proofs", "_tally", "invalid", "missing", "required")
 
-    def __init__(self, proofs: Proofs | None, required: Sequence[str] = ()) -> None:
+    def __init__(self, proofs: Proofs | None, required: Sequence[str] = (), tally: Tally | None = None) -> None:
         self._proofs = proofs
+        self._tally = tally
         self.required = frozenset(CONVEYED[each] for each in required)
         plain = self.required != {KEY}
         told = None if self.required == {CERTIFICATE} else proofs
@@ -58,7 +66,7 @@ class Bound:
 
         Raises Unauthenticated, or DependencyDown where it cannot be told whether a proof was used before.
         """
-        bindings: Mapping[str, str] = principal.claims.get(CONFIRMATION) or {}
+        bindings: Mapping[str, Any] = principal.claims.get(CONFIRMATION) or {}
         if proved is not (KEY in bindings):
             raise Unauthenticated("bound: a DPoP-bound token comes as DPoP, any other as Bearer", headers=self.invalid)
         if self.required and self.required.isdisjoint(bindings):
@@ -71,6 +79,13 @@ class Bound:
             if self._proofs is None:
                 raise Unauthenticated("bound: proofs are not accepted here", headers=self.invalid)
             await self._proofs.check(request, token, bindings[KEY])
+        for name, most in bindings.get(CALLS, ()):
+            await self._spend(name, most)
+
+    async def _spend(self, name: str, most: int) -> None:
+        """One call of so many that `name` has. Raises Unauthenticated after the last, DependencyDown where nobody can tell."""
+        if self._tally is None or not await self._tally.spend(f"calls:{name}", most, LONGEST_TOKEN):
+            raise Unauthenticated("tokens: its calls are spent", genuine=True, headers=self.invalid, members=SPENT)
 
 
 def proofs(model: Dpop, secrets: Secrets, once: Once, clock: Clock) -> Proofs:
@@ -91,7 +106,7 @@ def check(required: Sequence[str], accepted: Sequence[str], *, dpop: bool) -> No
     if "dpop" in required and not dpop:
         raise refused("`dpop` is not configured: add `authentication: {dpop: {}}`", "require")
     for name in accepted:
-        if name.startswith(("jwt.", "introspection.")) or (name == "mtls" and "mtls" in required):
+        if name.startswith(("jwt.", "introspection.")) or name == "tokens" or (name == "mtls" and "mtls" in required):
             continue
         ways = "leave it out of `authenticate`, or give it a route without `require`"
         raise refused(f"`{name}` is not bound by {' or '.join(required)}: {ways}", "require")

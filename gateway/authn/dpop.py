@@ -58,11 +58,21 @@ class Proofs:
         """That the request comes with one proof, for this very request and token, by the key with that thumbprint, and for the
         first time (RFC 9449 4.3 and 7.1). Raises Unauthenticated; DependencyDown where it cannot be told what came before.
         """
+        await self._check(request, token, jkt)
+
+    async def bind(self, request: Request) -> str:
+        """The thumbprint of the key that a request for a token comes with a proof of: what the token is to be bound to (5).
+
+        Raises as `check` does."""
+        return await self._check(request, None, None)
+
+    async def _check(self, request: Request, token: bytes | None, expected: str | None) -> str:
         raw = request.head.fields.get(DPOP)
         if raw is None or DPOP in request.head.repeated:
             raise self._refused("no proof, or several")
         try:
             proof = Token(raw, LONGEST)
+            jkt = thumbprint(members(proof.header.get("jwk"))) if expected is None else expected
             key = self._key(proof, jkt)
         except (Malformed, ValueError) as error:
             raise self._refused(str(error)) from error
@@ -71,6 +81,7 @@ class Proofs:
             raise self._refused("the signature does not verify")
         if not await self._once.first(f"dpop:{jkt}:{jti}", self._oldest + self._leeway + CLOCKS):
             raise self._refused("the proof was used before")
+        return jkt
 
     def _key(self, proof: Token, jkt: str) -> Key:
         """The key that the proof names, if it is the one and may sign this way. Raises ValueError."""
@@ -88,7 +99,7 @@ class Proofs:
             raise ValueError("the key is for another algorithm")
         return key
 
-    def _judge(self, claims: Mapping[str, Any], request: Request, token: bytes) -> str:
+    def _judge(self, claims: Mapping[str, Any], request: Request, token: bytes | None) -> str:
         """What the proof says of the request; gives its `jti`. Raises Unauthenticated."""
         jti, ath = claims.get("jti"), claims.get("ath")
         if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI:
@@ -97,7 +108,7 @@ class Proofs:
             raise self._refused("for another method")
         if not names(claims.get("htu"), request):
             raise self._refused("for another URL")
-        if not isinstance(ath, str) or not ath.isascii() or not hmac.compare_digest(ath, sha256(token)):
+        if token is not None and not (isinstance(ath, str) and ath.isascii() and hmac.compare_digest(ath, sha256(token))):
             raise self._refused("for another token")
         if self._nonces is not None and not self._nonces.knows(claims.get("nonce")):
             headers = self.challenge("use_dpop_nonce"), (b"dpop-nonce", self._nonces.fresh().encode())

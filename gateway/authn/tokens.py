@@ -3,10 +3,9 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from gateway.authn.bound import CONFIRMATION
-from gateway.authn.jwt import Verifier
 from gateway.authn.model import WAIVED
 from gateway.authn.recent import Recent
 from gateway.authn.token import Malformed, Token
@@ -14,13 +13,35 @@ from gateway.authn.workloads import trust_domain
 from gateway.core.errors import Unauthenticated
 from gateway.core.message import MOST_NOTED
 from gateway.core.ports import Clock, Grant
-from gateway.core.principal import Principal
+from gateway.core.principal import Identity, Principal
 
 REMEMBERED: Final = 10_000
 LONGEST: Final = 300.0
 """Seconds after which even a long-lived token is verified again."""
 
-Verified = tuple[Principal, float, Verifier, int]
+
+class Revised(Protocol):
+    """What changes."""
+
+    @property
+    def revision(self) -> int: ...
+
+
+class Verifying(Protocol):
+    """Verifies one issuer's tokens, of at most `limit` bytes. When what it verified may count no more, `keys.revision` changes."""
+
+    issuer: str
+    limit: int
+
+    @property
+    def keys(self) -> Revised: ...
+
+    async def verify(self, token: Token) -> Identity:
+        """Raises Unauthenticated, or DependencyDown where that cannot be told now."""
+        ...
+
+
+Verified = tuple[Principal, float, Verifying, int]
 """Who, until when, by whom, with which revision of the keys."""
 
 
@@ -32,7 +53,7 @@ class Tokens:
     policy, never past `exp`, never after the issuer's keys changed.
     """
 
-    def __init__(self, accepted: Sequence[Verifier], configured: frozenset[str], grant: Grant, clock: Clock) -> None:
+    def __init__(self, accepted: Sequence[Verifying], configured: frozenset[str], grant: Grant, clock: Clock) -> None:
         """`configured` are all issuers anywhere in the configuration: a token of one of them is never anybody else's."""
         self._by_issuer = {verifier.issuer: verifier for verifier in accepted}
         self._any = self._by_issuer.pop(WAIVED, None)
@@ -89,7 +110,7 @@ class Tokens:
         self._verified.put(self._key(raw), (principal, until, verifier, revision))
         return principal
 
-    def _verifier(self, token: Token) -> Verifier:
+    def _verifier(self, token: Token) -> Verifying:
         issuer = token.issuer
         verifier = self._by_issuer.get(issuer) if issuer is not None else None
         if verifier is None and issuer not in self._configured:

@@ -65,7 +65,8 @@ class GatewayError(Exception):
     """A request's end other than an upstream's answer.
 
     `detail` goes to the audit trail only, never to the client. `headers` are added to the answer (names lower case,
-    e.g. `www-authenticate`), `members` to the problem document. `close` ends the connection after the answer.
+    e.g. `www-authenticate`), `members` to the problem document. `close` ends the connection after the answer. `document` is
+    told as plain JSON in place of a problem document, where a standard wants another one (RFC 6749 5.2).
     """
 
     default: Reason = Reason.INTERNAL
@@ -86,6 +87,7 @@ class GatewayError(Exception):
         self.headers = headers
         self.members = members
         self.close = close
+        self.document: Mapping[str, str] | None = None
 
 
 class Rejection(GatewayError):

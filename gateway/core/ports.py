@@ -190,6 +190,17 @@ class Once(Protocol):
         ...
 
 
+class Tally(Protocol):
+    """Counts what may be used so many times."""
+
+    async def spend(self, key: str, most: int, seconds: float) -> bool:
+        """Count one use: whether it was one of the first `most` within `seconds` of the first.
+
+        Raises DependencyDown where that cannot be told: it is one too many then.
+        """
+        ...
+
+
 class Metrics(Protocol):
     """Counters and gauges for what happens beside the straight path. Names as in docs/reference/metrics.md."""
 

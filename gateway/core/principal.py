@@ -7,7 +7,7 @@ from gateway.core.route_scope import RouteScope
 
 ANONYMOUS: Final = "anonymous"
 """Scheme, issuer and id of everybody who is not asked who he is (CONTRACT 3)."""
-OWN_ISSUERS: Final = frozenset({"api_keys", "mtls"})
+OWN_ISSUERS: Final = frozenset({"api_keys", "clients", "mtls"})
 """Where principals come from whom no token issuer vouches for."""
 
 

@@ -5,6 +5,7 @@ What a client learns is the reason's slug and a fixed sentence for its status: n
 
 import json
 import re
+from collections.abc import Mapping
 from time import gmtime, strftime
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ KINDS: Final = {reason: kind(reason) for reason in Reason}
 
 def render(error: GatewayError, *, request_id: str, now: float) -> Response:
     """The answer to an error. `now` is Unix time in seconds; `request_id` consists of letters, digits, `.`, `_` and `-`."""
+    if error.document is not None:
+        return plain(error, error.document)
     type_, name = KINDS[error.reason]
     document: dict[str, Any] = {
         "type": type_,
@@ -65,6 +68,13 @@ def render(error: GatewayError, *, request_id: str, now: float) -> Response:
     body = json.dumps(document, separators=(",", ":")).encode("ascii")
     headers: list[Field] = [(b"content-type", CONTENT_TYPE), (b"cache-control", b"no-store"), *error.headers]
     return Response(error.status, headers, body, close=error.close or error.reason in IN_DOUBT)
+
+
+def plain(error: GatewayError, document: Mapping[str, str]) -> Response:
+    """The answer that another standard than RFC 9457 asks for."""
+    body = json.dumps(document, separators=(",", ":")).encode("ascii")
+    fields: list[Field] = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *error.headers]
+    return Response(error.status, fields, body, close=error.close)
 
 
 def instance(request_id: str) -> str:

@@ -21,6 +21,7 @@ from gateway.shaping.model import Redaction
 from gateway.store.model import State
 from gateway.store.sql.model import Database
 from gateway.telemetry.model import Log, Telemetry
+from gateway.tokens.model import Client, Tokens
 from gateway.upstream.model import RouteTimeouts, Upstream
 
 ONLY_LISTENER: Final = "listen"
@@ -131,6 +132,8 @@ class Settings(Model):
     listeners: dict[Name, Listen] | None = None
     admin: Admin = Admin()
     authentication: Authentication = Authentication()
+    tokens: Tokens | None = None
+    clients: dict[Name, Client] = {}
     policies: FilePath | list[FilePath] = []
     redaction: Redaction | None = None
     state: State = State()

@@ -71,6 +71,15 @@ CUSTODY: Final = (
 )
 """What minted tokens, grants and stored secrets are asked for when somebody looks."""
 
+TOKEN_SERVICE: Final = (
+    Instrument("gateway.token_service.issued", "counter", "{token}", "Access tokens that the gateway issued.", ("grant",)),
+    Instrument("gateway.token_service.refused", "counter", "{request}", "Requests for a token that were refused.", ("error",)),
+    Instrument(
+        "gateway.token_service.store_failures", "counter", "{failure}", "Failed calls of the store that shares what was revoked."
+    ),
+)
+"""What the gateway issues itself."""
+
 DETECTION: Final = (
     Instrument(
         "gateway.detection.failures",
@@ -93,5 +102,6 @@ DETECTION: Final = (
     ),
     Instrument("gateway.detection.signals", "counter", "{signal}", "Signs of theft that were noticed.", ("kind",)),
     Instrument("gateway.detection.store_failures", "counter", "{failure}", "Failed calls of the store that shares blocks."),
+    *TOKEN_SERVICE,
 )
-"""Who is guessing."""
+"""Who is guessing, and what is issued."""

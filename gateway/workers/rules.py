@@ -15,7 +15,8 @@ def problems(loaded: Loaded, settings: Settings) -> list[Problem]:
     authentication, limits, found = settings.authentication, settings.rate_limits, []
     signed = any(sender.replay != 0 for sender in authentication.hmac.values())
     signed = signed or any(entry.replay == "refuse" for entry in authentication.signatures.values())
-    if settings.state.store == "memory" and (authentication.sessions is not None or authentication.dpop is not None or signed):
+    shared = (authentication.sessions, authentication.dpop, settings.tokens)
+    if settings.state.store == "memory" and (signed or any(each is not None for each in shared)):
         why = APART if authentication.sessions is not None else AGAIN
         found.append(loaded.problem(("state", "store"), f"memory with --workers above 1: {why}", SHARES))
     nonce = authentication.dpop.nonce if authentication.dpop is not None else None
