@@ -96,7 +96,7 @@ class Builder(Noting):
         made = Doors(settings, self._resources, limiter, finish_of=self._finish, attempt=self._at, note=self._note)
         tools = self._at(("portal", "tools"), lambda: self._tools(rows))
         connected = self._at(("providers",), lambda: self._connectable(authentication, database))
-        own = portals(authentication.logins, connected, tokens(self._token_service(authentication)))
+        own = portals(authentication.logins, connected, *tokens(*self._served(authentication)))
         doors = made.build(rows, key_sets(self._credentials.values(), authentication.own), tools, self._protected.values(), own)
         return Snapshot(self._loaded.generation, doors, [entry.route for entry, _ in rows], list(policies.rules))
 
@@ -155,9 +155,13 @@ class Builder(Noting):
         made: Authentication | None = self._at(("authentication",), make) if self._once is not None else None
         return made
 
-    def _token_service(self, authentication: Authentication) -> Any:
-        of, once = self._resources, self._once
-        return self._at(("clients",), lambda: self._issuing.service(authentication, of.fetch, once, of.tell))
+    def _served(self, authentication: Authentication) -> tuple[Any, Any, Any]:
+        """What answers for tokens of our own, what people allow clients, and what all of it is described by."""
+        of, once, issuing = self._resources, self._once, self._issuing
+        signal = of.guarding.guard.signal
+        consents = self._at(("clients",), lambda: issuing.consents(authentication, of.tell, signal))
+        service = self._at(("clients",), lambda: issuing.service(authentication, of.fetch, once, of.tell, consents))
+        return service, consents, issuing.metadata()
 
     def _limiter(self, policies: Policies | None) -> Limiter | None:
         stated = policies.limits if policies is not None else {}

@@ -172,8 +172,9 @@ class Doors:
         """What the gateway answers below its prefix."""
         finish = self._finish_of(Cors(None))
         for place in (place for portal in self._portals for place in portal.places()):
-            route = self._answering(f"portal.{place.path.partition('/')[0]}", None, finish, place.asked)
-            yield Entry(parse(f"{self._settings.portal.prefix}/{place.path}"), (place.method,), None, route)
+            path = place.path if place.path.startswith("/") else f"{self._settings.portal.prefix}/{place.path}"
+            route = self._answering(f"portal.{place.path.lstrip('/').partition('/')[0]}", None, finish, place.asked)
+            yield Entry(parse(path), (place.method,), None, route)
 
     def _catalogue(self, mine: Sequence[Entry[Route]]) -> Iterator[Entry[Route]]:
         """What tells principals which of a door's routes they may use."""
@@ -221,8 +222,9 @@ def protected(settings: Settings) -> dict[str, ProtectedResource]:
     """The protected resources by name, each with the issuers whose tokens its routes accept."""
     entries, found = settings.authentication.named(), {}
     for name, model in settings.resources.items():
-        accepted = [issuer_of(scheme) for route in settings.routes if route.resource == name for scheme in route.authenticate or ()]
-        servers = [entries[issuer].issuer for issuer in dict.fromkeys(accepted) if issuer in entries]
+        accepted = [scheme for route in settings.routes if route.resource == name for scheme in route.authenticate or ()]
+        others = dict.fromkeys(issuer_of(scheme) for scheme in accepted if scheme != SCHEME)
+        servers = [entries[issuer].issuer for issuer in others if issuer in entries]
         if settings.tokens is not None and SCHEME in accepted:
             servers.append(settings.tokens.issuer)
         found[name] = ProtectedResource(model, [server for server in servers if server != WAIVED])

@@ -12,15 +12,20 @@ from gateway.authn.own.verifier import Own
 from gateway.authn.strength import SHORTEST
 from gateway.core.ports import Clock, Fetch, Metrics, Once, Tally
 from gateway.kept import Kept, secret_sources
+from gateway.session_store import session_store
 from gateway.settings import Settings
 from gateway.store.model import RedisStore, State, reached
 from gateway.store.tally import MemoryTally
 from gateway.tokens.assertion import Assertions
 from gateway.tokens.clients import Clients
+from gateway.tokens.consents import Consents
 from gateway.tokens.grants import grants
+from gateway.tokens.metadata import ServerMetadata
 from gateway.tokens.mint import Mint, Tell
 from gateway.tokens.service import House, Service
 
+MOST: Final = 100_000
+"""Codes and families of refresh tokens held in memory."""
 ENDPOINT: Final = "token"
 """Its path below the portal's prefix."""
 
@@ -56,13 +61,37 @@ class Issuing:
             clients=frozenset(self._settings.clients),
         )
 
-    def service(self, authentication: Authentication, fetch: Fetch, once: Once, tell: Tell) -> Service | None:
+    def consents(self, authentication: Authentication, tell: Tell, signal: Tell) -> Consents | None:
+        """What people allow clients; None where no client sends any. Raises ConfigError, and ValueError where nobody can log in."""
+        model, own, logins = self._settings.tokens, authentication.own, authentication.logins
+        sending = {name: client for name, client in self._settings.clients.items() if client.redirect_uris}
+        if model is None or own is None or not sending:
+            return None
+        if logins is None:
+            raise ValueError("`authorization_code` needs people who log in: add `authentication: {login: …, sessions: …}`")
+        if urlsplit(model.issuer).netloc.lower().removesuffix(":443") != logins.origin.removeprefix("https://"):
+            raise ValueError(
+                "people log in and consent at `authentication.sessions.base_url`, whose origin `tokens.issuer` has too"
+            )
+        store = session_store("token", MOST, self._settings.state, self._secrets, self._stores, self._clock)
+        keys = [strong_secret(self._secrets, each, "tokens.key", SHORTEST) for each in model.keys]
+
+        def make() -> Consents:
+            return Consents(model, sending, logins, store, keys, own.revoked, self._clock, tell=tell, signal=signal)
+
+        made: Consents = self._stores.take("consents", (repr(sending), self.key(), id(logins), id(store), id(own)), make)
+        return made
+
+    def service(
+        self, authentication: Authentication, fetch: Fetch, once: Once, tell: Tell, consents: Consents | None = None
+    ) -> Service | None:
         """What answers the endpoint; None where nothing is issued. Raises ConfigError."""
         model, own = self._settings.tokens, authentication.own
         if model is None or own is None:
             return None
         house = House(
             model=model,
+            own=own,
             mint=Mint(own, model.lifetime, self._clock),
             clients=Clients(self._settings.clients, self._secrets, self._assertions(model.issuer, fetch, once)),
             subjects=authentication.subjects,
@@ -70,7 +99,16 @@ class Issuing:
             metrics=self._metrics,
             tell=tell,
         )
-        return Service(house, grants(house))
+        return Service(house, grants(house, consents))
+
+    def metadata(self) -> ServerMetadata | None:
+        """What clients find out by themselves; None where nothing is issued."""
+        model, dpop = self._settings.tokens, self._settings.authentication.dpop
+        if model is None:
+            return None
+        parts = urlsplit(model.issuer)
+        base = f"{parts.scheme}://{parts.netloc}{self._settings.portal.prefix}"
+        return ServerMetadata(model.issuer, base, self._settings.clients, [] if dpop is None else dpop.algorithms)
 
     def _assertions(self, issuer: str, fetch: Fetch, once: Once) -> Assertions:
         models = self._settings.clients

@@ -10,6 +10,8 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from gateway.credentials.grants.office import Office
     from gateway.portal.asked import Place
+    from gateway.tokens.consents import Consents
+    from gateway.tokens.metadata import ServerMetadata
     from gateway.tokens.service import Service
 
 
@@ -43,10 +45,13 @@ def connections(settings: Settings, logins: Logins | None, resources: Resources,
     return ConnectionPortal(logins, made, uses(settings), resources.stores.changed, resources.clock)
 
 
-def tokens(service: "Service | None") -> Portal | None:
-    """Where tokens are asked for, None where the gateway issues none."""
-    if service is None:
-        return None
+def tokens(service: "Service | None", consents: "Consents | None", metadata: "ServerMetadata | None") -> list[Portal]:
+    """Where clients ask for tokens, and people allow them to; nothing where the gateway issues none."""
+    if service is None or metadata is None:
+        return []
+    from gateway.portal.authorize import AuthorizePortal
+    from gateway.portal.issued import IssuedPortal
     from gateway.portal.token import TokenPortal
 
-    return TokenPortal(service)
+    told = IssuedPortal(service.house, None if consents is None else consents.families, metadata)
+    return [TokenPortal(service), told, *([] if consents is None else [AuthorizePortal(consents)])]

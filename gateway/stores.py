@@ -58,7 +58,7 @@ class Stores:
         """What logins need; None where there are none. Raises ValueError for unusable TLS files."""
         if settings.authentication.sessions is None:
             return None
-        store = session_store(settings.authentication.sessions, settings.state, secrets, self.kept, self._clock)
+        store = session_store("session", settings.authentication.sessions.most, settings.state, secrets, self.kept, self._clock)
         return Backing(settings.portal.prefix, store, self.once(settings.state, secrets), self._tell)
 
     def listen(self, model: RedisStore, secrets: Secrets) -> None:

@@ -94,4 +94,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "auth.token.replayed": Kind("warning"),
     "auth.token.reused": Kind("warning"),
     "auth.session.moved": Kind("warning"),
+    "token.revoked": Kind("info", ("client_id", "kind")),
+    "consent.given": Kind("info", ("client_id", "scopes", "audiences")),
+    "consent.refused": Kind("info", ("client_id", "scopes", "audiences")),
 }

@@ -26,6 +26,7 @@ def lenient(loaded: Loaded, settings: Settings, policies: Policies) -> list[Prob
     return [
         *_services(found, settings),
         *_identity(found, settings),
+        *_clients(found, settings),
         *_plaintext(found, loaded.source.value, ()),
         *_credentials(found, settings),
         *_upstreams(found, settings),
@@ -97,6 +98,15 @@ def _identity(found: _Found, settings: Settings) -> Iterator[Problem]:
             message = "tokens for other resources of the same issuer are taken here: who is sent one may use it here"
             hint = "have the issuer name this resource in `aud`, and leave `own_tokens_only` out"
             yield found("shared-tokens", ("resources", name, "own_tokens_only"), message, hint)
+
+
+def _clients(found: _Found, settings: Settings) -> Iterator[Problem]:
+    """What programs may do when nobody looks."""
+    for name, client in settings.clients.items():
+        if "offline_access" in client.scopes:
+            message = "what people allow it goes on after they are logged out, with the groups that were seen last"
+            hint = "leave `offline_access` out, or keep `tokens.refresh.lifetime` short"
+            yield found("outlives-logins", ("clients", name, "scopes"), message, hint, severity="info")
 
 
 def _plaintext(found: _Found, value: Any, at: Steps, around: Any = None) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ MOST_PAIRS: Final = 64
 
 
 class Place(NamedTuple):
-    """One endpoint: its path below the prefix, its method, and what answers."""
+    """One endpoint: its path, below the prefix unless it begins with a slash; its method, and what answers."""
 
     path: str
     method: str

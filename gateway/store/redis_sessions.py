@@ -74,43 +74,43 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
 end
 return found
 """
-RECORD: Final = "{latchgate}:session:"
-TAG: Final = "{latchgate}:sessions:"
 
 
 @final
 class RedisSessions:
     """Implements `core.session_store.SessionStore`. Names are digests, tags keyed ones, records sealed."""
 
-    def __init__(self, server: Server, *, timeout: float | None = None) -> None:
-        self._link = RedisLink("sessions", server, timeout=TIMEOUT if timeout is None else timeout)
+    def __init__(self, server: Server, kind: str = "session", *, timeout: float | None = None) -> None:
+        """`kind` is of what the records are: those of another are others, whatever their names."""
+        self._record, self._tag = f"{{latchgate}}:{kind}:", f"{{latchgate}}:{kind}s:"
+        self._link = RedisLink(f"{kind}s", server, timeout=TIMEOUT if timeout is None else timeout)
 
     async def add(self, id: str, sealed: str, seconds: float, tags: Sequence[str]) -> None:
-        keys = [RECORD + id, *(TAG + tag for tag in tags)]
+        keys = [self._record + id, *(self._tag + tag for tag in tags)]
         chance = randbelow(1 << 31)  # Lua's own begins anew with each script
-        await self._run(ADD, keys, sealed, milliseconds(seconds), LONGEST_MS, id, RECORD, LOOKED_AT, chance)
+        await self._run(ADD, keys, sealed, milliseconds(seconds), LONGEST_MS, id, self._record, LOOKED_AT, chance)
 
     async def get(self, id: str) -> Stored | None:
-        return await self._link.ask(("HMGET", RECORD + id, "v", "s"), stored)
+        return await self._link.ask(("HMGET", self._record + id, "v", "s"), stored)
 
     async def keep(self, id: str, seconds: float) -> None:
-        await self._link.ask(("PEXPIRE", RECORD + id, milliseconds(seconds)), int)
+        await self._link.ask(("PEXPIRE", self._record + id, milliseconds(seconds)), int)
 
     async def claim(self, id: str, version: int, seconds: float) -> bool:
-        return await self._run(CLAIM, [RECORD + id], version, milliseconds(seconds)) == 1
+        return await self._run(CLAIM, [self._record + id], version, milliseconds(seconds)) == 1
 
     async def replace(self, id: str, version: int, sealed: str) -> bool:
-        return await self._run(REPLACE, [RECORD + id], version, sealed) == 1
+        return await self._run(REPLACE, [self._record + id], version, sealed) == 1
 
     async def release(self, id: str, version: int) -> None:
-        await self._run(RELEASE, [RECORD + id], version)
+        await self._run(RELEASE, [self._record + id], version)
 
     async def remove(self, id: str) -> bool:
-        return await self._run(REMOVE, [RECORD + id], id) == 1
+        return await self._run(REMOVE, [self._record + id], id) == 1
 
     async def tagged(self, tag: str) -> list[str]:
-        keys = (TAG + tag,)
-        command, otherwise = script(TAGGED, keys, RECORD, MOST_TAGGED)
+        keys = (self._tag + tag,)
+        command, otherwise = script(TAGGED, keys, self._record, MOST_TAGGED)
         return await self._link.ask(command, names, otherwise=otherwise)
 
     def start(self) -> None:

@@ -18,6 +18,13 @@ Target = Annotated[str, Field(pattern=r"^[!-~]{1,512}$")]
 """What a token is for: a URL, or another name of a resource (RFC 8693 2.1, RFC 8707 2)."""
 
 
+class Refresh(Model):
+    """Refresh tokens. `grace` is how long a lost answer may be asked for again."""
+
+    lifetime: Annotated[Duration, Field(ge=60, le=30 * 86400)] = 7 * 86400.0
+    grace: Annotated[Duration, Field(ge=0, le=60)] = 10.0
+
+
 class Tokens(Model):
     """Access tokens of the gateway's own (RFC 9068)."""
 
@@ -28,6 +35,7 @@ class Tokens(Model):
     lifetime: Annotated[Duration, Field(ge=30, le=86400)] = 900.0
     audience: Target | None = None
     stale: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
+    refresh: Refresh = Refresh()
 
     @model_validator(mode="after")
     def _holds(self) -> Self:

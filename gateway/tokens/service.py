@@ -7,6 +7,7 @@ from typing import Any, final
 from gateway.authn.bound import CERTIFICATE, KEY
 from gateway.authn.digest import sha256
 from gateway.authn.dpop import DPOP
+from gateway.authn.own.verifier import Own
 from gateway.authn.subjects import Subjects
 from gateway.core.errors import GatewayError, Unauthenticated
 from gateway.core.exchange import Exchange
@@ -25,6 +26,7 @@ class House:
     """What grants are answered with. `tell` takes audit events."""
 
     model: Tokens
+    own: Own
     mint: Mint
     clients: Clients
     subjects: Subjects
@@ -73,7 +75,7 @@ class Service:
     """Answers the endpoint for one configuration."""
 
     def __init__(self, house: House, grants: Mapping[str, Handler]) -> None:
-        self._house = house
+        self.house = house
         self._grants = grants
 
     async def answer(self, form: Form, request: Request, exchange: Exchange) -> dict[str, Any]:
@@ -87,19 +89,19 @@ class Service:
             return await handler(asked)
         except GatewayError as error:
             code = "none" if error.document is None else error.document["error"]
-            self._house.metrics.count("gateway.token_service.refused", error=code)
+            self.house.metrics.count("gateway.token_service.refused", error=code)
             raise
 
     async def _asked(self, form: Form, request: Request, exchange: Exchange) -> Asked:
         """Who asks is known first: nobody else learns what there is."""
         holder = self._holder(form, request)
-        client = None if holder is not None else await self._house.clients.authenticate(form, request)
+        client = None if holder is not None else await self.house.clients.authenticate(form, request)
         confirmation = await self._confirmation(request, client)
         return Asked(form, request, exchange, client, holder, confirmation)
 
     def _holder(self, form: Form, request: Request) -> Identity | None:
         """Whose API key came along; None where none did. Raises BadRequest where a client says who it is besides."""
-        subjects = self._house.subjects
+        subjects = self.house.subjects
         key = subjects.presented_key(request)
         if key is None:
             return None
@@ -116,7 +118,7 @@ class Service:
             return {CERTIFICATE: sha256(request.head.certificate)}
         if DPOP not in request.head.fields:
             return {}
-        proofs = self._house.subjects.proofs
+        proofs = self.house.subjects.proofs
         if proofs is None:
             raise errors.bad("invalid_dpop_proof", "proofs are not accepted here")
         try:

@@ -16,6 +16,8 @@ import pytest_asyncio
 
 from tests.external.oidc import CLIENT, CLIENT_SECRET, OpenIdProvider, openid_provider, unused_port
 from tests.house import config, house
+from tests.login import KEY
+from tests.pki import Pki
 
 HERE = Path(__file__).parent / "mcp"
 PYTHON = Path(os.environ.get("MCP") or Path(__file__).parents[2] / ".make" / "mcp" / "bin" / "python")
@@ -62,8 +64,9 @@ async def server(python: Path) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def ran(*command: str | Path) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+async def ran(*command: str | Path, **environ: str) -> dict[str, Any]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env={**os.environ, **environ})
     out, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, errors.decode()
     told: dict[str, Any] = json.loads(out)
@@ -115,6 +118,46 @@ async def test_the_mcp_client_finds_its_way_from_the_url_alone(
         decided = [event for event in await gateway.requests() if event["route"] == "mcp"]
         assert {(event["issuer"], event["subject"]) for event in decided if event["decision"] == "allow"} == {("idp", "alice")}
         assert decided[0]["reason"] == "credential-missing"
+
+
+async def test_the_mcp_client_gets_tokens_of_the_gateway_itself_for_who_logs_in_and_consents(
+    tmp_path: Path, node: str, server: int, python: Path
+) -> None:
+    port, pki = unused_port(), Pki(tmp_path)
+    origin = f"https://127.0.0.1:{port}"
+    pki.ca.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    here = {"allow_plaintext": True, "allow_private": True}
+    async with openid_provider(node, tmp_path, redirect_uris=[f"{origin}/.gateway/callback/idp"]) as idp:
+        entry = {"issuer": f"http://127.0.0.1:{idp.port}", "client_id": CLIENT, "client_secret": {"env": "CLIENT_SECRET"}, **here}
+        route = {"name": "mcp", "match": {"path": "/mcp"}, "upstream": "mcp", "authenticate": ["tokens"], "resource": "notes"}
+        chosen: dict[str, Any] = {
+            "listen": {"address": f"127.0.0.1:{port}", "tls": {"certificate": "server.crt", "key": {"file": "server.key"}}},
+            "authentication": {"login": {"idp": entry}, "sessions": {"base_url": origin, "key": {"env": "KEY"}}},
+            "tokens": {"issuer": origin, "key": {"env": "KEY"}},
+            "clients": {
+                "mcp-client": {
+                    "auth": "none",
+                    "grants": ["authorization_code", "refresh_token"],
+                    "scopes": ["notes:read"],
+                    "audiences": [f"{origin}/mcp"],
+                    "redirect_uris": ["http://127.0.0.1/callback"],
+                }
+            },
+            "resources": {"notes": {"url": f"{origin}/mcp", "scopes": ["notes:read"]}},
+            "upstreams": {"mcp": {"url": f"http://127.0.0.1:{server}", **here}},
+            "credentials": {},
+            "routes": [route],
+        }
+        environ = {"CLIENT_SECRET": CLIENT_SECRET, "KEY": KEY}
+        async with house(tmp_path, policy=POLICY, roles=ROLES, environ=environ, **chosen) as gateway:
+            told = await ran(python, HERE / "client.py", f"{origin}/mcp", "alice", "mcp-client", CA=str(tmp_path / "ca.crt"))
+            assert (told["tools"], told["answered"], told["scope"]) == (["note"], ["note 7 of this server"], "notes:read")
+            assert told["refreshes"]
+            assert [f"{origin}/.well-known/oauth-authorization-server", 200] in [each[1:] for each in told["asked"]]
+            claims = jwt.decode(told["token"], options={"verify_signature": False})
+            assert (claims["iss"], claims["aud"], claims["sub"]) == (origin, f"{origin}/mcp", "idp:alice")
+            decided = [event for event in await gateway.requests() if event["route"] == "mcp"]
+            assert {(event["issuer"], event["subject"]) for event in decided if event["decision"] == "allow"} == {("idp", "alice")}
 
 
 async def test_a_real_providers_opaque_tokens_count_until_they_end_and_its_refresh_tokens_never(

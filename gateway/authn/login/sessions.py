@@ -8,7 +8,7 @@ comes in.
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Any, Final, final
 
@@ -28,6 +28,7 @@ from gateway.core.principal import Identity
 from gateway.core.reason import Reason
 from gateway.core.session_store import SessionStore, Stored
 
+REFUSED: Final = "the provider refused a refresh"
 FRESH: Final = 0.8
 """Seconds for which what was read counts without another look: a second, less what the look takes."""
 HELD: Final = 20_000
@@ -63,6 +64,8 @@ class Sessions:
         self._live: Recent[str, Live] = Recent(HELD)
         self._ended: Recent[str, bool] = Recent(HELD)
         self._reading: dict[str, asyncio.Task[Live]] = {}
+        self.ended: Callable[[str, bool], Awaitable[object]] | None = None
+        """Is told of each that ends other than by being idle, and whether its person is unwelcome. May raise DependencyDown."""
         self._renewal = Renewal(self, providers, store, clock, metrics)
 
     # Found
@@ -89,6 +92,17 @@ class Sessions:
         except GatewayError as error:
             raise copy(error) from error  # each waiter's own: who answers adds headers to it
 
+    async def behind(self, id: str) -> Live | None:
+        """The session kept under a name, its claims as they are now; None where it is over. Whoever asks so does not use it: it
+        is not kept alive. Raises DependencyDown."""
+        live = self._live.get(id)
+        if live is not None and live.fresh > self.monotonic():
+            return live
+        try:
+            return await self._read(id, used=False)
+        except Unauthenticated:
+            return None
+
     def is_past(self, moment: float | None) -> bool:
         """Whether a Unix time has come."""
         return moment is not None and moment <= self._now()
@@ -98,7 +112,7 @@ class Sessions:
         if not task.cancelled():
             task.exception()  # told to whoever waits
 
-    async def _read(self, id: str) -> Live:
+    async def _read(self, id: str, *, used: bool = True) -> Live:
         began, live = self.monotonic(), self._live.get(id)
         try:
             stored = await self._store.get(id)
@@ -119,7 +133,7 @@ class Sessions:
             raise Unauthenticated("session: over", reason=Reason.CREDENTIAL_EXPIRED)
         if self._ended.get(id):
             raise Unauthenticated("session: ended", reason=Reason.CREDENTIAL_EXPIRED)
-        if began - live.kept > min(KEPT, self.model.idle / 10):
+        if used and began - live.kept > min(KEPT, self.model.idle / 10):
             await self._keep(live)
             live.kept = began
         live.fresh = began + FRESH
@@ -216,6 +230,8 @@ class Sessions:
             fields = {"scheme": "session", "credential_id": f"session:{id[:SHOWN]}", **who, **told}
             self._tell("session.ended", cause=cause, **fields)
             self._metrics.count("gateway.session.ended", cause=cause)
+        if self.ended is not None:
+            await self.ended(id, cause == REFUSED or "operator" in told)
         return removed
 
     async def end_tagged(self, tag: str, cause: str, **told: Any) -> int:

@@ -29,7 +29,8 @@ def check(draft: Draft) -> Iterator[Problem]:
 def schemes(draft: Draft) -> list[str]:
     """What a route may `authenticate` by: `KIND.NAME`, and the other schemes where they are configured."""
     others = [name for name in ("api_keys", "mtls") if name in draft.names("authentication")]
-    return [f"{kind}.{name}" for kind in NAMED for name in draft.names("authentication", kind)] + others
+    own = ["tokens"] if draft.value("tokens") is not None else []
+    return [*(f"{kind}.{name}" for kind in NAMED for name in draft.names("authentication", kind)), *others, *own]
 
 
 def _named(draft: Draft, path: Steps, kind: str, known: Sequence[str]) -> Iterator[Problem]:

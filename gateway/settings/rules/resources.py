@@ -27,11 +27,12 @@ def check(draft: Draft) -> Iterator[Problem]:
 
 def _accepted(draft: Draft, path: Steps, resource: Resource, name: str, issuers: dict[str, Stated]) -> Iterator[Problem]:
     routes = [place for place, route in draft.routes() if route.get("resource") == name]
-    asked = {issuer_of(scheme) for place in routes for scheme in draft.items(*place, "authenticate") if isinstance(scheme, str)}
+    named = {scheme for place in routes for scheme in draft.items(*place, "authenticate") if isinstance(scheme, str)}
+    asked = {issuer_of(scheme) for scheme in named - {"tokens"}}
     if not routes or not asked <= issuers.keys() | {"api_keys", "mtls"}:
         return
     found = [issuers[each] for each in sorted(asked & issuers.keys()) if issuers[each].issuer != WAIVED]
-    if not found:
+    if not found and "tokens" not in named:
         yield draft.error(path, "no route of it accepts tokens of an issuer: there is no server to send clients to", key=True)
     for issuer in found:
         if resource.own_tokens_only and issuer.audience != WAIVED and resource.url not in issuer.audience:

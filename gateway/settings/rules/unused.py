@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from gateway.core.errors import Problem
 from gateway.settings.rules.draft import Draft
 from gateway.settings.rules.references import schemes
+from gateway.tokens.model import Client
 
 
 def check(draft: Draft) -> Iterator[Problem]:
@@ -25,7 +26,15 @@ def check(draft: Draft) -> Iterator[Problem]:
     yield from _leftovers(draft, ("cors",), "CORS policy", [route.get("cors") for route in routes])
     yield from _leftovers(draft, ("resources",), "resource", [route.get("resource") for route in routes])
     yield from _leftovers(draft, ("rate_limits", "rules"), "rate limit", [*limits, *draft.items("rate_limits", "default")])
-    yield from _schemes(draft, accepted)
+    yield from _schemes(draft, [*accepted, *_led_to(draft)])
+
+
+def _led_to(draft: Draft) -> Iterator[str]:
+    """Logins that clients of the gateway's own tokens send people to."""
+    for path, client in draft.parts(Client, "clients"):
+        if client.redirect_uris:
+            names = draft.names("authentication", "login") if draft.value(*path, "login") is None else [client.login]
+            yield from (f"login.{name}" for name in names)
 
 
 def _leftovers(draft: Draft, section: tuple[str, ...], kind: str, used: Iterable[object]) -> Iterator[Problem]:
@@ -39,5 +48,5 @@ def _schemes(draft: Draft, used: Iterable[object]) -> Iterator[Problem]:
     names = {name for name in used if isinstance(name, str)}
     for scheme in schemes(draft):
         if scheme not in names:
-            path = ("authentication", *scheme.split(".", 1))
+            path = (scheme,) if scheme == "tokens" else ("authentication", *scheme.split(".", 1))
             yield draft.warning(path, f"no route accepts '{scheme[:80]}'", key=True)

@@ -46,6 +46,9 @@ for old, new in BASE.items():
 SENDER = "header: X-Signature, secrets: [{env: BOT}], subject: hook, replay: 0s"
 SIGNATURES = "jwks: {url: 'https://keys.example/keys'}, algorithms: [ed25519, rsa-v1_5-sha256]"
 RESOURCES = "resources: {api: {url: 'https://gw.example/api', own_tokens_only: false}}\n"
+OFFLINE = """tokens: {issuer: "https://gw.example", key: {env: PEPPER}}
+clients: {app: {secret: {env: PEPPER}, grants: [client_credentials], scopes: [offline_access]}}
+"""
 Found = Callable[..., dict[str, dict[str, Any]]]
 
 
@@ -117,6 +120,7 @@ def test_nothing_needs_care(folder: Path, command: Command) -> None:
         ),
         ("authentication:\n", f"authentication:\n  signatures: {{a: {{{SIGNATURES}}}}}\n", "weak-signatures", "warning"),
         ("version: 1\n", f"version: 1\n{RESOURCES}", "shared-tokens", "warning"),
+        ("version: 1\n", f"version: 1\n{OFFLINE}", "outlives-logins", "info"),
         ("credential: bot}", "credential: bot, scrub: {bodies: false}}", "scrub-off", "warning"),
         ("credential: bot}", "credential: bot, scrub: {encoded: pass}}", "scrub-partial", "info"),
         ("credential: bot}", "credential: bot, cookies: pass}", "shared-cookies", "warning"),

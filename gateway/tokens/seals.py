@@ -1,0 +1,28 @@
+"""What only this gateway may read, under each of the secrets of `tokens.key`: the first seals, the others still open."""
+
+from collections.abc import Sequence
+from typing import final
+
+from gateway.authn.login.seal import Seal
+from gateway.authn.strength import StrongSecret
+
+
+@final
+class Seals:
+    """Texts sealed for one purpose."""
+
+    def __init__(self, secrets: Sequence[StrongSecret], purpose: str) -> None:
+        self._seals = [Seal(secret, purpose) for secret in secrets]
+
+    def close(self, plain: bytes, bound: str) -> str:
+        """Sealed text, base64url. `bound` must be the same to open. Raises DependencyDown."""
+        return self._seals[0].close(plain, bound.encode("utf-8", "replace"))
+
+    def open(self, text: str, bound: str) -> bytes | None:
+        """What was sealed; None where it was altered, moved or sealed by somebody else. Raises DependencyDown."""
+        raw, about = text.encode("ascii", "replace"), bound.encode("utf-8", "replace")
+        return next((found for seal in self._seals if (found := seal.open(raw, about)) is not None), None)
+
+    def marks(self, what: bytes) -> list[bytes]:
+        """Keyed digests, the first of which is to be used. Raises DependencyDown."""
+        return [bytes.fromhex(seal.mark(what)) for seal in self._seals]
