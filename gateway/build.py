@@ -77,6 +77,9 @@ class Builder(Noting):
         database = self._at(("database",), lambda: self._resources.stores.database(settings.database, self._loaded.secrets))
         self._issuing = self._resources.issuing(settings, self._loaded.secrets)
         authentication = self._authentication(database)
+        if (operators := settings.admin.operators) is not None:
+            judged = partial(strong_secret, self._loaded.secrets, operators.key, "admin.operators.key", SHORTEST)
+            self._at(("admin", "operators", "key"), judged)
         headers = self._at(("security_headers",), lambda: SecurityHeaders(settings.security_headers))
         self._connections = Connections(settings, self._resources, self._loaded.secrets, self._at)
         self._workshop = self._resources.workshop(self._loaded, self._resources.grants(self._loaded, database))

@@ -1,18 +1,23 @@
 """What operators see of the running gateway, and the little they may change. Implements `admin.app.Operations`."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway import __version__
 from gateway.admin.access import Access
-from gateway.admin.app import Endpoints
+from gateway.admin.app import Endpoints, Operations
 from gateway.audit.record import Record
+from gateway.authn.issuers import strong_secret
+from gateway.authn.login.sessions import Sessions
+from gateway.authn.strength import SHORTEST
 from gateway.config.address import parse_address
-from gateway.core.ports import SecretSource
+from gateway.core.ports import Clock, Metrics, SecretSource
 from gateway.credentials.sources.following import status
 from gateway.credentials.sources.source import RemoteSource
 from gateway.credentials.stored.source import StoredSource
+from gateway.credentials.tokens import Tell
+from gateway.portal.login import shown
 from gateway.reload import Reload
 from gateway.resources import Resources
 from gateway.server.lifecycle import Server
@@ -20,10 +25,15 @@ from gateway.server.listener import AsgiApp
 from gateway.settings import Loaded, Settings
 from gateway.settings.rules.upstreams import TELLING
 from gateway.snapshot import Current
+from gateway.store.sql.model import Postgres
 from gateway.telemetry import logs
 from gateway.telemetry.levels import CUSTODY, UPSTREAMS
 from gateway.telemetry.series import Family, Labels
 from gateway.telemetry.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from gateway.operators.desk import Desk
+    from gateway.operators.office import Office
 
 MASK: Final = "***"
 
@@ -46,12 +56,11 @@ class Operating:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._endpoints: Endpoints | None = None
+        self._entrance = Entrance(self, running.resources.clock, running.telemetry.metrics, running.trail.event)
 
-    def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
-        """The admin listener's application under a configuration."""
-        self._endpoints = self._endpoints or Endpoints(self)
-        return application(self._endpoints, settings, token)
+    def app(self, loaded: Loaded, settings: Settings, token: SecretSource | None) -> AsgiApp:
+        """The admin listener's application under a configuration. Raises ConfigError."""
+        return self._entrance.app(loaded, settings, token)
 
     def ready(self) -> bool:
         """Configuration live and listeners bound, not draining (CONTRACT 1)."""
@@ -108,6 +117,26 @@ class Operating:
     async def release(self, address: str) -> bool:
         return self._running.resources.guarding.guard.release(address)
 
+    async def sessions(self, issuer: str, subject: str) -> list[Mapping[str, Any]]:
+        return await who_is_in(self._logins(), issuer, subject)
+
+    async def end_session(self, name: str, operator: str) -> bool:
+        return await self.end(("name", name), operator) > 0
+
+    async def end_sessions(self, issuer: str, subject: str, operator: str) -> int:
+        return await self.end(("who", issuer, subject), operator)
+
+    async def end(self, tag: Sequence[str], operator: str) -> int:
+        """How many ended. Raises DependencyDown."""
+        sessions = self._logins()
+        return 0 if sessions is None else await sessions.end_tagged(sessions.tag(*tag), "ended by an operator", operator=operator)
+
+    def tell(self, event: str, /, **fields: Any) -> None:
+        self._running.trail.event(event, **fields)
+
+    def _logins(self) -> Sessions | None:
+        return next((each.logins.sessions for _, each in self._running.resources.authentication if each.logins is not None), None)
+
     def level(self) -> str:
         return self._running.logs.level if self._running.logs is not None else "info"
 
@@ -116,11 +145,43 @@ class Operating:
             self._running.logs.set_level(level)
 
 
-def application(endpoints: Endpoints, settings: Settings, token: SecretSource | None) -> AsgiApp:
-    """The admin listener's application under a configuration."""
-    address = parse_address(settings.admin.address)
-    access = Access(hosts=settings.admin.hosts, token=token, local=address.is_unix)
-    return endpoints.under(access, prometheus=settings.telemetry.metrics.prometheus)
+class Entrance:
+    """The admin listener of a process: its applications, and the desk at which operators log in, whatever the configuration."""
+
+    def __init__(self, operations: Operations, clock: Clock, metrics: Metrics, tell: Tell) -> None:
+        self._endpoints = Endpoints(operations)
+        self._clock = clock
+        self._metrics = metrics
+        self._tell = tell
+        self._desk: Desk | None = None
+
+    def app(self, loaded: Loaded, settings: Settings, token: SecretSource | None) -> AsgiApp:
+        """The application under a configuration. Raises ConfigError for a weak or missing key."""
+        local = parse_address(settings.admin.address).is_unix
+        access = Access(hosts=settings.admin.hosts, token=token, local=local, office=self._office(loaded, settings))
+        return self._endpoints.under(access, prometheus=settings.telemetry.metrics.prometheus)
+
+    def _office(self, loaded: Loaded, settings: Settings) -> "Office | None":
+        model, database = settings.admin.operators, settings.database
+        if model is None or database is None:
+            return None
+        from gateway.operators.desk import Desk
+        from gateway.operators.office import Office
+        from gateway.store.sql.engine import Database
+
+        self._desk = self._desk or Desk(self._clock, self._metrics, self._tell)
+        key = strong_secret(loaded.secrets, model.key, "admin.operators.key", SHORTEST)
+        chosen = database.password if isinstance(database, Postgres) else None
+        password = loaded.secrets(chosen) if chosen is not None else None
+        return Office(self._desk, model, key, lambda: Database(database, password), settings.detection)
+
+
+async def who_is_in(sessions: Sessions | None, issuer: str, subject: str) -> list[Mapping[str, Any]]:
+    """The sessions of one person, or of all where nobody is named, without what they hold. Raises DependencyDown."""
+    if sessions is None:
+        return []
+    found = await sessions.listed(sessions.tag("who", issuer, subject) if issuer else sessions.tag("all"))
+    return [shown(each) for each in found]
 
 
 def asked(loaded: Loaded) -> dict[str, Any]:

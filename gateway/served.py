@@ -56,10 +56,10 @@ class Served:
         )
 
 
-def admin(loaded: Loaded, settings: Settings, app: Callable[[Settings, SecretSource | None], AsgiApp]) -> Listener:
+def admin(loaded: Loaded, settings: Settings, app: Callable[[Loaded, Settings, SecretSource | None], AsgiApp]) -> Listener:
     """The operators' listener."""
     token = loaded.secrets(settings.admin.token) if settings.admin.token is not None else None
-    return Listener(name=ADMIN, address=settings.admin.address, app=Asgi(app(settings, token)))
+    return Listener(name=ADMIN, address=settings.admin.address, app=Asgi(app(loaded, settings, token)))
 
 
 def data_keys(settings: Settings) -> list[tuple[str, str]]:

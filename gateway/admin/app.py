@@ -1,9 +1,7 @@
-"""The admin endpoints: /livez /readyz /healthz /metrics, and for operators /config_dump /routes /blocks /loglevel."""
+"""The admin endpoints: /livez /readyz /healthz /metrics, and for operators the rest of `admin.places`."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from time import time
 from typing import Any, Final, Protocol
-from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,9 +9,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.admin.access import Access
+from gateway.admin.places import needs
+from gateway.admin.problems import problem
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.errors import NoRoute as NoRouteError
-from gateway.edge.problem import render
 from gateway.telemetry.exposition import CONTENT_TYPE
 from gateway.telemetry.model import LEVELS
 
@@ -22,6 +21,7 @@ ACCESS: Final = "gateway.access"
 """Where a request finds the rules it is judged by."""
 
 AsgiApp = Callable[..., Awaitable[None]]
+Answer = Callable[[Request], Awaitable[Response]]
 
 
 class Operations(Protocol):
@@ -36,13 +36,10 @@ class Operations(Protocol):
     async def release(self, address: str) -> bool: ...
     def level(self) -> str: ...
     def set_level(self, level: str) -> None: ...
-
-
-def problem(error: GatewayError) -> Response:
-    """The one renderer's answer, as starlette sends it."""
-    answer = render(error, request_id=str(uuid4()), now=time())
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers)
+    async def sessions(self, issuer: str, subject: str) -> list[Mapping[str, Any]]: ...
+    async def end_session(self, name: str, operator: str) -> bool: ...
+    async def end_sessions(self, issuer: str, subject: str, operator: str) -> int: ...
+    def tell(self, event: str, /, **fields: Any) -> None: ...
 
 
 class Endpoints:
@@ -53,13 +50,14 @@ class Endpoints:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
-        self._made: dict[bool, Starlette] = {}
+        self._made: dict[tuple[bool, bool], Starlette] = {}
 
     def under(self, access: Access, *, prometheus: bool = True) -> AsgiApp:
         """The application that judges by these rules; without `prometheus` there is no /metrics."""
-        if prometheus not in self._made:
-            self._made[prometheus] = build(self._operations, prometheus=prometheus)
-        app = self._made[prometheus]
+        kind = prometheus, access.office is not None
+        if kind not in self._made:
+            self._made[kind] = build(self._operations, prometheus=prometheus, accounts=access.office is not None)
+        app = self._made[kind]
 
         async def judged(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await app({**scope, ACCESS: access}, receive, send)
@@ -67,36 +65,41 @@ class Endpoints:
         return judged
 
 
-def build(operations: Operations, *, prometheus: bool) -> Starlette:
-    """Starlette's application; each request brings its Access."""
+def build(operations: Operations, *, prometheus: bool, accounts: bool) -> Starlette:
+    """Starlette's application; each request brings its Access. `accounts`: operators have their own."""
+    table = Answers(operations).table()
+    if accounts:
+        from gateway.admin.operators import OperatorAnswers
 
-    def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def answered(request: Request) -> Response:
-            access: Access = request.scope[ACCESS]
-            error = access.refusal(request.scope["path"], request.headers)
-            response = problem(error) if error is not None else await answer(request)
-            response.headers.setdefault("Cache-Control", "no-store")
-            response.headers["X-Content-Type-Options"] = "nosniff"
-            return response
-
-        return answered
-
-    async def missing(request: Request) -> Response:
-        raise NoRouteError(request.scope["path"])
-
-    answers = Answers(operations)
-    routes = [
-        Route("/livez", guarded(answers.live), methods=["GET"]),
-        Route("/readyz", guarded(answers.ready), methods=["GET"]),
-        Route("/healthz", guarded(answers.ready), methods=["GET"]),
-        *([Route("/metrics", guarded(answers.metrics), methods=["GET"])] if prometheus else []),
-        Route("/config_dump", guarded(answers.dump), methods=["GET"]),
-        Route("/routes", guarded(answers.routes), methods=["GET"]),
-        Route("/blocks", guarded(answers.blocks), methods=["GET", "DELETE"]),
-        Route("/loglevel", guarded(answers.level), methods=["GET", "PUT"]),
-        Route("/{anything:path}", guarded(missing)),
-    ]
+        table |= OperatorAnswers(operations).table()
+    if not prometheus:
+        del table["GET", "/metrics"]
+    paths: dict[str, dict[str, Answer]] = {}
+    for (method, path), answer in table.items():
+        paths.setdefault(path, {})[method] = answer
+    routes = [Route(path, guarded(path, answered), methods=list(answered)) for path, answered in paths.items()]
+    routes.append(Route("/{anything:path}", guarded("", {})))
     return Starlette(routes=routes, exception_handlers={GatewayError: lambda _, error: problem(error)})
+
+
+def guarded(path: str, answers: Mapping[str, Answer]) -> Answer:
+    """What answers one path, for those who may. `path` "" is any other: who may look at all is told that there is nothing."""
+
+    async def answered(request: Request) -> Response:
+        access: Access = request.scope[ACCESS]
+        method = "GET" if request.method == "HEAD" else request.method
+        try:
+            request.state.actor = await access.admit(method, needs(method, path) if path else "viewer", request.headers)
+            if method not in answers:
+                raise NoRouteError(request.scope["path"])
+            response = await answers[method](request)
+        except GatewayError as error:
+            response = problem(error)
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return answered
 
 
 class Answers:
@@ -104,6 +107,24 @@ class Answers:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
+
+    def table(self) -> dict[tuple[str, str], Answer]:
+        """What is answered where."""
+        return {
+            ("GET", "/livez"): self.live,
+            ("GET", "/readyz"): self.ready,
+            ("GET", "/healthz"): self.ready,
+            ("GET", "/metrics"): self.metrics,
+            ("GET", "/config_dump"): self.dump,
+            ("GET", "/routes"): self.routes,
+            ("GET", "/blocks"): self.blocks,
+            ("DELETE", "/blocks"): self.release,
+            ("GET", "/loglevel"): self.level,
+            ("PUT", "/loglevel"): self.set_level,
+            ("GET", "/sessions"): self.sessions,
+            ("DELETE", "/sessions"): self.end_sessions,
+            ("DELETE", "/sessions/{name}"): self.end_session,
+        }
 
     async def live(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -126,25 +147,62 @@ class Answers:
         return JSONResponse(await self._operations.routes())
 
     async def blocks(self, request: Request) -> Response:
-        """GET tells who is refused for guessing; DELETE ?address= releases one, 404 where it is not refused."""
-        if request.method != "DELETE":
-            return JSONResponse(await self._operations.blocks())
+        """Who is refused for guessing."""
+        return JSONResponse(await self._operations.blocks())
+
+    async def release(self, request: Request) -> Response:
+        """?address= is refused no more; 404 where it was not."""
+        address = request.query_params.get("address", "")
         try:
-            released = await self._operations.release(request.query_params.get("address", ""))
+            released = await self._operations.release(address)
         except ValueError as error:
             raise BadRequest("?address= is an IP address or an IPv6 /64") from error
         if not released:
             raise NoRouteError("an address that is not blocked")
+        self._tell(request, "blocks.release", address)
         return PlainTextResponse("released\n")
 
     async def level(self, request: Request) -> Response:
-        """GET tells the level, PUT sets it: a body of one word."""
-        if request.method == "PUT":
-            wanted = await _word(request)
-            if wanted not in LEVELS:
-                raise BadRequest(f"a level is one of {', '.join(LEVELS)}")
-            self._operations.set_level(wanted)
+        """The level of the log."""
         return PlainTextResponse(self._operations.level() + "\n")
+
+    async def set_level(self, request: Request) -> Response:
+        """Another one: a body of one word."""
+        wanted = await _word(request)
+        if wanted not in LEVELS:
+            raise BadRequest(f"a level is one of {', '.join(LEVELS)}")
+        self._operations.set_level(wanted)
+        self._tell(request, "loglevel", wanted)
+        return await self.level(request)
+
+    async def sessions(self, request: Request) -> Response:
+        """Who is logged in at the data listeners: all, or ?issuer=&subject= alone; at most 1000, oldest first."""
+        return JSONResponse({"sessions": await self._operations.sessions(*_person(request, every=True))})
+
+    async def end_session(self, request: Request) -> Response:
+        """One of them ends, by its public name; 404 where there is none."""
+        name = request.path_params["name"]
+        if not await self._operations.end_session(name, request.state.actor.name):
+            raise NoRouteError("a session that is not there")
+        self._tell(request, "sessions.end", name)
+        return Response(status_code=204)
+
+    async def end_sessions(self, request: Request) -> Response:
+        """All of ?issuer=&subject= end; how many there were."""
+        issuer, subject = _person(request, every=False)
+        count = await self._operations.end_sessions(issuer, subject, request.state.actor.name)
+        self._tell(request, "sessions.end", f"{issuer}:{subject}")
+        return JSONResponse({"ended": count})
+
+    def _tell(self, request: Request, action: str, target: str) -> None:
+        self._operations.tell("operator.acted", operator=request.state.actor.name, action=action, target=target)
+
+
+def _person(request: Request, *, every: bool) -> tuple[str, str]:
+    issuer, subject = (request.query_params.get(name, "") for name in ("issuer", "subject"))
+    if bool(issuer) != bool(subject) or not (issuer or every):
+        raise BadRequest("?issuer= and ?subject= name a person, both of them")
+    return issuer, subject
 
 
 async def _word(request: Request) -> str:

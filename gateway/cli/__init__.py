@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "database": "gateway.cli.database",
     "grants": "gateway.cli.grants",
     "blocks": "gateway.cli.blocks",
+    "sessions": "gateway.cli.sessions",
+    "operators": "gateway.cli.operators",
     "doctor": "gateway.cli.doctor",
     "who-can": "gateway.cli.who_can",
     "where-used": "gateway.cli.where_used",

@@ -25,6 +25,7 @@ FINDINGS: Final = frozenset(
         "key-unused",
         "limits-fail-open",
         "no-default-limit",
+        "operators-guessed",
         "outlives-logins",
         "plaintext",
         "readable-file",

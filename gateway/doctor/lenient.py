@@ -57,11 +57,14 @@ def _services(found: _Found, settings: Settings) -> Iterator[Problem]:
     if settings.audit.on_full == "drop":
         message = "requests go on where the trail cannot be written: their events are lost"
         yield found("audit-drops", ("audit", "on_full"), message, "use `refuse`")
-    if settings.admin.token is not None and not parse_address(settings.admin.address).is_local:
-        message = "the operators' token goes over this network in the clear"
+    if (settings.admin.token or settings.admin.operators) and not parse_address(settings.admin.address).is_local:
+        message = "the operators' tokens and passwords go over this network in the clear"
         yield found(
             "admin-in-clear", ("admin", "address"), message, "use loopback or a unix socket, and a proxy with TLS before it"
         )
+    if settings.admin.operators is not None and not settings.detection.rules:
+        message = "nobody is stopped who guesses operators' passwords"
+        yield found("operators-guessed", ("detection", "rules"), message, "leave `rules` out")
     for name, cors in settings.cors.items():
         if cors.credentials and any("*" in origin for origin in cors.origins):
             message = "every host of the domain may act as a visitor who is logged in, one that was taken over too"

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.audit.model import Audit
 from gateway.authn.model import Authentication
+from gateway.authn.operators_model import Operators
 from gateway.config.values import FilePath, Method, Model, Name, Names, SecretRef
 from gateway.credentials.captured.model import Capture
 from gateway.credentials.grants.model import Provider
@@ -42,6 +43,7 @@ class Admin(Model):
     address: str = "127.0.0.1:9901"
     token: SecretRef | None = None
     hosts: list[str] = []
+    operators: Operators | None = None
 
 
 class Match(Model):

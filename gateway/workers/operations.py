@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway import __version__
-from gateway.admin.app import Endpoints
 from gateway.audit.trail import Trail
 from gateway.core.ports import SecretSource
-from gateway.operations import application, described
+from gateway.operations import Entrance, described
 from gateway.reload import Reload
+from gateway.resources import SystemClock
 from gateway.server.listener import AsgiApp
 from gateway.settings import Loaded, Settings
 from gateway.telemetry import logs
@@ -38,12 +38,11 @@ class Operating:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._endpoints: Endpoints | None = None
+        self._entrance = Entrance(self, SystemClock(), running.telemetry.metrics, running.trail.event)
 
-    def app(self, settings: Settings, token: SecretSource | None) -> AsgiApp:
-        """The admin listener's application under a configuration."""
-        self._endpoints = self._endpoints or Endpoints(self)
-        return application(self._endpoints, settings, token)
+    def app(self, loaded: Loaded, settings: Settings, token: SecretSource | None) -> AsgiApp:
+        """The admin listener's application under a configuration. Raises ConfigError."""
+        return self._entrance.app(loaded, settings, token)
 
     def ready(self) -> bool:
         """Somebody serves, not draining (CONTRACT 1)."""
@@ -88,6 +87,25 @@ class Operating:
 
     async def release(self, address: str) -> bool:
         return await self._running.fleet.spread.release(address)
+
+    async def sessions(self, issuer: str, subject: str) -> list[Mapping[str, Any]]:
+        """Those that the workers know: where a store is shared, all know the same."""
+        told = await self._running.fleet.pulse.ask("sessions", issuer=issuer, subject=subject)
+        found = {each["session"]: each for answer in told.values() for each in answer["sessions"]}
+        return sorted(found.values(), key=lambda each: each["opened_at"])
+
+    async def end_session(self, name: str, operator: str) -> bool:
+        return await self._end(("name", name), operator) > 0
+
+    async def end_sessions(self, issuer: str, subject: str, operator: str) -> int:
+        return await self._end(("who", issuer, subject), operator)
+
+    async def _end(self, tag: Sequence[str], operator: str) -> int:
+        told = await self._running.fleet.pulse.ask("end_sessions", tag=tag, operator=operator)
+        return sum(each["ended"] for each in told.values())
+
+    def tell(self, event: str, /, **fields: Any) -> None:
+        self._running.trail.event(event, **fields)
 
     def level(self) -> str:
         return self._running.logs.level

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.core.errors import ConfigError
 from gateway.telemetry.merge import Sums, unpack
@@ -41,10 +41,10 @@ class Pulse:
         """Take over what everybody counts, now; of one that does not answer, what it told last."""
         await asyncio.gather(*(self._measure(member, EVERY) for member in self._crew.alive))
 
-    async def ask(self, what: str) -> dict[int, Message]:
+    async def ask(self, what: str, **further: Any) -> dict[int, Message]:
         """What every serving worker answers, by place; those that do not are left out."""
         members = self._crew.serving
-        answers = await asyncio.gather(*(member.ask(what, timeout=EVERY) for member in members), return_exceptions=True)
+        answers = await asyncio.gather(*(member.ask(what, timeout=EVERY, **further) for member in members), return_exceptions=True)
         return {member.slot: found for member, found in zip(members, answers, strict=True) if isinstance(found, dict)}
 
     async def watch(self) -> None:

@@ -66,6 +66,8 @@ class Worker:
             "blocks": self._blocks,
             "block": self._block,
             "release": self._release,
+            "sessions": self._sessions,
+            "end_sessions": self._end_sessions,
             "room": self._room,
             "lend": self._lend,
             "return": self._return,
@@ -171,6 +173,12 @@ class Worker:
 
     async def _release(self, message: Message, _: list[int]) -> Message:
         return {"released": self._process.resources.guarding.guard.release(message["address"])}
+
+    async def _sessions(self, message: Message, _: list[int]) -> Message:
+        return {"sessions": await Operating(self._process).sessions(message["issuer"], message["subject"])}
+
+    async def _end_sessions(self, message: Message, _: list[int]) -> Message:
+        return {"ended": await Operating(self._process).end(message["tag"], message["operator"])}
 
     async def _level(self, message: Message, _: list[int]) -> None:
         if self._process.logs is not None:

@@ -32,7 +32,7 @@ FORBIDDEN = {
     ),
     "unfinished": joined(r"\b(TO", r"DO|FIX", r"ME|XX", r"X)\b"),
 }
-BINARY = {".png", ".ico", ".woff2"}
+BINARY = {".png", ".ico", ".woff2", ".xz"}
 
 
 def text(file: Path) -> str:

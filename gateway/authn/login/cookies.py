@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.core.message import Field, Request
@@ -31,11 +32,14 @@ class Cookie:
 
     def of(self, request: Request) -> list[bytes]:
         """Every value of it that a request carries: an honest browser sends at most one."""
+        return self.values(value for field, value in request.head.headers if field == b"cookie")
+
+    def values(self, fields: Iterable[bytes]) -> list[bytes]:
+        """The same of the Cookie fields alone."""
         found = []
-        for field, value in request.head.headers:
-            if field == b"cookie":
-                for pair in value.split(b";"):
-                    name, _, content = pair.strip(b" \t").partition(b"=")
-                    if name.strip(b" \t") == self.name:
-                        found.append(content.strip(b" \t"))
+        for value in fields:
+            for pair in value.split(b";"):
+                name, _, content = pair.strip(b" \t").partition(b"=")
+                if name.strip(b" \t") == self.name:
+                    found.append(content.strip(b" \t"))
         return found

@@ -197,18 +197,19 @@ class Sessions:
         for oldest in mine[: max(len(mine) - self.model.most_each + 1, 0)]:
             await self.end(oldest, "too many of one principal", None)
         sealed = self.sealed(id, session)
-        await self._store.add(id, sealed, self._seconds(session), self._tags(session))
+        await self._store.add(id, sealed, self._seconds(session), self._tags(id, session))
         live = self.taken(id, Stored(1, sealed), None)
         live.confirmed = live.kept = self.monotonic()
         live.fresh = live.confirmed + FRESH
         self._metrics.count("gateway.session.opened", provider=provider)
         return value, live
 
-    def _tags(self, session: Session) -> list[str]:
+    def _tags(self, id: str, session: Session) -> list[str]:
         claims = session.login.claims
         found = [
             self.tag("who", session.provider, session.subject),
             self.tag("all"),
+            self.tag("name", id[:SHOWN]),
             self.tag("sub", session.provider, claims["sub"]),
         ]
         if isinstance(claims.get("sid"), str):

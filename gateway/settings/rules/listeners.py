@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.authn.operators_model import Operators, is_local
 from gateway.config.address import Address, parse_address
 from gateway.config.document import Steps
 from gateway.config.values import Network
@@ -172,10 +173,23 @@ def _collide(one: Address, other: Address) -> bool:
     return one.port == other.port != 0 and same_host
 
 
+def _operators(draft: Draft, address: Address) -> Iterator[Problem]:
+    at: Steps = ("admin", "operators")
+    model = draft.part(Operators, at)
+    if model is None:
+        return
+    if draft.value("database") is None:
+        yield draft.error(at, "accounts are kept in a database", "add `database: {file: latchgate.db}`", key=True)
+    if not address.is_local and is_local(model.host):
+        hint = "name the https origin of the proxy before it, or keep the address on loopback"
+        yield draft.error((*at, "origin"), "passwords would cross the network in the clear", hint)
+
+
 def _admin(draft: Draft) -> Iterator[Problem]:
     try:
         address = parse_address(str(draft.value(*ADMIN) or Admin().address))
     except ValueError:
         return
+    yield from _operators(draft, address)
     if not address.is_local:
         yield draft.warning(ADMIN, "health and metrics are open to the network", "keep it on loopback or a private one")

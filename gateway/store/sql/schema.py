@@ -16,7 +16,7 @@ from gateway.store.sql.model import Postgres, Sqlite
 
 log = logging.getLogger(__name__)
 
-NEWEST: Final = "0002"
+NEWEST: Final = "0003"
 """The newest migration; a test compares it with the folder."""
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 COMMAND: Final = "gateway database migrate"
@@ -121,7 +121,7 @@ def _upgrade(connection: Connection) -> None:
 
 def _allow(connection: Connection, role: str) -> None:
     quoted = connection.dialect.identifier_preparer.quote_identifier(role)
-    connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON secrets, grants, leases, api_keys TO {quoted}"))
+    connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON secrets, grants, leases, api_keys, operators TO {quoted}"))
     connection.execute(text(f"GRANT SELECT ON alembic_version TO {quoted}"))
 
 

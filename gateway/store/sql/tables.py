@@ -58,3 +58,13 @@ KEYS: Final = Table(
     Column("updated_at", Double, nullable=False),
     Column("used_at", Double),
 )
+
+OPERATORS: Final = Table(
+    "operators",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("mac", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)

@@ -5,15 +5,18 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from gateway.admin.access import Access
-from gateway.admin.app import Endpoints
-from gateway.core.errors import DependencyDown
+from gateway.admin.app import Answers, Endpoints
+from gateway.admin.operators import OperatorAnswers
+from gateway.admin.places import NEEDS
+from gateway.core.errors import DependencyDown, Forbidden
 from gateway.core.secret import Secret
 
 TOKEN = "the-operators-token"
 OPEN = ["/livez", "/readyz", "/healthz", "/metrics"]
-GUARDED = ["/config_dump", "/routes", "/blocks", "/loglevel", "/nothing-here"]
+GUARDED = ["/config_dump", "/routes", "/blocks", "/loglevel", "/sessions", "/nothing-here"]
 
 
 class Running:
@@ -23,6 +26,7 @@ class Running:
         self.is_ready = True
         self.word = "info"
         self.blocked: set[str] = set()
+        self.told: list[dict[str, Any]] = []
 
     def ready(self) -> bool:
         return self.is_ready
@@ -54,6 +58,18 @@ class Running:
 
     def set_level(self, level: str) -> None:
         self.word = level
+
+    async def sessions(self, issuer: str, subject: str) -> list[Mapping[str, Any]]:
+        return [{"session": "abc", "issuer": issuer, "subject": subject}]
+
+    async def end_session(self, name: str, operator: str) -> bool:
+        return name == "abc"
+
+    async def end_sessions(self, issuer: str, subject: str, operator: str) -> int:
+        return 2
+
+    def tell(self, event: str, /, **fields: Any) -> None:
+        self.told.append({"event": event, **fields})
 
 
 class Token:
@@ -196,3 +212,36 @@ async def test_a_level_that_is_none_changes_nothing(content: bytes) -> None:
 @pytest.mark.parametrize("path", [*OPEN, "/routes"])
 async def test_other_methods_are_not_served(path: str) -> None:
     assert (await ask(path, method="POST", headers=bearer())).status_code == 405
+
+
+async def test_sessions_are_listed_and_ended_by_name_and_by_person_and_the_trail_tells_who_did_it() -> None:
+    running = Running()
+    person = "issuer=corp&subject=ada"
+    assert (await ask(f"/sessions?{person}", headers=bearer(), running=running)).json()["sessions"][0]["subject"] == "ada"
+    for path, status in (("/sessions/abc", 204), ("/sessions/other", 404), (f"/sessions?{person}", 200), ("/sessions", 400)):
+        assert (await ask(path, method="DELETE", headers=bearer(), running=running)).status_code == status
+    assert (await ask("/sessions?issuer=corp", headers=bearer(), running=running)).status_code == 400
+    assert [(each["operator"], each["target"]) for each in running.told] == [("admin token", "abc"), ("admin token", "corp:ada")]
+
+
+def test_every_endpoint_says_what_it_needs_and_nothing_else_is_in_the_table() -> None:
+    """Default deny: an endpoint that is in no line is nobody's."""
+    answered = set(Answers(Running()).table()) | set(OperatorAnswers(Running()).table())
+    assert answered == NEEDS.keys()
+    assert {place for place, need in NEEDS.items() if need == "nothing"} == {
+        *(("GET", path) for path in OPEN),
+        ("POST", "/operators/login"),
+        ("POST", "/operators/bootstrap"),
+    }
+    assert {place for place, need in NEEDS.items() if need == "viewer" and place[0] != "GET"} == set()
+
+
+async def test_an_endpoint_that_is_in_no_line_is_refused_also_with_the_token() -> None:
+    access = Access(hosts=[], token=Token(), local=False)
+    with pytest.raises(Forbidden):
+        await access.admit("GET", None, Headers({"host": "127.0.0.1", **bearer()}))
+
+
+async def test_without_operators_nobody_can_log_in() -> None:
+    answer = await ask("/operators/login", method="POST", headers=bearer(), content=b"{}")
+    assert answer.status_code == 405

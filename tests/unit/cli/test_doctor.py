@@ -49,6 +49,7 @@ RESOURCES = "resources: {api: {url: 'https://gw.example/api', own_tokens_only: f
 OFFLINE = """tokens: {issuer: "https://gw.example", key: {env: PEPPER}}
 clients: {app: {secret: {env: PEPPER}, grants: [client_credentials], scopes: [offline_access]}}
 """
+OPERATORS = "database: {file: accounts.db}\nadmin: {operators: {origin: 'http://localhost:9901', key: {env: PEPPER}, local: {}}}\n"
 Found = Callable[..., dict[str, dict[str, Any]]]
 
 
@@ -96,6 +97,7 @@ def test_nothing_needs_care(folder: Path, command: Command) -> None:
         ("default: [each], ", "", "no-default-limit", "info"),
         ("version: 1\n", "version: 1\naudit: {on_full: drop}\n", "audit-drops", "warning"),
         ("version: 1\n", 'version: 1\nadmin: {address: "192.0.2.1:9901", token: {env: BOT}}\n', "admin-in-clear", "warning"),
+        ("version: 1\n", f"version: 1\ndetection: {{rules: []}}\n{OPERATORS}", "operators-guessed", "warning"),
         (
             "version: 1\n",
             'version: 1\ncors: {app: {origins: ["https://*.example.com"], credentials: true}}\n',

@@ -9,7 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.house import Upstream
+from tests.house import Reply, Upstream
+from tests.operating import ADA, BOB, KEY
 from tests.standalone import Standalone, standalone, until
 
 STRANGER = "203.0.113.7"
@@ -29,8 +30,11 @@ async def told(gateway: Standalone) -> Counter[str]:
 
 
 async def test_a_block_reaches_every_worker_and_a_release_too(tmp_path: Path) -> None:
+    (tmp_path / "operators.key").write_bytes(KEY)
+    (tmp_path / "operators.key").chmod(0o600)
     async with Upstream() as upstream, standalone(
-        tmp_path, upstream, options=("--workers", "2"), rate_limits={"per_worker": True}, listen={"client_address": "x-forwarded-for"}
+        tmp_path, upstream, options=("--workers", "2"), rate_limits={"per_worker": True}, listen={"client_address": "x-forwarded-for"},
+        admin={"operators": {"origin": "http://localhost", "key": {"file": "operators.key"}, "local": {}}}, database={"file": "accounts.db"},
     ) as gateway:  # fmt: skip
 
         async def ask(token: str | None = None) -> int:
@@ -82,3 +86,25 @@ async def test_a_block_reaches_every_worker_and_a_release_too(tmp_path: Path) ->
             return (found["address.blocked"], found["address.released"]) == (1, 1)
 
         await until(both, f"not told once each: {await told(gateway)}")
+        await operate(gateway)
+
+
+async def operate(gateway: Standalone) -> None:
+    """The supervisor lets operators in, and asks all workers who is logged in."""
+
+    async def post(path: str, body: Any) -> Reply:
+        headers = {"Content-Type": "application/json"}
+        raw = json.dumps(body).encode()
+        return await gateway.get(path, method="POST", listener="admin", headers=headers, body=raw, host="localhost")
+
+    assert (await gateway.get("/sessions", listener="admin")).json() == {"sessions": []}
+    assert (await gateway.get("/sessions?issuer=a&subject=b", method="DELETE", listener="admin")).json() == {"ended": 0}
+    assert (await post("/operators", {"name": "ada", "role": "viewer", "password": ADA})).status == 201
+    assert (await post("/operators/login", {"name": "ada", "password": BOB})).status == 401
+    entered = await post("/operators/login", {"name": "ada", "password": ADA})
+    assert (entered.status, entered.json()["role"]) == (200, "viewer")
+
+    async def all_told() -> bool:
+        return {"operator.account", "operator.login", "operator.login.failed", "operator.acted"} <= (await told(gateway)).keys()
+
+    await until(all_told, "who did what is not told")

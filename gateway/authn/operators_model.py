@@ -1,0 +1,60 @@
+"""The configuration of operators (`admin.operators`): who may use the admin listener by name, beside its token."""
+
+import ipaddress
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from gateway.authn.urls import check_url
+from gateway.config.values import Duration, Model, SecretRef
+
+
+class LocalOperators(Model):
+    """Accounts of the gateway's own, in its database. Rules of composition and age are off: decision 35."""
+
+    history: Annotated[int, Field(ge=0, le=24)] = 5
+    classes: Annotated[int, Field(ge=1, le=4)] = 1
+    max_age: Annotated[Duration, Field(ge=86400)] | None = None
+
+
+class Operators(Model):
+    """`origin` is where browsers reach the admin listener; `key` seals and binds what is stored."""
+
+    origin: str
+    key: SecretRef
+    idle: Annotated[Duration, Field(ge=60, le=86400)] = 900.0
+    absolute: Annotated[Duration, Field(ge=300, le=86400)] = 28800.0
+    local: LocalOperators
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        parts = urlsplit(self.origin)
+        check_url(self.origin, allow_plaintext=is_local(parts.hostname or ""))
+        if parts.path not in {"", "/"} or parts.query:
+            raise ValueError("`origin` is an origin, like https://ops.example.com or http://localhost:9901")
+        if self.idle > self.absolute:
+            raise ValueError("`idle` is at most `absolute`")
+        return self
+
+    @property
+    def canonical(self) -> str:
+        """The origin as browsers write it (RFC 6454 6.2): lower case, without the default port."""
+        parts = urlsplit(self.origin)
+        port = {"https": ":443", "http": ":80"}[parts.scheme]
+        return f"{parts.scheme}://{parts.netloc.lower().removesuffix(port)}"
+
+    @property
+    def host(self) -> str:
+        """The name in it."""
+        return urlsplit(self.origin).hostname or ""
+
+
+def is_local(host: str) -> bool:
+    """Whether browsers hold a name to be this machine, and its plain http to be safe (Secure Contexts 3.1)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
