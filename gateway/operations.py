@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway import __version__
@@ -17,9 +18,10 @@ from gateway.credentials.sources.following import status
 from gateway.credentials.sources.source import RemoteSource
 from gateway.credentials.stored.source import StoredSource
 from gateway.credentials.tokens import Tell
+from gateway.fetch import Contexts, HttpFetch
 from gateway.portal.login import shown
 from gateway.reload import Reload
-from gateway.resources import Resources
+from gateway.resources import USER_AGENT, Resources
 from gateway.server.lifecycle import Server
 from gateway.server.listener import AsgiApp
 from gateway.settings import Loaded, Settings
@@ -154,6 +156,7 @@ class Entrance:
         self._metrics = metrics
         self._tell = tell
         self._desk: Desk | None = None
+        self._contexts: Contexts = {}
 
     def app(self, loaded: Loaded, settings: Settings, token: SecretSource | None) -> AsgiApp:
         """The application under a configuration. Raises ConfigError for a weak or missing key."""
@@ -163,7 +166,7 @@ class Entrance:
 
     def _office(self, loaded: Loaded, settings: Settings) -> "Office | None":
         model, database = settings.admin.operators, settings.database
-        if model is None or database is None:
+        if model is None or (model.local is not None and database is None):
             return None
         from gateway.operators.desk import Desk
         from gateway.operators.office import Office
@@ -173,7 +176,13 @@ class Entrance:
         key = strong_secret(loaded.secrets, model.key, "admin.operators.key", SHORTEST)
         chosen = database.password if isinstance(database, Postgres) else None
         password = loaded.secrets(chosen) if chosen is not None else None
-        return Office(self._desk, model, key, lambda: Database(database, password), settings.detection)
+        opened = partial(Database, database, password) if database is not None and model.local is not None else None
+        secret = model.oidc.provider.client_secret if model.oidc is not None else None
+        client = loaded.secrets(secret) if secret is not None else None
+        return Office(self._desk, model, key, opened, settings.detection, fetching=self._fetching, client_secret=client)
+
+    def _fetching(self) -> HttpFetch:
+        return HttpFetch(user_agent=USER_AGENT, contexts=self._contexts)
 
 
 async def who_is_in(sessions: Sessions | None, issuer: str, subject: str) -> list[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ from gateway.authn.operators_model import Operators
 from gateway.authn.strength import StrongSecret
 from gateway.core.secret import Secret
 from gateway.detection.model import Detection
+from gateway.fetch import HttpFetch
 from gateway.operators.books import Books
 from gateway.operators.desk import Desk
 from gateway.operators.office import Office
@@ -61,8 +62,9 @@ class Replica:
             self.desk,
             Operators.model_validate(said),
             StrongSecret(Source()),
-            lambda: Database(Sqlite(file=file)),
+            (lambda: Database(Sqlite(file=file))) if said["local"] is not None else None,
             detection or Detection(),
+            fetching=lambda: HttpFetch(user_agent="test"),
             floor=0.0,
         )
         access = Access(hosts=[], token=Token(), local=False, office=self.office)

@@ -57,6 +57,8 @@ class Access:
         """Who asks, where he may. Raises BadRequest, Unauthenticated, Forbidden and DependencyDown."""
         if len(headers.getlist("host")) != 1 or not self._names_us(headers["host"]):
             raise BadRequest("Host", reason=Reason.MISDIRECTED)
+        if needs == "return":
+            return NOBODY
         if not self._is_ours(headers):
             raise Forbidden("a browser's cross-origin request", reason=Reason.ORIGIN_DENIED)
         if needs == "nothing":

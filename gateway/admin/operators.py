@@ -8,15 +8,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.admin.access import COOKIE, DEVICE, Actor, presented
-from gateway.core.errors import BadRequest
+from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.errors import NoRoute as NoRouteError
 from gateway.core.message import Field
 from gateway.core.reason import Reason
 from gateway.operators.account import ROLES, Account, Role
 from gateway.operators.books import Books, Unknown
+from gateway.operators.foreign import STATE, Foreign
 from gateway.operators.office import Attempt, Entered, Office
 from gateway.operators.own import Own
 from gateway.operators.passwords import Unfit
+from gateway.operators.sessions import FOREIGN
 from gateway.store.sql.rows import Conflict
 
 MOST_BODY: Final = 8 * 1024
@@ -42,6 +44,8 @@ class OperatorAnswers:
         table: dict[tuple[str, str], Answer] = {
             ("POST", "/operators/login"): self.login,
             ("POST", "/operators/bootstrap"): self.bootstrap,
+            ("GET", "/operators/oidc"): self.begin,
+            ("GET", "/operators/oidc/callback"): self.come_back,
             ("GET", "/operators/me"): self.me,
             ("POST", "/operators/logout"): self.logout,
             ("POST", "/operators/password"): self.password,
@@ -76,6 +80,25 @@ class OperatorAnswers:
         office, given = office_of(request), await body(request, "token", "name", "password")
         entered = await office.bootstrap(given["token"], given["name"], given["password"], client_of(request))
         return opened(office, entered, 201)
+
+    async def begin(self, request: Request) -> Response:
+        """Sends the browser to the provider."""
+        location, cookie = await foreign_of(request).begin(client_of(request))
+        return with_fields(Response(status_code=303, headers={"Location": location}), cookie)
+
+    async def come_back(self, request: Request) -> Response:
+        """Back from the provider: a new session, whatever was presented. The state's cookie counts once."""
+        office, query = office_of(request), request.query_params
+        given = {name: query.getlist(name) for name in query}
+        cookies = [value.encode("latin-1") for value in presented(request.headers, STATE)]
+        try:
+            value, session = await foreign_of(request).complete(given, cookies, client_of(request))
+        except GatewayError as error:
+            error.headers = (*error.headers, STATE.clear())
+            raise
+        office.forget(presented(request.headers, COOKIE)[:3])
+        cookie = COOKIE.set(value, int(office.model.absolute))
+        return with_fields(JSONResponse(shown(Actor(session.name, session.role, session))), cookie, STATE.clear())
 
     async def me(self, request: Request) -> Response:
         """Whose session this is, and the token that its writes need."""
@@ -194,11 +217,19 @@ def office_of(request: Request) -> Office:
     return office
 
 
+def foreign_of(request: Request) -> Foreign:
+    """Raises NoRoute where no provider is configured."""
+    foreign = office_of(request).foreign
+    if foreign is None:
+        raise NoRouteError("no provider of operators is configured")
+    return foreign
+
+
 def own(request: Request) -> Own:
     """The account of who asks."""
     actor: Actor = request.state.actor
-    if actor.session is None:
-        raise NoRouteError("no session")
+    if actor.session is None or actor.session.factor == FOREIGN:
+        raise NoRouteError("no account here")
     return Own(office_of(request), actor.session, client_of(request))
 
 

@@ -2,8 +2,9 @@
 
 from typing import Final, Literal
 
-Needs = Literal["nothing", "session", "viewer", "operator"]
-"""`session`: any operator's own, also one that has to choose another password first."""
+Needs = Literal["nothing", "return", "session", "viewer", "operator"]
+"""`return`: nothing, and a provider's site may send the browser there; `session`: any operator's own, also one that has to choose
+another password first."""
 
 NEEDS: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/livez"): "nothing",
@@ -21,6 +22,8 @@ NEEDS: Final[dict[tuple[str, str], Needs]] = {
     ("DELETE", "/sessions/{name}"): "operator",
     ("POST", "/operators/login"): "nothing",
     ("POST", "/operators/bootstrap"): "nothing",
+    ("GET", "/operators/oidc"): "nothing",
+    ("GET", "/operators/oidc/callback"): "return",
     ("GET", "/operators/me"): "session",
     ("POST", "/operators/logout"): "session",
     ("POST", "/operators/password"): "session",

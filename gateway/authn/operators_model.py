@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from gateway.authn.login.model import Claim, LoginProvider
 from gateway.authn.urls import check_url
 from gateway.config.values import Duration, Model, SecretRef
 
@@ -18,6 +19,20 @@ class LocalOperators(Model):
     max_age: Annotated[Duration, Field(ge=86400)] | None = None
 
 
+class OidcOperators(Model):
+    """An OpenID provider that knows operators: whose `groups` hold one of these has the role, who has none is refused."""
+
+    provider: LoginProvider
+    viewers: Annotated[list[Claim], Field(max_length=64)] = []
+    operators: Annotated[list[Claim], Field(max_length=64)] = []
+
+    @model_validator(mode="after")
+    def _lets_somebody_in(self) -> Self:
+        if not (self.viewers or self.operators):
+            raise ValueError("`viewers` and `operators` name the groups that may come in")
+        return self
+
+
 class Operators(Model):
     """`origin` is where browsers reach the admin listener; `key` seals and binds what is stored."""
 
@@ -25,10 +40,13 @@ class Operators(Model):
     key: SecretRef
     idle: Annotated[Duration, Field(ge=60, le=86400)] = 900.0
     absolute: Annotated[Duration, Field(ge=300, le=86400)] = 28800.0
-    local: LocalOperators
+    local: LocalOperators | None = None
+    oidc: OidcOperators | None = None
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
+        if self.local is None and self.oidc is None:
+            raise ValueError("say `local: {}` for accounts of the gateway's own, or `oidc`")
         parts = urlsplit(self.origin)
         check_url(self.origin, allow_plaintext=is_local(parts.hostname or ""))
         if parts.path not in {"", "/"} or parts.query:

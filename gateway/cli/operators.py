@@ -16,7 +16,7 @@ import typer
 
 from gateway.authn.issuers import strong_secret
 from gateway.authn.login.seal import Seal
-from gateway.authn.operators_model import Operators
+from gateway.authn.operators_model import LocalOperators, Operators
 from gateway.authn.strength import SHORTEST
 from gateway.cli.options import Config, EnvFile
 from gateway.cli.record import CommandRecord, operator
@@ -148,7 +148,7 @@ def edited(loaded: Loaded, change: Callable[[Books], Awaitable[T]]) -> T:
 
     async def work(database: Database) -> T:
         model, key = model_of(loaded), strong_secret(loaded.secrets, model_of(loaded).key, "admin.operators.key", SHORTEST)
-        passwords = Passwords(key, model.local, Threads())
+        passwords = Passwords(key, model.local or LocalOperators(), Threads())
         try:
             return await change(Books(roll_of(loaded, database), passwords, Seal(key, "operator"), time.time))
         except Unknown as error:
@@ -179,7 +179,7 @@ def loaded_with_operators(config: list[Path] | None, env_file: list[Path] | None
 def model_of(loaded: Loaded) -> Operators:
     """Raises ConfigError where operators are not configured."""
     model = loaded.settings.admin.operators if loaded.settings is not None else None
-    if model is None:
+    if model is None or model.local is None:
         hint = "add `operators: {origin: …, key: …, local: {}}` (docs/how-to/operators.md)"
         raise ConfigError([loaded.problem(("admin",), "operators are not configured", hint)])
     return model

@@ -10,6 +10,7 @@ from gateway.core.ports import Clock, Metrics
 from gateway.detection.guard import Guard
 from gateway.operators.passwords import Threads
 from gateway.operators.sessions import Sessions
+from gateway.store.once import MemoryOnce
 
 MOST_AT_ONCE: Final = 2
 """Logins of one client under way at once: so what fails is counted before much more is tried."""
@@ -33,6 +34,8 @@ class Desk:
 
     def __init__(self, clock: Clock, metrics: Metrics, tell: Callable[..., None]) -> None:
         self.clock = clock
+        self.metrics = metrics
+        self.once = MemoryOnce(clock, metrics)
         self.tell = tell
         # Of its own: a guess at an operator's password over a tunnel must not shut loopback out of the data listeners.
         self.guard = Guard(clock, Uncounted(metrics), tell)

@@ -12,19 +12,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, final
 
 from gateway.authn.login.seal import Seal
-from gateway.authn.operators_model import Operators
+from gateway.authn.operators_model import LocalOperators, Operators
 from gateway.authn.strength import StrongSecret
-from gateway.core.errors import DependencyDown, Unauthenticated
+from gateway.core.errors import DependencyDown, NoRoute, Unauthenticated
+from gateway.core.ports import SecretSource
 from gateway.core.reason import Reason
 from gateway.detection.model import Detection
 from gateway.detection.watch import Watch
+from gateway.fetch import HttpFetch
 from gateway.operators import secondary
 from gateway.operators.account import Account, canonical
 from gateway.operators.books import Books, Spent
 from gateway.operators.desk import Desk
+from gateway.operators.foreign import Foreign
 from gateway.operators.passwords import Passwords, Unfit, check, is_current
 from gateway.operators.roll import Altered, Held, Roll
-from gateway.operators.sessions import Session
+from gateway.operators.sessions import FOREIGN, Session
 from gateway.store.sql.engine import Database
 from gateway.store.sql.operators import OperatorRows
 from gateway.store.sql.rows import Conflict
@@ -75,14 +78,21 @@ class Office:
         desk: Desk,
         model: Operators,
         key: StrongSecret,
-        open_: Callable[[], Database],
+        open_: Callable[[], Database] | None,
         detection: Detection,
         *,
+        fetching: Callable[[], HttpFetch] | None = None,
+        client_secret: SecretSource | None = None,
         floor: float = FLOOR,
     ) -> None:
         self.model = model
         self.desk = desk
-        self.passwords = Passwords(key, model.local, desk.threads)
+        self.rules = model.local or LocalOperators()
+        self.passwords = Passwords(key, self.rules, desk.threads)
+        self.foreign: Foreign | None = None
+        if model.oidc is not None and fetching is not None:
+            seal = Seal(key, "operator-login")
+            self.foreign = Foreign(desk, model.oidc, model.canonical, seal, client_secret, fetching)
         self._key = key
         self.seal = Seal(key, "operator")
         self._open = open_
@@ -95,6 +105,8 @@ class Office:
     @asynccontextmanager
     async def roll(self) -> AsyncIterator[Roll]:
         """The accounts. A database is opened for each use: operators are few, and nothing is left to be closed."""
+        if self._open is None:
+            raise NoRoute("operators: no accounts are kept here")
         async with self._turns:
             database = self._open()
             try:
@@ -181,7 +193,7 @@ class Office:
 
     def _is_fit(self, password: str, name: str) -> bool:
         try:
-            check(password, name, self.model.local)
+            check(password, name, self.rules)
         except Unfit:
             return False
         return True
@@ -212,14 +224,16 @@ class Office:
         session = self.desk.sessions.find(value, self.model.idle, self.model.absolute)
         if session is None:
             raise Unauthenticated("operators: no session, or over", reason=Reason.CREDENTIAL_EXPIRED)
-        account = await self._current(session.name)
+        if session.factor == FOREIGN and self.foreign is not None and session.stamp == self.foreign.stamp:
+            return Standing(session, limited=False)
+        account = await self._current(session.name) if session.factor != FOREIGN else None
         if account is None or account.disabled or account.stamp != session.stamp:
             self.desk.sessions.end(session)
             raise Unauthenticated("operators: the account has changed", reason=Reason.CREDENTIAL_EXPIRED)
         return Standing(session, self._limited(account))
 
     def _limited(self, account: Account) -> bool:
-        age = self.model.local.max_age
+        age = self.rules.max_age
         return account.must_change or (age is not None and self.desk.clock.now() - account.changed_at > age)
 
     async def _current(self, name: str) -> Account | None:

@@ -34,9 +34,9 @@ class Own:
         office = self._office
         async with self._confirmed(old) as held:
             account = held.account
-        before = (account.hash, *account.history)[: max(office.model.local.history, 1)]
+        before = (account.hash, *account.history)[: max(office.rules.history, 1)]
         encoded = await office.passwords.chosen(new, self._name, before)
-        changed = with_password(account, encoded, office.desk.clock.now(), office.model.local.history, must_change=False)
+        changed = with_password(account, encoded, office.desk.clock.now(), office.rules.history, must_change=False)
         return await self._changed(held, changed, "password")
 
     async def offer_totp(self, password: str) -> dict[str, str]:

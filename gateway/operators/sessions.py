@@ -14,6 +14,8 @@ from gateway.operators.account import Role
 
 ID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 MOST: Final = 1000
+FOREIGN: Final = "oidc"
+"""The factor of those whom a provider vouches for."""
 MOST_EACH: Final = 10
 
 

@@ -11,25 +11,31 @@ import bcrypt
 import httpx
 import pytest
 
+from gateway.operations import Entrance
 from gateway.settings.load import load
 from tests.conftest import ROOT
+from tests.fakes import CountingMetrics, SteppedClock
 from tests.house import House
 from tests.login import Browser, ScriptedProvider, login_house
 from tests.operating import ADA, BOB, KEY, NEXT
 from tests.repository.test_docs import FENCE
 from tests.typed import typed
+from tests.unit.admin.test_admin import Running
 
 PAGE = (ROOT / "docs" / "how-to" / "operators.md").read_text(encoding="utf-8")
 ENVIRON = {"OPERATORS_KEY": KEY.decode(), "UPSTREAM_TOKEN": "x", "CLIENT_SECRET": "x", "SESSION_KEY": KEY.decode()[::-1]}
 
 
-def test_the_configuration_of_the_page_loads(tmp_path: Path) -> None:
-    [block] = [block for language, block in FENCE.findall(PAGE) if language == "yaml"]
+@pytest.mark.parametrize("number", range(2))
+def test_each_configuration_of_the_page_loads_and_opens_the_listener(tmp_path: Path, number: int) -> None:
+    block = [block for language, block in FENCE.findall(PAGE) if language == "yaml"][number]
     (tmp_path / "config.yaml").write_text(block, encoding="utf-8")
-    loaded = load([tmp_path / "config.yaml"], environ={"OPERATORS_KEY": KEY.decode()})
+    loaded = load([tmp_path / "config.yaml"], environ={"OPERATORS_KEY": KEY.decode(), "OPERATORS_CLIENT_SECRET": "x"})
     assert loaded.errors == []
     assert loaded.settings is not None
     assert loaded.settings.admin.operators is not None
+    running = Running()
+    assert Entrance(running, SteppedClock(), CountingMetrics(), running.tell).app(loaded, loaded.settings, None) is not None
 
 
 @dataclass

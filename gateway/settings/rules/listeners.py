@@ -178,7 +178,7 @@ def _operators(draft: Draft, address: Address) -> Iterator[Problem]:
     model = draft.part(Operators, at)
     if model is None:
         return
-    if draft.value("database") is None:
+    if model.local is not None and draft.value("database") is None:
         yield draft.error(at, "accounts are kept in a database", "add `database: {file: latchgate.db}`", key=True)
     if not address.is_local and is_local(model.host):
         hint = "name the https origin of the proxy before it, or keep the address on loopback"

@@ -17,6 +17,8 @@ def check(draft: Draft) -> Iterator[Problem]:
         if provider.refresh == "none":
             hint = "say how old claims may be, like `refresh: 5m`"
             yield draft.warning((*path, "refresh"), "whoever loses a group keeps it until the session ends", hint)
+    for path, provider in draft.parts(LoginProvider, "admin", "operators", "oidc"):
+        yield from _reached(draft, path, provider)
     sessions = draft.part(Sessions, ("authentication", "sessions"))
     if sessions is not None and sessions.csrf == "origin":
         hint = "use `csrf: token` where pages can send X-CSRF-Token"

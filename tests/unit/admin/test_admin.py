@@ -232,7 +232,9 @@ def test_every_endpoint_says_what_it_needs_and_nothing_else_is_in_the_table() ->
         *(("GET", path) for path in OPEN),
         ("POST", "/operators/login"),
         ("POST", "/operators/bootstrap"),
+        ("GET", "/operators/oidc"),
     }
+    assert [place for place, need in NEEDS.items() if need == "return"] == [("GET", "/operators/oidc/callback")]
     assert {place for place, need in NEEDS.items() if need == "viewer" and place[0] != "GET"} == set()
 
 

@@ -49,6 +49,7 @@ VARIABLES = {
     "HOOK_SECRET": "whsec_" + base64.b64encode(RANDOM.encode()).decode(),
     "AGENT_SECRET": RANDOM[::-1],
     "INTROSPECTION_SECRET": "introspection-value",
+    "OPERATORS_CLIENT_SECRET": "operators-client",
     "OPERATORS_KEY": RANDOM[3:] + RANDOM[:3],
     "DPOP_NONCE_KEY": RANDOM[::-1].swapcase(),
     "REDACTION_KEY": RANDOM[::-2] + RANDOM[::2],
