@@ -1,7 +1,8 @@
 """Open tunnels: carried from the 101 to their end, and asked again and again whether they may still be.
 
 Who holds a tunnel was authenticated and allowed once, at its handshake. A key is revoked, a token expires, a policy or a route
-changes, a session ends: then the same handshake would be refused now, and the tunnel ends with 1008 (policy violation).
+changes, a session ends, a grant is taken back: then the same handshake would be refused now, and the tunnel ends with 1008
+(policy violation).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.handshake import Switched
 from gateway.core.message import Inbound, Response
 from gateway.core.ports import Writer
+from gateway.credentials.plan import check_stands
 from gateway.pipeline import Claim, routed
 from gateway.snapshot import Current, Snapshot
 from gateway.websocket.closing import INTERNAL, POLICY, TRY_LATER
@@ -138,13 +140,15 @@ async def allowed(opened: Open, snapshot: Snapshot) -> None:
     principal = await service.gate.authenticate(request)
     params = service.parameters.decoded(claim.captured)
     access = AccessRequest(request, claim.route.name or "", service.upstream, params, time())
-    obligations = enforce(principal, access, service.policy.decide(principal, access)).obligations
+    permit = enforce(principal, access, service.policy.decide(principal, access))
+    obligations = permit.obligations
     if obligations is not None and obligations.shapes_answer:
         raise Forbidden("a rule says now what of answers may be seen")
     if exchange.principal is None or principal.key != exchange.principal.key:
         raise Forbidden("the credential is somebody else's now")
-    if (service.upstream, service.injector.name) != (exchange.upstream, exchange.credential):
-        raise Forbidden("the route leads elsewhere now, or with another credential")
+    if service.upstream != exchange.upstream:
+        raise Forbidden("the route leads elsewhere now")
+    await check_stands(service.injector, permit, exchange.credential)
 
 
 def bounds_of(claim: Claim) -> Bounds:

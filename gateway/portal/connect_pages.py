@@ -91,13 +91,6 @@ def typing(url: str, token: str, title: str) -> str:
     return _form(escape(url), token, f"Keep this token of {title}", inner=field)
 
 
-def leaving(url: str, fields: Sequence[Field]) -> Response:
-    """To the provider. By a page, because `form-action` of a Content-Security-Policy would stop a redirect after a form."""
-    to = escape(url)
-    head = f'<meta http-equiv="refresh" content="0;url={to}">'
-    return page("Connect", f'<p><a href="{to}" rel="noreferrer">Go on</a></p>', [*GUARDED, *fields], head=head)
-
-
 def _form(url: str, token: str, label: str, hidden: Mapping[str, str] | None = None, inner: str = "") -> str:
     """`url` and `inner` are markup, escaped already."""
     values = {FIELD: token, **(hidden or {})}

@@ -23,9 +23,9 @@ from gateway.core.reason import Reason
 from gateway.credentials.grants.connecting import Account, Connecting, OtherAccount, typed
 from gateway.credentials.grants.grant import Key
 from gateway.credentials.grants.refresh import Pair, Refused
-from gateway.portal.asked import Asked, Place, query, single, words
+from gateway.portal.asked import Asked, Place, onward, query, single, words
 from gateway.portal.connect_flow import ConnectFlow
-from gateway.portal.connect_pages import Connection, agreeing, consent, leaving, listing, second, typing
+from gateway.portal.connect_pages import GUARDED, Connection, agreeing, consent, listing, second, typing
 from gateway.portal.login import told
 from gateway.portal.uses import Uses
 from gateway.portal.visits import Visits
@@ -144,14 +144,14 @@ class ConnectionPortal:
         to = target(single(fields, "rd")) if "rd" in fields else f"{self._logins.prefix}/connections"
         url, pending = self._flow.begin(name, live, scopes, to)
         if wants_page(request):
-            return leaving(url, [pending])
+            return onward("Connect", url, [*GUARDED, pending])
         return told({"provider": name, "authorize_url": url}, [pending])
 
     async def callback(self, name: str, request: Request, exchange: Exchange) -> Response:
         """Back from the provider: its tokens become the grant of whoever is logged in, who must be the one that began."""
         if self._is_strict(request):
             # A browser sends a strict cookie only where our own page led it: not with a redirect that began at the provider.
-            return leaving(f"{self._base}/{name}/callback?{(request.query or b'').decode('latin-1')}", [])
+            return onward("Connect", f"{self._base}/{name}/callback?{(request.query or b'').decode('latin-1')}", GUARDED)
         try:
             live = await self._visits.mine(request, exchange)
             pending, pair = await self._flow.complete(name, query(request), self._flow.cookie.of(request), live)

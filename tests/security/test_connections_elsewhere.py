@@ -1,11 +1,15 @@
-"""Connections over two replicas with a real Redis, with strict cookies, and with detection on."""
+"""Connections over two replicas with a real Redis, with strict cookies, with detection on, and with a tunnel open."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.connecting import BASE, Person, Place, accounts, connecting, connecting_replica
+from tests.frames import RawUpstream, handshake, status_of
 from tests.login import ORIGIN, PAGE, providers
 from tests.redis_server import RedisServer
+from tests.standalone import until
 
 STATE = "__Host-gateway-connect"
 
@@ -76,3 +80,34 @@ async def test_with_a_strict_cookie_the_browser_comes_back_by_a_page_of_ours(tmp
         assert back.replace("&", "&amp;") in page.body.decode()
         assert (await person.get(back, headers={**PAGE, "Sec-Fetch-Site": "same-origin"})).status == 303
         assert (await person.get("/app/x")).status == 200
+
+
+async def test_a_tunnel_with_a_persons_token_ends_with_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 108. It was opened with a token that is nobody's to use any more."""
+    monkeypatch.setattr("gateway.tunnels.REVIEW", 3600.0)
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(RawUpstream())
+        [corp] = await stack.enter_async_context(providers("corp"))
+        made = await stack.enter_async_context(accounts("tracker"))
+        target = {"url": f"http://127.0.0.1:{upstream.port}", "allow_plaintext": True, "allow_private": True}
+        route = {"match": {"path": "/app/**"}, "upstream": "api", "authenticate": ["login.corp"], "credential": "own"}
+        over = {"upstreams": {"api": target}, "routes": [{"name": "app", "websocket": {"origins": [ORIGIN]}, **route}]}
+        gateway = await stack.enter_async_context(connecting_replica(tmp_path, corp, made, over=over))
+        place = Place(gateway, corp, made)
+        person = await place.person("alice")
+        assert (await person.connected(place.tracker)).status == 303
+        cookie = "; ".join(f"{name}={value}" for name, value in person.jar.items())
+        client = await upstream.asked(gateway.address(), handshake("/app/socket", f"Cookie: {cookie}", f"Origin: {ORIGIN}"))
+        assert status_of(client.head) == 101
+        server = await upstream.side()
+        assert (await person.form(f"{BASE}/tracker/disconnect")).status == 303
+        assert (await client.frame()).code == 1008
+        client.close()
+        server.close()
+
+        async def is_told() -> bool:
+            return any(event["path"] == "/app/socket" for event in await gateway.requests())
+
+        await until(is_told, "no audit event was written")
+        [event] = [event for event in await gateway.requests() if event["path"] == "/app/socket"]
+        assert event["error"] == "upstream-credential-missing"

@@ -133,6 +133,10 @@ class Held:
             slot = await self._current(key, await self._replaced(key, grant))
         return usable(self.provider, slot)
 
+    async def standing(self, key: Key) -> Slot:
+        """The same, whether its token has ended or not: what it was sent with goes on."""
+        return usable(self.provider, await self._current(key, self._slots.get(key)))
+
     async def renewed(self, key: Key, sent: list[bytes]) -> tuple[bytes, Slot] | None:
         """The line among `sent` that an upstream refused, and another token to try; None where there is none to be had.
 

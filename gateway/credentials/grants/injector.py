@@ -45,6 +45,14 @@ class GrantInjector:
         self._place(outbound, slot, key)
         return True
 
+    async def check_stands(self, permit: Permit) -> None:
+        """Raises Ungranted, Forbidden and DependencyDown where what was opened with this principal's token must not go on: the
+        grant is gone, broken or too narrow now."""
+        key = self._key(permit)
+        slot = await self._held.standing(key)
+        if self._required:
+            lacking(slot, self._required, self._held.provider, self._held.link, key[1])
+
     async def _later(self, outbound: Outbound, key: Key) -> str | None:
         try:
             slot = await self._held.get(key)

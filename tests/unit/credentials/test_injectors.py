@@ -7,12 +7,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from gateway.core.decision import Permit
-from gateway.core.errors import DependencyDown
+from gateway.core.errors import DependencyDown, Forbidden
 from gateway.core.message import NO_BODY, Outbound, Request
 from gateway.core.ports import Injector
 from gateway.core.secret import Secret
-from gateway.credentials.injectors import NoCredential, build
+from gateway.credentials.injectors import NoCredential, build, planned
 from gateway.credentials.model import Credential
+from gateway.credentials.plan import check_stands
 from tests.minting import workshop
 from tests.scripted import fields_of
 
@@ -127,3 +128,18 @@ async def test_no_credential_adds_nothing() -> None:
     message = outbound()
     NoCredential().inject(message, PERMIT)
     assert (fields_of(message), message.secrets) == ([], ())
+
+
+async def test_what_was_opened_with_one_of_several_credentials_goes_on_while_the_route_has_it() -> None:
+    """A tunnel on a route with a list of them was ended when it was first judged again."""
+    made = [build(name, bearer(), workshop(secrets=lambda ref: Source(b"k"))) for name in ("own", "bot")]
+    await check_stands(planned(made), PERMIT, "bot")
+    await check_stands(planned(made[:1]), PERMIT, "own")
+    await check_stands(planned([]), PERMIT, None)
+    for injector, used in ((planned(made), "other"), (planned(made[:1]), "bot"), (planned([]), "bot"), (planned(made), None)):
+        with pytest.raises(Forbidden):
+            await check_stands(injector, PERMIT, used)
+
+
+def bearer() -> Any:
+    return TypeAdapter[Any](Credential).validate_python({"inject": "bearer", "secret": {"env": "TEST"}})
