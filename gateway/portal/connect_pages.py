@@ -95,7 +95,7 @@ def _form(url: str, token: str, label: str, hidden: Mapping[str, str] | None = N
     """`url` and `inner` are markup, escaped already."""
     values = {FIELD: token, **(hidden or {})}
     inputs = "".join(f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in values.items())
-    return f'<form method="post" action="{url}">{inputs}{inner}<button>{escape(label)}</button></form>'
+    return f'<form method="post" action="{url}">{inputs}{inner}<button type="submit">{escape(label)}</button></form>'
 
 
 def second(time: float | None) -> str | None:

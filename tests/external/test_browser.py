@@ -16,12 +16,14 @@ import pytest_asyncio
 
 from tests.external.chromium import NAMES, Chromium, Tab, chromium
 from tests.external.oidc import CLIENT_SECRET, OpenIdProvider, openid_provider
+from tests.granting import KEY as VAULT_KEY
 from tests.house import House, Seen, house, read_request
 from tests.login import KEY, POLICY, ROLES, SESSION
 from tests.pki import Pki
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LAX, STRICT, SIBLING, EVIL = "gw.test", "strict.test", "apps.gw.test", "evil.test"
+BACK = ("callback/corp", "connections/tracker/callback")
 HOME = f"https://{LAX}/app/home"
 PRIVATE = "the private page"
 JWT = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
@@ -89,7 +91,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory, node: str) -> AsyncIte
     context.load_cert_chain(pki.certificate, pki.key)
     async with AsyncExitStack() as stack:
         client = {
-            "redirect_uris": [f"https://{host}/.gateway/callback/corp" for host in (LAX, STRICT)],
+            "redirect_uris": [f"https://{host}/.gateway/{path}" for host in (LAX, STRICT) for path in BACK],
             "post_logout_redirect_uris": [f"https://{host}/" for host in (LAX, STRICT)],
         }
         provider = await stack.enter_async_context(openid_provider(node, tmp_path_factory.mktemp("provider"), **client))
@@ -117,11 +119,25 @@ def gateway(folder: Path, host: str, site: str, provider: OpenIdProvider, pki: P
         "allow_private": True,
     }
     sessions = {"base_url": f"https://{host}", "key": {"env": "SESSION_KEY"}, "same_site": site}
+    tracker = {
+        "kind": "oauth",
+        "token_url": f"{entry['issuer']}/token",
+        "client": {"id": "gateway", "secret": {"env": "CLIENT_SECRET"}},
+        "dial": {"allow_plaintext": True, "allow_private": True},
+        "connect": {
+            "authorize_url": f"{entry['issuer']}/auth?prompt=consent",
+            "account_url": f"{entry['issuer']}/me",
+            "scopes": ["openid"],
+        },
+    }
     return house(
         folder,
         policy=POLICY,
         roles=ROLES,
-        environ={"CLIENT_SECRET": CLIENT_SECRET, "SESSION_KEY": KEY},
+        environ={"CLIENT_SECRET": CLIENT_SECRET, "SESSION_KEY": KEY, "VAULT_KEY": VAULT_KEY},
+        vault={"keys": [{"id": "k1", "env": "VAULT_KEY"}]},
+        database={"file": str(folder / "store.db")},
+        providers={"tracker": tracker},
         authentication={"login": {"corp": entry}, "sessions": sessions},
         routes=[{"name": "app", "match": {"path": "/app/**"}, "upstream": "api", "authenticate": ["login.corp"]}],
         detection={"rules": []},
@@ -214,3 +230,20 @@ async def test_a_strict_cookie_logs_in_and_is_not_sent_where_another_site_leads(
     await tab.run("document.links[0].click()")
     await tab.until("document.body.innerText.includes('Authorize')")
     assert len(scene.reached(STRICT)) == before
+
+
+@pytest.mark.parametrize("host", [LAX, STRICT])
+async def test_an_account_is_connected_and_disconnected_by_plain_forms(scene: Scene, host: str) -> None:
+    """`form-action` stops no one on the way to the provider, and a strict cookie comes along on the way back."""
+    tab, person = await scene.login("gina", host)
+    await tab.go(f"https://{host}/.gateway/connections/tracker/connect")
+    await tab.until("document.body.innerText.includes('Connect tracker')")
+    await tab.submit()
+    await tab.until("document.body.innerText.includes('Authorize')")
+    await tab.submit()
+    await tab.until(f"location.href === 'https://{host}/.gateway/connections'")
+    assert "connected" in await tab.run("document.body.innerText")
+    assert "gina" in await tab.run("document.body.innerText")
+    assert list(await scene.browser.jar(person, host)) == [SESSION]
+    await tab.submit()
+    await tab.until("document.body.innerText.includes('none')")
