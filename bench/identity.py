@@ -113,10 +113,10 @@ class Site:
             metrics=metrics,
             secrets=lambda _: FixedSecret(PEPPER),
             once=once,
-            backing=Backing("/.gateway", MemorySessions(clock, 1000), once, lambda *_, **__: None),
+            backing=Backing("/.gateway", MemorySessions(clock, 1000), once, lambda *_, **__: None, lambda *_, **__: None),
         )
         assert made.logins is not None
-        cookie, _ = await made.logins.sessions.open("staff", Login({"sub": "alice", "iss": "x"}, "refresh", None))
+        cookie, _ = await made.logins.sessions.open("staff", Login({"sub": "alice", "iss": "x"}, "refresh", None), "192.0.2.7")
         session = request((b"cookie", f"__Host-gateway={cookie}".encode()), host=HOST)
         remembered = 10 * BATCH
         warm = request(bearer(self.warm))

@@ -146,7 +146,8 @@ class Builder(Noting):
         model, secrets, of, once = self._settings.authentication, self._loaded.secrets, self._resources, self._once
 
         def make() -> Authentication:
-            keys, backing = of.stores.key_table(model.api_keys, database, secrets), of.stores.backing(self._settings, secrets)
+            keys = of.stores.key_table(model.api_keys, database, secrets)
+            backing = of.stores.backing(self._settings, secrets, of.guarding.guard.signal)
             key = (model, secret_sources(model, secrets), id(keys), backing, id(once), self._issuing.key())
             own = self._at(("tokens",), self._issuing.own)
             return of.authentication.take(

@@ -1,5 +1,6 @@
 """The stores of a configuration: counters, what was used once, sessions, API keys and the database itself."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.authn.api_keys import KeyRing
@@ -54,12 +55,12 @@ class Stores:
         )
         return shared
 
-    def backing(self, settings: Settings, secrets: Secrets) -> Backing | None:
-        """What logins need; None where there are none. Raises ValueError for unusable TLS files."""
+    def backing(self, settings: Settings, secrets: Secrets, signal: Callable[..., None]) -> Backing | None:
+        """What logins need, `signal` to tell of theft; None where there are none. Raises ValueError for unusable TLS files."""
         if settings.authentication.sessions is None:
             return None
         store = session_store("session", settings.authentication.sessions.most, settings.state, secrets, self.kept, self._clock)
-        return Backing(settings.portal.prefix, store, self.once(settings.state, secrets), self._tell)
+        return Backing(settings.portal.prefix, store, self.once(settings.state, secrets), self._tell, signal)
 
     def listen(self, model: RedisStore, secrets: Secrets) -> None:
         """Hear at once of what changes in the database, where there is one."""

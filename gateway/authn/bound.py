@@ -14,7 +14,7 @@ from gateway.authn.dpop_model import Dpop
 from gateway.authn.issuers import Secrets, refused, strong_secret
 from gateway.authn.nonces import Nonces
 from gateway.authn.strength import SHORTEST
-from gateway.core.errors import Unauthenticated
+from gateway.core.errors import Theft, Unauthenticated
 from gateway.core.message import Field, Request
 from gateway.core.ports import Clock, Once, Tally
 from gateway.core.principal import Principal
@@ -78,7 +78,12 @@ class Bound:
         if proved:
             if self._proofs is None:
                 raise Unauthenticated("bound: proofs are not accepted here", headers=self.invalid)
-            await self._proofs.check(request, token, bindings[KEY])
+            try:
+                await self._proofs.check(request, token, bindings[KEY])
+            except Unauthenticated as error:
+                if error.theft is not None:
+                    error.theft = Theft(error.theft.kind, principal.issuer, principal.id)
+                raise
         for name, most in bindings.get(CALLS, ()):
             await self._spend(name, most)
 

@@ -15,7 +15,7 @@ from gateway.authn.nonces import Nonces
 from gateway.authn.recent import Recent
 from gateway.authn.thumbprint import members, thumbprint
 from gateway.authn.token import Malformed, Token
-from gateway.core.errors import BadRequest, Unauthenticated
+from gateway.core.errors import BadRequest, Theft, Unauthenticated
 from gateway.core.message import Field, Request
 from gateway.core.origin import DEFAULT_PORTS, own_origin
 from gateway.core.path import canonical
@@ -80,7 +80,9 @@ class Proofs:
         if not key.verifies(proof.algorithm, proof.signed, proof.signature):
             raise self._refused("the signature does not verify")
         if not await self._once.first(f"dpop:{jkt}:{jti}", self._oldest + self._leeway + CLOCKS):
-            raise self._refused("the proof was used before")
+            replayed = self._refused("the proof was used before", genuine=True)
+            replayed.theft = Theft("token.replayed")
+            raise replayed
         return jkt
 
     def _key(self, proof: Token, jkt: str) -> Key:
@@ -121,8 +123,8 @@ class Proofs:
             raise self._refused("too old, or not yet valid")
         return jti
 
-    def _refused(self, why: str) -> Unauthenticated:
-        return Unauthenticated(f"dpop: {why}", headers=(self.challenge("invalid_dpop_proof"),))
+    def _refused(self, why: str, *, genuine: bool = False) -> Unauthenticated:
+        return Unauthenticated(f"dpop: {why}", headers=(self.challenge("invalid_dpop_proof"),), genuine=genuine)
 
 
 def names(htu: Any, request: Request) -> bool:

@@ -16,7 +16,7 @@ from gateway.authn.issuers import Secrets, strong_secret
 from gateway.authn.model import HmacCaller, issuer_of
 from gateway.authn.strength import StrongSecret
 from gateway.authn.unverified import Unverified
-from gateway.core.errors import ConfigError, DependencyDown, Problem, Unauthenticated
+from gateway.core.errors import ConfigError, DependencyDown, Problem, Theft, Unauthenticated
 from gateway.core.message import Request
 from gateway.core.ports import CLOCKS, Clock, Grant, Once
 from gateway.core.principal import Identity, Principal
@@ -87,7 +87,9 @@ class HmacVerifier:
         if self._remembered and not await self._once.first(
             f"hmac:{len(self._name)}:{self._name}:{matched.hex()}", self._remembered
         ):
-            raise self._refused("the signature was used before", genuine=True)
+            replayed = self._refused("the signature was used before", genuine=True)
+            replayed.theft = Theft("token.replayed", self._name, self.identity.id)
+            raise replayed
 
     def _matched(self, keys: Sequence[bytes], content: Sequence[bytes], macs: Sequence[bytes]) -> bytes:
         """The signature that one of the secrets makes; empty where none does. Looks at all of them."""

@@ -23,7 +23,7 @@ GatewayError                 a request's end; `detail` has one reader, the audit
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gateway.core.reason import STATUS, Reason
 
@@ -61,12 +61,25 @@ class ConfigError(Exception):
         return "\n".join(str(problem) for problem in self.problems)
 
 
+@dataclass(frozen=True, slots=True)
+class Theft:
+    """What a refusal is a sign of, and whose credential it is about, where that is known. Detection tells it, and refuses nobody.
+
+    Replayed is a proof, signature, login or logout token that was used before; reused a rotated token that came again.
+    """
+
+    kind: Literal["token.replayed", "token.reused"]
+    issuer: str = ""
+    subject: str = ""
+
+
 class GatewayError(Exception):
     """A request's end other than an upstream's answer.
 
     `detail` goes to the audit trail only, never to the client. `headers` are added to the answer (names lower case,
     e.g. `www-authenticate`), `members` to the problem document. `close` ends the connection after the answer. `document` is
-    told as plain JSON in place of a problem document, where a standard wants another one (RFC 6749 5.2).
+    told as plain JSON in place of a problem document, where a standard wants another one (RFC 6749 5.2). Both `document` and `theft`
+    are set before it is raised.
     """
 
     default: Reason = Reason.INTERNAL
@@ -88,6 +101,7 @@ class GatewayError(Exception):
         self.members = members
         self.close = close
         self.document: Mapping[str, str] | None = None
+        self.theft: Theft | None = None
 
 
 class Rejection(GatewayError):

@@ -89,15 +89,9 @@ class Guard:
             self.addresses.forgive(key, identity)
             self.identities.forgive(identity, key)
 
-    def under_attack(self, about: str, client: str) -> bool:
-        """Whether an identity is being guessed from many addresses, and this one has not proved it. For parts whose secrets people
-        make up: they may then want more than the secret."""
-        tried = self.identities.entries.get(canonical(about))
-        unproved = tried is not None and (not client or network(client) not in tried.proved)
-        return tried is not None and unproved and self._attacked(tried, self._clock.monotonic())
-
-    def signal(self, kind: Signal, *, client: str = "", issuer: str = "", subject: str = "", detail: str = "") -> None:
-        """What another part noticed: a proof or token used twice, a rotated token used again, a session in another network.
+    def signal(self, kind: Signal, *, client: str, issuer: str = "", subject: str = "", **told: str | None) -> None:
+        """What another part noticed: a proof or token used twice, a rotated token used again, a session in another network. Nobody
+        is refused for it: whoever holds what was stolen could else lock out whom it was stolen from.
 
         Counted each time; told to the audit trail (`auth.…`) once a minute for the same principal, else the same address.
         """
@@ -111,8 +105,7 @@ class Guard:
         self._signals.move_to_end(about)
         if len(self._signals) > MOST_SIGNALS:
             self._signals.popitem(last=False)
-        told = {"issuer": issuer or None, "subject": subject or None, "client": client or None, "detail": detail or None}
-        self._tell(f"auth.{kind}", **told)
+        self._tell(f"auth.{kind}", client=client or None, issuer=issuer or None, subject=subject or None, **told)
 
     # Judgement
 

@@ -44,11 +44,14 @@ class Watch:
         raise Forbidden("detection: blocked", reason=Reason.ADDRESS_BLOCKED)
 
     def failed(self, client: str, error: GatewayError) -> None:
-        """A request ended with an error. Counts where a credential was presented and failed, unless it is a genuine one."""
+        """A request ended with an error. Counts where a credential was presented and failed, unless it is a genuine one; tells what
+        is a sign of theft."""
         if isinstance(error, Unauthenticated) and error.reason is Reason.CREDENTIAL_INVALID and not error.genuine:
             self._guard.failed(client, error.about, exempt=self._is_exempt(client))
         elif isinstance(error, Forged):
             self._guard.failed(client, None, exempt=self._is_exempt(client))
+        if (theft := error.theft) is not None:
+            self._guard.signal(theft.kind, client=client, issuer=theft.issuer, subject=theft.subject, detail=error.detail)
 
     def succeeded(self, client: str, principal: Principal) -> None:
         """A credential counted; asked while somebody failed for an identity. Of schemes whose failures are about one: elsewhere

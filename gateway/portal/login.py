@@ -15,7 +15,7 @@ from gateway.authn.login.model import SCOPE
 from gateway.authn.login.presented import SITE, TOKEN, check_origin, check_write
 from gateway.authn.login.session import Live, digest
 from gateway.authn.login.targets import target
-from gateway.core.errors import BadRequest, DependencyDown, GatewayError, NoRoute, Unauthenticated
+from gateway.core.errors import BadRequest, DependencyDown, GatewayError, NoRoute, Theft, Unauthenticated
 from gateway.core.exchange import Exchange
 from gateway.core.message import Field, Request, Response
 from gateway.core.reason import Reason
@@ -90,7 +90,7 @@ class LoginPortal:
         try:
             self._visits.check_host(request)
             wish, login = await flow.complete(name, query(request), flow.cookie.of(request))
-            value, live = await self._sessions.open(name, login)
+            value, live = await self._sessions.open(name, login, client)
         except GatewayError as error:
             error.headers = (*(INVALID if error.status == 401 else ()), *error.headers, flow.cookie.clear(), *NOT_KEPT)
             told = {"issuer": name, "scheme": "session", "reason": error.reason, "detail": error.detail}
@@ -148,7 +148,7 @@ class LoginPortal:
         self._visits.check_host(request)
         check_origin(request, self._logins.origin)
         try:
-            live = await self._visits.mine(request, exchange)
+            live = await self._visits.mine(request, exchange, anywhere=True)
         except Unauthenticated:
             clear = [self._cookie.clear()] if self._cookie.of(request) else []
             return Response(303, [(b"location", self._logins.origin.encode() + b"/"), *clear, *NOT_KEPT])
@@ -180,7 +180,9 @@ class LoginPortal:
         await self._sessions.end_tagged(self._sessions.tag(kind, name, claims[kind]), "the provider ended it")
         # Noted when done: where the store fails, the provider tries again with the same token.
         if not await self._logins.once.first(f"logout:{name}:{claims['jti']}", 900):
-            raise BadRequest("backchannel: a logout token that was used before")
+            replayed = BadRequest("backchannel: a logout token that was used before")
+            replayed.theft = Theft("token.replayed", name, str(claims.get("sub", "")))
+            raise replayed
         return Response(200, list(NOT_KEPT))
 
 

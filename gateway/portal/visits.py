@@ -26,8 +26,8 @@ class Visits:
         self._origin = logins.origin
         self._authority = logins.origin.removeprefix("https://")
 
-    async def mine(self, request: Request, exchange: Exchange) -> Live:
-        """The session presented. Raises Unauthenticated, BadRequest and DependencyDown."""
+    async def mine(self, request: Request, exchange: Exchange, *, anywhere: bool = False) -> Live:
+        """The session presented; `anywhere`, from whatever network. Raises Unauthenticated, BadRequest and DependencyDown."""
         self.check_host(request)
         values = self._cookie.of(request)
         if len(values) > 1:
@@ -39,6 +39,8 @@ class Visits:
         except Unauthenticated as error:
             error.headers = (*INVALID, self._cookie.clear())
             raise
+        if not anywhere and request.head.client not in live.clients:
+            await self._sessions.moves.check(live, request.head.client)
         note(exchange, live)
         return live
 

@@ -169,6 +169,8 @@ async def test_a_request_repeated_to_the_byte_on_one_connection_is_a_replay(pair
         found.append((await read_reply(reader, "GET")).status)
     writer.close()
     assert found == [200, 401, 401, 200, 401]
+    [sign] = [event for event in await pair.one.events() if event["event"] == "auth.token.replayed"]
+    assert (sign["issuer"], sign["subject"], sign["detail"]) == ("corp", "alice", "dpop: the proof was used before")
 
 
 async def test_over_http_2_as_over_http_1(pair: Pair) -> None:

@@ -20,7 +20,7 @@ from gateway.authn.login.provider import Login, Provider
 from gateway.authn.login.seal import Seal
 from gateway.authn.login.targets import target
 from gateway.authn.login.turns import Turns
-from gateway.core.errors import BadRequest, Unauthenticated
+from gateway.core.errors import BadRequest, Theft, Unauthenticated
 from gateway.core.message import Field
 from gateway.core.ports import Clock, Once
 from gateway.core.reason import Reason
@@ -119,7 +119,9 @@ class Flow:
             raise invalid("no code")
         async with self._turns[name]:
             if not await self._once.first(f"login:{pending.state}", SECONDS):
-                raise invalid("used before")
+                replayed = invalid("used before")
+                replayed.theft = Theft("token.replayed", name)
+                raise replayed
             login = await provider.exchanged(
                 given["code"], verifier=pending.verifier, nonce=pending.nonce, redirect_uri=self._redirects[name]
             )

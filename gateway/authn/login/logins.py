@@ -32,6 +32,7 @@ class Backing:
     store: SessionStore
     once: Once
     tell: Callable[..., None]
+    signal: Callable[..., None]
 
 
 @final
@@ -59,7 +60,7 @@ class Logins:
         self.once = backing.once
         self.tell = backing.tell
         self.metrics = metrics
-        self.sessions = Sessions(model, self.providers, backing.store, key, clock, metrics, backing.tell)
+        self.sessions = Sessions(model, self.providers, backing.store, key, clock, metrics, backing.tell, backing.signal)
         redirects = {name: f"{model.origin}{backing.prefix}/callback/{name}" for name in self.providers}
         cookie = Cookie(f"{model.cookie}-login", "lax")  # the provider sends the browser back, from another site
         self.connecting = Cookie(f"{model.cookie}-connect", "lax")

@@ -67,6 +67,13 @@ class LoginProvider(Model):
         return frozenset({self.client_id, *self.audience})
 
 
+class Networks(Model):
+    """How many leading bits of an address are one network: where a session is at home."""
+
+    ipv4: Annotated[int, Field(ge=8, le=32)] = 24
+    ipv6: Annotated[int, Field(ge=16, le=64)] = 48
+
+
 class Sessions(Model):
     """What becomes of a login: how long it lasts, which cookie stands for it, under which key its record is sealed."""
 
@@ -80,6 +87,8 @@ class Sessions(Model):
     stale: Annotated[Duration, Field(le=3600)] = 300.0
     most: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
     most_each: Annotated[int, Field(ge=1, le=100)] = 20
+    on_move: Literal["tell", "step_up", "end", "ignore"] = "tell"
+    networks: Networks = Networks()
 
     @model_validator(mode="after")
     def _holds(self) -> Self:

@@ -57,6 +57,8 @@ class SessionCookies:
         live = self._sessions.known(raw) or await self._sessions.find(raw)
         if live.session.provider not in self._accepted:
             raise Unauthenticated("session: of a login that is not accepted here", genuine=True)
+        if request.head.client not in live.clients:
+            await self._sessions.moves.check(live, request.head.client)
         known = self._granted.get(live.id)
         if known is None or known[1] is not live or self._sessions.is_past(known[0].expires):  # also where a role ended
             known = (self._grant(live.identity), live)

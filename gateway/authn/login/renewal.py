@@ -116,7 +116,7 @@ class Renewal:
         """The session as its provider tells it now. Raises Refused, Unauthenticated and DependencyDown."""
         session, asked = live.session, self._now()
         login = await self._providers[session.provider].refreshed(session.login)
-        renewed = Session(session.provider, session.subject, login, session.opened, session.ends, asked)
+        renewed = Session(session.provider, session.subject, login, session.opened, session.ends, asked, session.network)
         if self._owner.identity(live.id, renewed).id != session.subject:
             raise Refused("refreshed for another subject")
         return renewed

@@ -8,7 +8,7 @@ from typing import Any, Final, final
 from gateway.authn.login.provider import Login
 from gateway.core.principal import Identity
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SHOWN: Final = 32
 """Hexadecimal digits of a session's public name: the half of a digest, of no use as a cookie."""
 
@@ -20,7 +20,8 @@ def digest(value: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`opened`, `ends` and `refreshed` are Unix times: of the login, of its latest possible end, and of its claims."""
+    """`opened`, `ends` and `refreshed` are Unix times: of the login, of its latest possible end, and of its claims. `network` is
+    where the login happened."""
 
     provider: str
     subject: str
@@ -28,11 +29,12 @@ class Session:
     opened: float
     ends: float
     refreshed: float
+    network: str
 
     def dump(self) -> bytes:
         login = self.login
         told = [FORMAT, self.provider, self.subject, login.claims, login.refresh_token, login.id_token]
-        return json.dumps([*told, self.opened, self.ends, self.refreshed], separators=(",", ":")).encode()
+        return json.dumps([*told, self.opened, self.ends, self.refreshed, self.network], separators=(",", ":")).encode()
 
 
 def load(raw: bytes) -> Session | None:
@@ -40,23 +42,24 @@ def load(raw: bytes) -> Session | None:
     found: list[Any] = json.loads(raw)
     if found[0] != FORMAT:
         return None
-    _, provider, subject, claims, refresh_token, id_token, opened, ends, refreshed = found
-    return Session(provider, subject, Login(claims, refresh_token, id_token), opened, ends, refreshed)
+    _, provider, subject, claims, refresh_token, id_token, opened, ends, refreshed, network = found
+    return Session(provider, subject, Login(claims, refresh_token, id_token), opened, ends, refreshed, network)
 
 
 @final
 class Live:
     """A session as it was last read. `fresh` and `confirmed` are monotonic: until when it counts without another look, and when it
-    was last seen in the store. Whatever ends it sets `fresh` to zero.
+    was last seen in the store. Whatever ends it sets `fresh` to zero. `clients` are addresses it may be used by without a word.
     """
 
-    __slots__ = ("confirmed", "fresh", "id", "identity", "kept", "retry", "session", "version")
+    __slots__ = ("clients", "confirmed", "fresh", "id", "identity", "kept", "retry", "session", "version")
 
     def __init__(self, id: str, version: int, session: Session, identity: Identity) -> None:
         self.id = id
         self.version = version
         self.session = session
         self.identity = identity
+        self.clients: set[str] = set()
         self.fresh = self.confirmed = self.kept = self.retry = 0.0
 
     @property

@@ -15,6 +15,7 @@ from typing import Any, Final, final
 from gateway.authn.claims import Claims
 from gateway.authn.login.cookies import ID, Cookie
 from gateway.authn.login.model import Sessions as Model
+from gateway.authn.login.moves import Moves
 from gateway.authn.login.provider import Login, Provider
 from gateway.authn.login.renewal import Renewal
 from gateway.authn.login.seal import Seal
@@ -49,6 +50,7 @@ class Sessions:
         clock: Clock,
         metrics: Metrics,
         tell: Callable[..., None],
+        signal: Callable[..., None],
     ) -> None:
         self.model = model
         self.cookie = Cookie(model.cookie, model.same_site)
@@ -60,6 +62,7 @@ class Sessions:
         self.monotonic = clock.monotonic
         self._metrics = metrics
         self._tell = tell
+        self.moves = Moves(model, signal, self.end)
         self._claims = {name: Claims("session", name, _stated(provider), clock) for name, provider in providers.items()}
         self._live: Recent[str, Live] = Recent(HELD)
         self._ended: Recent[str, bool] = Recent(HELD)
@@ -158,7 +161,7 @@ class Sessions:
         live = Live(id, stored.version, session, self.identity(id, session))
         if before is not None:
             before.fresh = 0.0
-            live.kept = before.kept
+            live.kept, live.clients = before.kept, before.clients
         self._live.put(id, live)
         return live
 
@@ -182,15 +185,16 @@ class Sessions:
 
     # Opened and ended
 
-    async def open(self, provider: str, login: Login) -> tuple[str, Live]:
-        """A new session: its cookie's value, never seen before. Raises Unauthenticated for unusable claims, and DependencyDown."""
+    async def open(self, provider: str, login: Login, client: str) -> tuple[str, Live]:
+        """A new session, at home where `client` is: its cookie's value, never seen before. Raises Unauthenticated for unusable
+        claims, and DependencyDown."""
         now = self._now()
         refresh = self._providers[provider].model.refresh
         ends = now + self.model.absolute
         if refresh != "none" and login.refresh_token is None:
             ends = min(ends, now + refresh)  # nobody could tell of changes: the browser asks the provider again
         identity = self._claims[provider].identity(login.claims, "")
-        session = Session(provider, identity.id, login, now, ends, now)
+        session = Session(provider, identity.id, login, now, ends, now, self.moves.home(client))
         value = secrets.token_urlsafe(32)
         id = digest(value.encode("ascii"))
         mine = await self._store.tagged(self.tag("who", provider, identity.id))
