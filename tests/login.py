@@ -23,7 +23,8 @@ ORIGIN = f"https://{HOST}"
 KEY = "k3Jw9vQzP0sLx7TnB2mYc5RdF8hGaE1u"
 SECRET = "canary-client-secret"
 SESSION = "__Host-gateway"
-STATE = "__Host-gateway-login"
+STATE = "__Host-gateway-login-"
+"""How the names of cookies of logins under way begin."""
 PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 """What a browser says of a page it is about to show."""
 LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
@@ -184,6 +185,11 @@ class Browser:
             self.jar.pop(name, None)
         else:
             self.jar[name] = value
+
+    @property
+    def pending(self) -> dict[str, str]:
+        """The cookies of its logins under way."""
+        return {name: value for name, value in self.jar.items() if name.startswith(STATE)}
 
     async def login(self, provider: ScriptedProvider, rd: str = "/app/home", **more: str) -> Reply:
         """The whole way to the callback's answer."""

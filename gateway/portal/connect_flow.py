@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from gateway.authn.login.cookies import LONGEST
-from gateway.authn.login.flow import CODE, SECONDS, challenge, visible
+from gateway.authn.login.flow import CODE, challenge, visible
 from gateway.authn.login.logins import Logins
+from gateway.authn.login.pending import SECONDS
 from gateway.authn.login.session import Live
 from gateway.authn.login.targets import target
 from gateway.authn.login.turns import Turns
-from gateway.core.errors import BadRequest, Ungranted
+from gateway.core.errors import BadRequest, Theft, Ungranted
 from gateway.core.message import Field
 from gateway.core.ports import Clock
 from gateway.core.reason import Reason
@@ -82,7 +83,9 @@ class ConnectFlow:
             raise invalid("no code")
         async with self._turns[name]:
             if not await self._once.first(f"connect:{pending.state}", SECONDS):
-                raise invalid("used before")
+                replayed = invalid("used before")
+                replayed.theft = Theft("token.replayed", live.session.provider, live.session.subject)
+                raise replayed
             return pending, await provider.exchanged(given["code"], pending.verifier, self._redirects[name])
 
     def turn(self, name: str) -> Turns:

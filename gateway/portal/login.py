@@ -9,9 +9,10 @@ from typing import Any, Final, final
 from urllib.parse import urlencode
 
 from gateway.authn.bound import INVALID
-from gateway.authn.login.flow import Wish, ended
+from gateway.authn.login.flow import ended
 from gateway.authn.login.logins import NOT_KEPT, Logins
 from gateway.authn.login.model import SCOPE
+from gateway.authn.login.pending import Wish
 from gateway.authn.login.presented import SITE, TOKEN, check_origin, check_write
 from gateway.authn.login.session import Live, digest
 from gateway.authn.login.targets import target
@@ -61,8 +62,8 @@ class LoginPortal:
         if len(named) > 1 or (holds and request.head.fields.get(SITE) in FOREIGN):
             return self._choice(named, asked, to, stale)
         wish = Wish(named[0], to, words(asked, "acr_values", SCOPE), seconds(asked))
-        location, pending = await self._logins.flow.begin(wish)
-        return Response(303, [(b"location", location.encode("ascii")), pending, *stale, *NOT_KEPT])
+        location, kept = await self._logins.flow.begin(wish, request)
+        return Response(303, [(b"location", location.encode("ascii")), *kept, *stale, *NOT_KEPT])
 
     async def _presented(self, request: Request) -> tuple[bool, list[Field]]:
         """Whether the browser holds what may be a session, and the field that takes back one that is over."""
@@ -86,13 +87,15 @@ class LoginPortal:
 
     async def callback(self, name: str, request: Request, exchange: Exchange) -> Response:
         """Back from a provider: a new session under a new id, whatever was presented (session fixation)."""
-        flow, client = self._logins.flow, exchange.client
+        flow, client, clear = self._logins.flow, exchange.client, list[Field]()
         try:
             self._visits.check_host(request)
-            wish, login = await flow.complete(name, query(request), flow.cookie.of(request))
+            came = query(request)
+            clear = flow.pending.clear(came)
+            wish, login = await flow.complete(name, came, request)
             value, live = await self._sessions.open(name, login, client)
         except GatewayError as error:
-            error.headers = (*(INVALID if error.status == 401 else ()), *error.headers, flow.cookie.clear(), *NOT_KEPT)
+            error.headers = (*(INVALID if error.status == 401 else ()), *error.headers, *clear, *NOT_KEPT)
             told = {"issuer": name, "scheme": "session", "reason": error.reason, "detail": error.detail}
             self._logins.tell("auth.login.failed", client=client, request_id=exchange.id, **told)
             self._logins.metrics.count("gateway.logins", provider=name, outcome="failure")
@@ -104,7 +107,7 @@ class LoginPortal:
         self._logins.tell("auth.login.success", client=client, request_id=exchange.id, **who)
         self._logins.metrics.count("gateway.logins", provider=name, outcome="success")
         cookie = self._cookie.set(value, max(int(live.session.ends - live.session.opened), 1))
-        fields = [cookie, flow.cookie.clear()]
+        fields = [cookie, *clear]
         location = self._logins.origin + wish.target
         if self._sessions.model.same_site == "strict":
             # A browser sends a strict cookie only where our own page led it: not with a redirect that began at the provider.

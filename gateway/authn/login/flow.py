@@ -1,56 +1,27 @@
 """A login on its way: a browser is sent to a provider and comes back with a code (OpenID Connect Core 3.1, RFC 9700 2.1, 4.4, 4.7).
 
-What has to be known when it comes back lies sealed in a cookie of this browser, good once and for ten minutes: the provider,
-`state`, `nonce`, the PKCE verifier, and where to go then. Nothing is kept here for those who never come back.
+What has to be known when it comes back lies with this browser (`pending`), good once and for ten minutes: the provider, `state`,
+`nonce`, the PKCE verifier, and where to go then. Nothing is kept here for those who never come back.
 """
 
 import base64
 import hashlib
 import hmac
-import json
 import re
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, final
 from urllib.parse import urlencode
 
-from gateway.authn.login.cookies import LONGEST, Cookie
+from gateway.authn.login.pending import SECONDS, PendingLogins, Wish, invalid
 from gateway.authn.login.provider import Login, Provider
-from gateway.authn.login.seal import Seal
-from gateway.authn.login.targets import target
 from gateway.authn.login.turns import Turns
-from gateway.core.errors import BadRequest, Theft, Unauthenticated
-from gateway.core.message import Field
-from gateway.core.ports import Clock, Once
-from gateway.core.reason import Reason
+from gateway.core.errors import Theft, Unauthenticated
+from gateway.core.message import Field, Request
+from gateway.core.ports import Once
 
-SECONDS: Final = 600
-BOUND: Final = b"login state"
 MOST_TOLD: Final = 200
 CODE: Final = re.compile(r"[ -~]{1,4096}")
 """RFC 6749 A.11."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a login shall be: at which provider, how strong and recent beyond what its entry asks, and where it leads."""
-
-    provider: str
-    target: str = "/"
-    acr_values: tuple[str, ...] = ()
-    max_age: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A login that was begun."""
-
-    wish: Wish
-    state: str
-    nonce: str
-    verifier: str
-    begun: float
 
 
 @final
@@ -63,24 +34,20 @@ class Flow:
         providers: Mapping[str, Provider],
         redirects: Mapping[str, str],
         *,
-        cookie: Cookie,
-        seal: Seal,
+        pending: PendingLogins,
         once: Once,
-        clock: Clock,
     ) -> None:
-        self.cookie = cookie
+        self.pending = pending
         self._providers = providers
         self._redirects = redirects
         self._turns = {name: Turns() for name in providers}
-        self._seal = seal
         self._once = once
-        self._now = clock.now
 
-    async def begin(self, wish: Wish) -> tuple[str, Field]:
-        """Where to send the browser, and the cookie that it shall bring back. Raises DependencyDown."""
+    async def begin(self, wish: Wish, request: Request) -> tuple[str, list[Field]]:
+        """Where to send the browser, and the fields with the cookie that it shall bring back. Raises DependencyDown."""
         provider = self._providers[wish.provider]
         model = provider.model
-        pending = Pending(wish, secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48), self._now())
+        pending, kept = self.pending.begin(wish, request)
         asked = {
             "response_type": "code",
             "client_id": model.client_id,
@@ -97,19 +64,18 @@ class Flow:
             asked["max_age"] = str(int(min(ages)))
         if model.prompt is not None:
             asked["prompt"] = model.prompt
-        return await provider.entrance(asked), self.cookie.set(self._sealed(pending), SECONDS)
+        return await provider.entrance(asked), kept
 
-    async def complete(self, name: str, query: Mapping[str, Sequence[str]], cookies: Sequence[bytes]) -> tuple[Wish, Login]:
+    async def complete(self, name: str, query: Mapping[str, Sequence[str]], request: Request) -> tuple[Wish, Login]:
         """What came back to the provider's redirect URI. Raises BadRequest state-invalid where this browser began no such login,
         Unauthenticated where the provider or its answer refuses it, DependencyDown, and Unavailable for too many at once.
         Nothing is remembered of what brings no code.
         """
-        pending = self._pending(cookies)
         given = {key: values[0] for key, values in query.items()}
         if any(len(values) > 1 for values in query.values()):
             raise invalid("a parameter came twice")
-        state = given.get("state", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(state, pending.state.encode()) or pending.wish.provider != name:
+        pending = self.pending.of(state := given.get("state", ""), request)
+        if not hmac.compare_digest(state.encode(), pending.state.encode()) or pending.wish.provider != name:
             raise invalid("another login's state")
         provider = self._providers[name]
         await self._check_issuer(provider, given.get("iss"))
@@ -135,32 +101,10 @@ class Flow:
         if iss is not None and iss != provider.model.issuer:
             raise invalid("the answer is another provider's")
 
-    def _sealed(self, pending: Pending) -> str:
-        wish = pending.wish
-        told: list[Any] = [wish.provider, wish.target, list(wish.acr_values), wish.max_age]
-        told += [pending.state, pending.nonce, pending.verifier, pending.begun]
-        return self._seal.close(json.dumps(told, separators=(",", ":")).encode(), BOUND)
-
-    def _pending(self, cookies: Sequence[bytes]) -> Pending:
-        """Raises BadRequest: more than one of that name cannot be of our making."""
-        if len(cookies) != 1 or len(cookies[0]) > LONGEST:
-            raise invalid("not exactly one login cookie")
-        raw = self._seal.open(cookies[0], BOUND)
-        if raw is None:
-            raise invalid("not sealed by us")
-        provider, to, acr_values, max_age, state, nonce, verifier, begun = json.loads(raw)
-        if not 0 <= self._now() - begun < SECONDS or provider not in self._providers:
-            raise invalid("too old")
-        return Pending(Wish(provider, target(to), tuple(acr_values), max_age), state, nonce, verifier, begun)
-
 
 def challenge(verifier: str) -> str:
     """RFC 7636 4.2, S256."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode("ascii")).digest()).rstrip(b"=").decode("ascii")
-
-
-def invalid(why: str) -> BadRequest:
-    return BadRequest(f"login: {why}", reason=Reason.STATE_INVALID)
 
 
 def told(name: str, given: Mapping[str, str]) -> Unauthenticated:

@@ -10,6 +10,7 @@ from gateway.authn.login.browser import navigates
 from gateway.authn.login.cookies import Cookie
 from gateway.authn.login.flow import Flow
 from gateway.authn.login.model import Sessions as Model
+from gateway.authn.login.pending import PendingLogins
 from gateway.authn.login.provider import Provider
 from gateway.authn.login.seal import Seal
 from gateway.authn.login.sessions import Sessions
@@ -62,10 +63,10 @@ class Logins:
         self.metrics = metrics
         self.sessions = Sessions(model, self.providers, backing.store, key, clock, metrics, backing.tell, backing.signal)
         redirects = {name: f"{model.origin}{backing.prefix}/callback/{name}" for name in self.providers}
-        cookie = Cookie(f"{model.cookie}-login", "lax")  # the provider sends the browser back, from another site
-        self.connecting = Cookie(f"{model.cookie}-connect", "lax")
+        self.connecting = Cookie(f"{model.cookie}-connect", "lax")  # a provider sends the browser back, from another site
         self.connecting_seal = Seal(key, "connect")
-        self.flow = Flow(self.providers, redirects, cookie=cookie, seal=Seal(key, "login"), once=backing.once, clock=clock)
+        pending = PendingLogins(model.cookie, Seal(key, "login"), clock)
+        self.flow = Flow(self.providers, redirects, pending=pending, once=backing.once)
 
     def elsewhere(self, accepted: Sequence[str], request: Request, error: GatewayError) -> Response | None:
         """Where a person's browser is sent instead of being told 401; None for programs, which are told."""
@@ -82,7 +83,7 @@ class Logins:
     @property
     def cookies(self) -> frozenset[bytes]:
         """Cookies that are ours: no upstream is told them, or may set them."""
-        return frozenset({self.sessions.cookie.name, self.flow.cookie.name, self.connecting.name})
+        return self.flow.pending.names | {self.sessions.cookie.name, self.connecting.name}
 
     @property
     def session_cookie(self) -> list[str]:
