@@ -12,17 +12,16 @@ class Seals:
     """Texts sealed for one purpose."""
 
     def __init__(self, secrets: Sequence[StrongSecret], purpose: str) -> None:
-        self._seals = [Seal(secret, purpose) for secret in secrets]
+        self._seal = Seal(secrets, purpose)
 
     def close(self, plain: bytes, bound: str) -> str:
         """Sealed text, base64url. `bound` must be the same to open. Raises DependencyDown."""
-        return self._seals[0].close(plain, bound.encode("utf-8", "replace"))
+        return self._seal.close(plain, bound.encode("utf-8", "replace"))
 
     def open(self, text: str, bound: str) -> bytes | None:
         """What was sealed; None where it was altered, moved or sealed by somebody else. Raises DependencyDown."""
-        raw, about = text.encode("ascii", "replace"), bound.encode("utf-8", "replace")
-        return next((found for seal in self._seals if (found := seal.open(raw, about)) is not None), None)
+        return self._seal.open(text.encode("ascii", "replace"), bound.encode("utf-8", "replace"))
 
     def marks(self, what: bytes) -> list[bytes]:
         """Keyed digests, the first of which is to be used. Raises DependencyDown."""
-        return [bytes.fromhex(seal.mark(what)) for seal in self._seals]
+        return [bytes.fromhex(mark) for mark in self._seal.marks(what)]

@@ -202,7 +202,7 @@ def test_cve_2023_35941_what_one_gateway_sealed_opens_at_no_other() -> None:
     """Row 79: cookies under another tenant's key, for another purpose or host, empty ones, and a key that is none."""
 
     def seal(secret: bytes | None, purpose: str = "login") -> Seal:
-        return Seal(StrongSecret(FixedSecret(secret)), purpose)
+        return Seal([StrongSecret(FixedSecret(secret))], purpose)
 
     closed = seal(PEPPER).close(b"state", b"gw.test").encode()
     assert seal(PEPPER).open(closed, b"gw.test") == b"state"

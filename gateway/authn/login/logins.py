@@ -51,7 +51,7 @@ class Logins:
         secrets: Secrets,
     ) -> None:
         """Raises ConfigError for a weak or missing key."""
-        key = strong_secret(secrets, model.key, "authentication.sessions.key", SHORTEST)
+        key = [strong_secret(secrets, each, "authentication.sessions.key", SHORTEST) for each in model.keys]
         self.providers = {
             name: Provider(name, each, secrets(each.client_secret) if each.client_secret else None, fetch, clock, metrics)
             for name, each in authentication.login.items()

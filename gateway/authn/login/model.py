@@ -78,7 +78,7 @@ class Sessions(Model):
     """What becomes of a login: how long it lasts, which cookie stands for it, under which key its record is sealed."""
 
     base_url: str
-    key: SecretRef
+    key: SecretRef | Annotated[list[SecretRef], Field(min_length=1, max_length=4)]
     cookie: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "gateway"
     same_site: Literal["lax", "strict"] = "lax"
     csrf: Literal["token", "origin"] = "token"
@@ -99,6 +99,11 @@ class Sessions(Model):
         if self.idle > self.absolute:
             raise ValueError("`idle` is at most `absolute`")
         return self
+
+    @property
+    def keys(self) -> list[SecretRef]:
+        """The first seals, all open."""
+        return self.key if isinstance(self.key, list) else [self.key]
 
     @property
     def origin(self) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, Protocol, final
 
 from gateway.authn.login.provider import Provider, Refused
@@ -116,7 +117,7 @@ class Renewal:
         """The session as its provider tells it now. Raises Refused, Unauthenticated and DependencyDown."""
         session, asked = live.session, self._now()
         login = await self._providers[session.provider].refreshed(session.login)
-        renewed = Session(session.provider, session.subject, login, session.opened, session.ends, asked, session.network)
+        renewed = replace(session, login=login, refreshed=asked)
         if self._owner.identity(live.id, renewed).id != session.subject:
             raise Refused("refreshed for another subject")
         return renewed

@@ -21,7 +21,7 @@ def digest(value: bytes) -> str:
 @dataclass(frozen=True, slots=True)
 class Session:
     """`opened`, `ends` and `refreshed` are Unix times: of the login, of its latest possible end, and of its claims. `network` is
-    where the login happened."""
+    where the login happened, `key` the mark of the key it was opened under: without that key its tags are not found any more."""
 
     provider: str
     subject: str
@@ -30,11 +30,12 @@ class Session:
     ends: float
     refreshed: float
     network: str
+    key: str
 
     def dump(self) -> bytes:
         login = self.login
         told = [FORMAT, self.provider, self.subject, login.claims, login.refresh_token, login.id_token]
-        return json.dumps([*told, self.opened, self.ends, self.refreshed, self.network], separators=(",", ":")).encode()
+        return json.dumps([*told, self.opened, self.ends, self.refreshed, self.network, self.key], separators=(",", ":")).encode()
 
 
 def load(raw: bytes) -> Session | None:
@@ -42,8 +43,8 @@ def load(raw: bytes) -> Session | None:
     found: list[Any] = json.loads(raw)
     if found[0] != FORMAT:
         return None
-    _, provider, subject, claims, refresh_token, id_token, opened, ends, refreshed, network = found
-    return Session(provider, subject, Login(claims, refresh_token, id_token), opened, ends, refreshed, network)
+    _, provider, subject, claims, refresh_token, id_token, opened, ends, refreshed, network, key = found
+    return Session(provider, subject, Login(claims, refresh_token, id_token), opened, ends, refreshed, network, key)
 
 
 @final

@@ -8,7 +8,7 @@ comes in.
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, Final, final
 
@@ -32,6 +32,7 @@ from gateway.core.session_store import SessionStore, Stored
 REFUSED: Final = "the provider refused a refresh"
 FRESH: Final = 0.8
 """Seconds for which what was read counts without another look: a second, less what the look takes."""
+KEY: Final = b"key"
 HELD: Final = 20_000
 KEPT: Final = 30.0
 """Seconds after which a session in use is kept alive again, or a tenth of `idle` where that is less."""
@@ -46,7 +47,7 @@ class Sessions:
         model: Model,
         providers: Mapping[str, Provider],
         store: SessionStore,
-        secret: StrongSecret,
+        secrets: Sequence[StrongSecret],
         clock: Clock,
         metrics: Metrics,
         tell: Callable[..., None],
@@ -56,8 +57,8 @@ class Sessions:
         self.cookie = Cookie(model.cookie, model.same_site)
         self._providers = providers
         self._store = store
-        self._seal = Seal(secret, "session")
-        self._csrf = Seal(secret, "csrf")
+        self._seal = Seal(secrets, "session")
+        self._csrf = Seal(secrets, "csrf")
         self._now = clock.now
         self.monotonic = clock.monotonic
         self._metrics = metrics
@@ -154,9 +155,8 @@ class Sessions:
 
     def taken(self, id: str, stored: Stored, before: Live | None) -> Live:
         """Open a record. Raises Unauthenticated for one that another key sealed, or another version of this program wrote."""
-        raw = self._seal.open(stored.sealed.encode("ascii"), id.encode("ascii"))
-        session = load(raw) if raw is not None else None
-        if session is None or session.provider not in self._providers:
+        session = self._opened(id, stored)
+        if session is None:
             raise Unauthenticated("session: not readable any more", reason=Reason.CREDENTIAL_EXPIRED)
         live = Live(id, stored.version, session, self.identity(id, session))
         if before is not None:
@@ -164,6 +164,14 @@ class Sessions:
             live.kept, live.clients = before.kept, before.clients
         self._live.put(id, live)
         return live
+
+    def _opened(self, id: str, stored: Stored) -> Session | None:
+        """None for one that is not readable, of a provider that is gone, or that could not be found any more to be ended."""
+        raw = self._seal.open(stored.sealed.encode("ascii"), id.encode("ascii"))
+        session = load(raw) if raw is not None else None
+        if session is None or session.provider not in self._providers or session.key not in self._seal.marks(KEY):
+            return None
+        return session
 
     def identity(self, id: str, session: Session) -> Identity:
         identity = self._claims[session.provider].identity(session.login.claims, f"session:{id[:SHOWN]}")
@@ -194,10 +202,10 @@ class Sessions:
         if refresh != "none" and login.refresh_token is None:
             ends = min(ends, now + refresh)  # nobody could tell of changes: the browser asks the provider again
         identity = self._claims[provider].identity(login.claims, "")
-        session = Session(provider, identity.id, login, now, ends, now, self.moves.home(client))
+        session = Session(provider, identity.id, login, now, ends, now, self.moves.home(client), self._seal.mark(KEY))
         value = secrets.token_urlsafe(32)
         id = digest(value.encode("ascii"))
-        mine = await self._store.tagged(self.tag("who", provider, identity.id))
+        mine = await self._tagged(self.tag("who", provider, identity.id))
         for oldest in mine[: max(len(mine) - self.model.most_each + 1, 0)]:
             await self.end(oldest, "too many of one principal", None)
         sealed = self.sealed(id, session)
@@ -211,18 +219,18 @@ class Sessions:
     def _tags(self, id: str, session: Session) -> list[str]:
         claims = session.login.claims
         found = [
-            self.tag("who", session.provider, session.subject),
-            self.tag("all"),
-            self.tag("name", id[:SHOWN]),
-            self.tag("sub", session.provider, claims["sub"]),
+            self.tag("who", session.provider, session.subject)[0],
+            self.tag("all")[0],
+            self.tag("name", id[:SHOWN])[0],
+            self.tag("sub", session.provider, claims["sub"])[0],
         ]
         if isinstance(claims.get("sid"), str):
-            found.append(self.tag("sid", session.provider, claims["sid"]))
+            found.append(self.tag("sid", session.provider, claims["sid"])[0])
         return found
 
-    def tag(self, *parts: str) -> str:
-        """What sessions are found by, as a store may know it."""
-        return self._seal.mark("\0".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass"))
+    def tag(self, *parts: str) -> tuple[str, ...]:
+        """What sessions are found by, as a store may know it: the first is given to new ones."""
+        return self._seal.marks("\0".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass"))
 
     async def end(self, id: str, cause: str, live: Live | None, **told: Any) -> bool:
         """End one, here at once and everywhere within a second; whether it was there. Raises DependencyDown."""
@@ -239,18 +247,21 @@ class Sessions:
             await self.ended(id, cause == REFUSED or "operator" in told)
         return removed
 
-    async def end_tagged(self, tag: str, cause: str, **told: Any) -> int:
-        """End all that a tag finds; how many. Raises DependencyDown."""
-        return sum([await self.end(id, cause, None, **told) for id in await self._store.tagged(tag)])
+    async def _tagged(self, tag: tuple[str, ...]) -> list[str]:
+        """Oldest first: those under the keys of before, then those under the one that seals. Raises DependencyDown."""
+        return [id for each in reversed(tag) for id in await self._store.tagged(each)]
 
-    async def listed(self, tag: str) -> list[Live]:
+    async def end_tagged(self, tag: tuple[str, ...], cause: str, **told: Any) -> int:
+        """End all that a tag finds; how many. Raises DependencyDown."""
+        return sum([await self.end(id, cause, None, **told) for id in await self._tagged(tag)])
+
+    async def listed(self, tag: tuple[str, ...]) -> list[Live]:
         """Sessions that a tag finds, oldest first. Raises DependencyDown."""
         found = []
-        for id in await self._store.tagged(tag):
+        for id in await self._tagged(tag):
             stored = await self._store.get(id)
-            raw = self._seal.open(stored.sealed.encode("ascii"), id.encode("ascii")) if stored is not None else None
-            session = load(raw) if raw is not None else None
-            if stored is not None and session is not None and session.provider in self._providers:
+            session = self._opened(id, stored) if stored is not None else None
+            if stored is not None and session is not None:
                 found.append(Live(id, stored.version, session, self.identity(id, session)))
         return found
 
@@ -268,7 +279,7 @@ class Sessions:
 
     def holds(self, live: Live, token: bytes) -> bool:
         """Whether this is the session's token."""
-        return hmac.compare_digest(self.csrf_token(live).encode("ascii"), token)
+        return any(hmac.compare_digest(each.encode("ascii"), token) for each in self._csrf.marks(live.id.encode("ascii")))
 
     async def close(self) -> None:
         """What is being read or refreshed comes to its end."""
