@@ -150,7 +150,7 @@ def edited(loaded: Loaded, change: Callable[[Books], Awaitable[T]]) -> T:
         model, key = model_of(loaded), strong_secret(loaded.secrets, model_of(loaded).key, "admin.operators.key", SHORTEST)
         passwords = Passwords(key, model.local or LocalOperators(), Threads())
         try:
-            return await change(Books(roll_of(loaded, database), passwords, Seal(key, "operator"), time.time))
+            return await change(Books(roll_of(loaded, database), passwords, Seal([key], "operator"), time.time))
         except Unknown as error:
             raise ValueError(one_line(f"no operator is called {error.args[0]}")) from error
         except Altered as error:

@@ -78,8 +78,8 @@ class GatewayError(Exception):
 
     `detail` goes to the audit trail only, never to the client. `headers` are added to the answer (names lower case,
     e.g. `www-authenticate`), `members` to the problem document. `close` ends the connection after the answer. `document` is
-    told as plain JSON in place of a problem document, where a standard wants another one (RFC 6749 5.2). Both `document` and `theft`
-    are set before it is raised.
+    told as plain JSON in place of a problem document, where a standard wants another one (RFC 6749 5.2). It and `theft` are set
+    before it is raised.
     """
 
     default: Reason = Reason.INTERNAL

@@ -94,7 +94,7 @@ class Office:
             seal = Seal(key, "operator-login")
             self.foreign = Foreign(desk, model.oidc, model.canonical, seal, client_secret, fetching)
         self._key = key
-        self.seal = Seal(key, "operator")
+        self.seal = Seal([key], "operator")
         self._open = open_
         self._turns = asyncio.Semaphore(OPEN_AT_ONCE)
         self._detection = detection

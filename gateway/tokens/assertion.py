@@ -10,7 +10,7 @@ from gateway.authn.jwks_model import Jwks
 from gateway.authn.jwt import Verifier
 from gateway.authn.model import JwtIssuer
 from gateway.authn.token import Malformed, Token
-from gateway.core.errors import ConfigError, DependencyDown, Problem, Unauthenticated
+from gateway.core.errors import ConfigError, DependencyDown, Problem, Theft, Unauthenticated
 from gateway.core.ports import CLOCKS, Clock, Fetch, Metrics, Once
 from gateway.tokens.model import Client
 
@@ -64,7 +64,9 @@ class Assertions:
         if end > self._now() + LONGEST + LEEWAY:
             raise Unauthenticated("client assertion: counts for too long")
         if not await self._once.first(f"assertion:{name}:{jti}", end - self._now() + LEEWAY + CLOCKS):
-            raise Unauthenticated("client assertion: it was used before")
+            replayed = Unauthenticated("client assertion: it was used before", genuine=True)
+            replayed.theft = Theft("token.replayed", "clients", name)
+            raise replayed
         return name
 
     def start(self) -> None:

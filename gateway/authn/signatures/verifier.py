@@ -19,7 +19,7 @@ from gateway.authn.signatures.keys import ListedSigners, PublishedSigners, Signe
 from gateway.authn.signatures.model import Signatures as Model
 from gateway.authn.unverified import Unverified
 from gateway.core import structured
-from gateway.core.errors import ConfigError, Problem, Unauthenticated
+from gateway.core.errors import ConfigError, Problem, Theft, Unauthenticated
 from gateway.core.message import Request
 from gateway.core.ports import CLOCKS, Clock, Fetch, Grant, Metrics, Once
 from gateway.core.principal import Identity, Principal
@@ -117,7 +117,9 @@ class Verifier:
         seconds = self._model.max_age + self._model.leeway + CLOCKS
         name = hashlib.sha256(b"%d:%s:%s" % (len(keyid), keyid.encode("ascii"), signed)).hexdigest()
         if not await self._once.first(f"signature:{len(self.name)}:{self.name}:{name}", seconds):
-            raise self._refused("the signature was used before", genuine=True)
+            replayed = self._refused("the signature was used before", genuine=True)
+            replayed.theft = Theft("token.replayed", self.name)
+            raise replayed
 
     def _refused(
         self, why: str, *, reason: Reason | None = None, about: str | None = None, genuine: bool = False

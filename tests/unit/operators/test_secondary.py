@@ -13,7 +13,7 @@ from gateway.operators import secondary
 from tests.operating import Source
 
 SEED = b"12345678901234567890"
-SEAL = Seal(StrongSecret(Source()), "operator")
+SEAL = Seal([StrongSecret(Source())], "operator")
 HOTP = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"]
 TOTP = [
     (59, "sha1", "94287082"),
