@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.admin.access import COOKIE, DEVICE, Actor, presented
+from gateway.authn.login.pending import Held
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.errors import NoRoute as NoRouteError
 from gateway.core.message import Field
 from gateway.core.reason import Reason
 from gateway.operators.account import ROLES, Account, Role
 from gateway.operators.books import Books, Unknown
-from gateway.operators.foreign import STATE, Foreign
+from gateway.operators.foreign import Foreign
 from gateway.operators.office import Attempt, Entered, Office
 from gateway.operators.own import Own
 from gateway.operators.passwords import Unfit
@@ -83,22 +84,23 @@ class OperatorAnswers:
 
     async def begin(self, request: Request) -> Response:
         """Sends the browser to the provider."""
-        location, cookie = await foreign_of(request).begin(client_of(request))
-        return with_fields(Response(status_code=303, headers={"Location": location}), cookie)
+        location, kept = await foreign_of(request).begin(sent(request), client_of(request))
+        return with_fields(Response(status_code=303, headers={"Location": location}), *kept)
 
     async def come_back(self, request: Request) -> Response:
         """Back from the provider: a new session, whatever was presented. The state's cookie counts once."""
         office, query = office_of(request), request.query_params
         given = {name: query.getlist(name) for name in query}
-        cookies = [value.encode("latin-1") for value in presented(request.headers, STATE)]
+        foreign = foreign_of(request)
+        clear = foreign.pending.clear(given)
         try:
-            value, session = await foreign_of(request).complete(given, cookies, client_of(request))
+            value, session = await foreign.complete(given, sent(request), client_of(request))
         except GatewayError as error:
-            error.headers = (*error.headers, STATE.clear())
+            error.headers = (*error.headers, *clear)
             raise
         office.forget(presented(request.headers, COOKIE)[:3])
         cookie = COOKIE.set(value, int(office.model.absolute))
-        return with_fields(JSONResponse(shown(Actor(session.name, session.role, session))), cookie, STATE.clear())
+        return with_fields(JSONResponse(shown(Actor(session.name, session.role, session))), cookie, *clear)
 
     async def me(self, request: Request) -> Response:
         """Whose session this is, and the token that its writes need."""
@@ -271,6 +273,11 @@ def shown(actor: Actor) -> dict[str, Any]:
     session = actor.session
     told: dict[str, Any] = {"operator": actor.name, "role": actor.role, "must_change": actor.limited}
     return told | ({"factor": session.factor, "csrf_token": session.csrf} if session is not None else {})
+
+
+def sent(request: Request) -> Held:
+    """The cookies that came along."""
+    return lambda cookie: [value.encode("latin-1") for value in presented(request.headers, cookie)]
 
 
 def opened(office: Office, entered: Entered, status: int = 200, **further: Any) -> Response:

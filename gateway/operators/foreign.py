@@ -9,8 +9,8 @@ from hashlib import sha256
 from typing import Final, final
 
 from gateway.authn.claims import Claims
-from gateway.authn.login.cookies import Cookie
-from gateway.authn.login.flow import Flow, Wish
+from gateway.authn.login.flow import Flow
+from gateway.authn.login.pending import Held, PendingLogins, Wish
 from gateway.authn.login.provider import Provider
 from gateway.authn.login.seal import Seal
 from gateway.authn.model import Stated
@@ -27,8 +27,7 @@ from gateway.operators.sessions import FOREIGN, Session
 
 NAME: Final = "operators"
 CALLBACK: Final = "/operators/oidc/callback"
-STATE: Final = Cookie("gateway-operator-login", "lax")
-"""The provider sends the browser back, from another site."""
+COOKIE: Final = "gateway-operator"
 
 
 @final
@@ -47,7 +46,7 @@ class Foreign:
         self._desk = desk
         self._model = model
         self._origin = origin
-        self._seal = seal
+        self.pending = PendingLogins(COOKIE, seal, desk.clock)
         self._secret = secret
         self._fetching = fetching
         told = model.provider
@@ -65,22 +64,22 @@ class Foreign:
         redirects = {NAME: self._origin + CALLBACK}
         try:
             with desk.turn(f"oidc.{client}"):
-                yield Flow({NAME: provider}, redirects, cookie=STATE, seal=self._seal, once=desk.once, clock=desk.clock)
+                yield Flow({NAME: provider}, redirects, pending=self.pending, once=desk.once)
         finally:
             await provider.keys.close()
             await provider.discovery.close()
             await fetch.close()
 
-    async def begin(self, client: str) -> tuple[str, Field]:
-        """Where to send the browser, and the cookie that it shall bring back. Raises LimitExceeded and DependencyDown."""
+    async def begin(self, sent: Held, client: str) -> tuple[str, list[Field]]:
+        """Where to send the browser, and the fields with what it shall bring back. Raises LimitExceeded and DependencyDown."""
         async with self._flow(client) as flow:
-            return await flow.begin(Wish(NAME))
+            return await flow.begin(Wish(NAME), sent)
 
-    async def complete(self, query: Mapping[str, Sequence[str]], cookies: Sequence[bytes], client: str) -> tuple[str, Session]:
+    async def complete(self, query: Mapping[str, Sequence[str]], sent: Held, client: str) -> tuple[str, Session]:
         """The session of who came back. Raises as `Flow.complete` does, and Forbidden for one who has no role."""
         try:
             async with self._flow(client) as flow:
-                _, login = await flow.complete(NAME, query, cookies)
+                _, login = await flow.complete(NAME, query, sent)
             identity = self._claims.identity(login.claims, "")
             role = self.role_of(identity)
         except GatewayError as error:

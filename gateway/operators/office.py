@@ -91,7 +91,7 @@ class Office:
         self.passwords = Passwords(key, self.rules, desk.threads)
         self.foreign: Foreign | None = None
         if model.oidc is not None and fetching is not None:
-            seal = Seal(key, "operator-login")
+            seal = Seal([key], "operator-login")
             self.foreign = Foreign(desk, model.oidc, model.canonical, seal, client_secret, fetching)
         self._key = key
         self.seal = Seal([key], "operator")

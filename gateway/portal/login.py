@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from urllib.parse import urlencode
 
 from gateway.authn.bound import INVALID
+from gateway.authn.login.cookies import Cookie
 from gateway.authn.login.flow import ended
 from gateway.authn.login.logins import NOT_KEPT, Logins
 from gateway.authn.login.model import SCOPE
@@ -62,7 +63,7 @@ class LoginPortal:
         if len(named) > 1 or (holds and request.head.fields.get(SITE) in FOREIGN):
             return self._choice(named, asked, to, stale)
         wish = Wish(named[0], to, words(asked, "acr_values", SCOPE), seconds(asked))
-        location, kept = await self._logins.flow.begin(wish, request)
+        location, kept = await self._logins.flow.begin(wish, partial(Cookie.of, request=request))
         return Response(303, [(b"location", location.encode("ascii")), *kept, *stale, *NOT_KEPT])
 
     async def _presented(self, request: Request) -> tuple[bool, list[Field]]:
@@ -92,7 +93,7 @@ class LoginPortal:
             self._visits.check_host(request)
             came = query(request)
             clear = flow.pending.clear(came)
-            wish, login = await flow.complete(name, came, request)
+            wish, login = await flow.complete(name, came, partial(Cookie.of, request=request))
             value, live = await self._sessions.open(name, login, client)
         except GatewayError as error:
             error.headers = (*(INVALID if error.status == 401 else ()), *error.headers, *clear, *NOT_KEPT)

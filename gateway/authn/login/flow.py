@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 from urllib.parse import urlencode
 
-from gateway.authn.login.pending import SECONDS, PendingLogins, Wish, invalid
+from gateway.authn.login.pending import SECONDS, Held, PendingLogins, Wish, invalid
 from gateway.authn.login.provider import Login, Provider
 from gateway.authn.login.turns import Turns
 from gateway.core.errors import Theft, Unauthenticated
-from gateway.core.message import Field, Request
+from gateway.core.message import Field
 from gateway.core.ports import Once
 
 MOST_TOLD: Final = 200
@@ -43,11 +43,11 @@ class Flow:
         self._turns = {name: Turns() for name in providers}
         self._once = once
 
-    async def begin(self, wish: Wish, request: Request) -> tuple[str, list[Field]]:
+    async def begin(self, wish: Wish, sent: Held) -> tuple[str, list[Field]]:
         """Where to send the browser, and the fields with the cookie that it shall bring back. Raises DependencyDown."""
         provider = self._providers[wish.provider]
         model = provider.model
-        pending, kept = self.pending.begin(wish, request)
+        pending, kept = self.pending.begin(wish, sent)
         asked = {
             "response_type": "code",
             "client_id": model.client_id,
@@ -66,7 +66,7 @@ class Flow:
             asked["prompt"] = model.prompt
         return await provider.entrance(asked), kept
 
-    async def complete(self, name: str, query: Mapping[str, Sequence[str]], request: Request) -> tuple[Wish, Login]:
+    async def complete(self, name: str, query: Mapping[str, Sequence[str]], sent: Held) -> tuple[Wish, Login]:
         """What came back to the provider's redirect URI. Raises BadRequest state-invalid where this browser began no such login,
         Unauthenticated where the provider or its answer refuses it, DependencyDown, and Unavailable for too many at once.
         Nothing is remembered of what brings no code.
@@ -74,7 +74,7 @@ class Flow:
         given = {key: values[0] for key, values in query.items()}
         if any(len(values) > 1 for values in query.values()):
             raise invalid("a parameter came twice")
-        pending = self.pending.of(state := given.get("state", ""), request)
+        pending = self.pending.of(state := given.get("state", ""), sent)
         if not hmac.compare_digest(state.encode(), pending.state.encode()) or pending.wish.provider != name:
             raise invalid("another login's state")
         provider = self._providers[name]

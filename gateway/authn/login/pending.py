@@ -7,7 +7,7 @@ begins with the number: tabs that begin at once rarely meet, and no other site c
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -15,7 +15,7 @@ from gateway.authn.login.cookies import LONGEST, Cookie
 from gateway.authn.login.seal import Seal
 from gateway.authn.login.targets import target
 from gateway.core.errors import BadRequest
-from gateway.core.message import Field, Request
+from gateway.core.message import Field
 from gateway.core.ports import Clock
 from gateway.core.reason import Reason
 
@@ -23,6 +23,8 @@ SECONDS: Final = 600
 SLOTS: Final = 16
 MOST: Final = 4
 """Logins under way in one browser, of those that are not begun at the same moment: the oldest is given up for another."""
+Held = Callable[[Cookie], Sequence[bytes]]
+"""Every value that a browser sent of a cookie: an honest one sends at most one."""
 STATE: Final = re.compile(r"[0-9a-f][A-Za-z0-9_-]{43}")
 
 
@@ -58,11 +60,11 @@ class PendingLogins:
         self._seal = seal
         self._now = clock.now
 
-    def begin(self, wish: Wish, request: Request) -> tuple[Pending, list[Field]]:
+    def begin(self, wish: Wish, sent: Held) -> tuple[Pending, list[Field]]:
         """One more, and the fields that have the browser keep it, instead of the oldest where it has enough.
 
         Raises DependencyDown."""
-        held = {slot: self._begun(slot, values) for slot, cookie in enumerate(self._cookies) if (values := cookie.of(request))}
+        held = {slot: self._begun(slot, values) for slot, cookie in enumerate(self._cookies) if (values := sent(cookie))}
         given_up = sorted(held, key=held.__getitem__)[: max(len(held) - MOST + 1, 0)]
         free = [slot for slot in range(SLOTS) if slot not in held]
         slot = secrets.choice(free or given_up)
@@ -71,10 +73,10 @@ class PendingLogins:
         kept = self._cookies[slot].set(self._seal.close(dumped(pending), bound(slot)), SECONDS)
         return pending, [kept, *(self._cookies[each].clear() for each in given_up if each != slot)]
 
-    def of(self, state: str, request: Request) -> Pending:
+    def of(self, state: str, sent: Held) -> Pending:
         """The one that a `state` is of. Raises BadRequest: this browser began no such login, and DependencyDown."""
         slot = slot_of(state)
-        cookies = [] if slot is None else self._cookies[slot].of(request)
+        cookies = [] if slot is None else sent(self._cookies[slot])
         if slot is None or len(cookies) != 1:
             raise invalid("not exactly one login cookie")
         pending = self._opened(slot, cookies[0])
