@@ -258,3 +258,11 @@ def test_every_event_the_code_records_is_catalogued_with_its_fields() -> None:
     assert unknown == []
     extra = [(file, name, fields - {*WHO, *CATALOGUE[name].fields}) for file, name, fields in found]
     assert [place for place in extra if place[2]] == []
+
+
+def test_the_account_that_somebody_connected_is_masked_as_he_is() -> None:
+    given = {"issuer": "corp", "subject": "alice", "provider": "github", "account": "583231"}
+    plain, masked = (told(by.named("grant.connected", 1.0, given)) for by in (events(), events(subject="keyed_hash")))
+    assert (plain["subject"], plain["account"]) == ("alice", "583231")
+    assert not {"alice", "583231"} & {masked["subject"], masked["account"]}
+    assert told(events(subject="keyed_hash").named("grant.connected", 1.0, given | {"account": None}))["account"] is None

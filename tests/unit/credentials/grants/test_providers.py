@@ -155,3 +155,11 @@ async def test_a_client_proves_itself_as_its_provider_wants_or_as_it_is_told(kin
     assert (posted.form.get("client_secret") == "canary-secret") == in_form
     assert ("authorization" in posted.headers) == (not in_form)
     assert (posted.form["grant_type"], posted.form["refresh_token"]) == ("refresh_token", "refresh-0")
+
+
+def test_a_person_is_refreshed_by_what_stands_apart_in_slacks_answer_or_by_all_of_it() -> None:
+    person = {"access_token": "canary-person", "refresh_token": "canary-next", "token_type": "user", "expires_in": 43200}
+    apart = answered({"ok": True, "access_token": "canary-bot", "token_type": "bot", "authed_user": person}, kind="slack")
+    whole = answered({"ok": True, "authed_user": {"id": "U1"}, **person}, kind="slack")
+    assert [each.access for each in (apart, whole)] == [Secret(b"canary-person")] * 2
+    assert [each.refresh for each in (apart, whole)] == [Secret(b"canary-next")] * 2
