@@ -147,8 +147,10 @@ class Answers:
         return JSONResponse(await self._operations.routes())
 
     async def blocks(self, request: Request) -> Response:
-        """Who is refused for guessing."""
-        return JSONResponse(await self._operations.blocks())
+        """Who is refused for guessing: at the data listeners, and here."""
+        told, office = await self._operations.blocks(), request.scope[ACCESS].office
+        here = office.desk.guard.listing() if office is not None else {}
+        return JSONResponse({name: [*rows, *here.get(name, ())] for name, rows in told.items()})
 
     async def release(self, request: Request) -> Response:
         """?address= is refused no more; 404 where it was not."""
@@ -157,6 +159,9 @@ class Answers:
             released = await self._operations.release(address)
         except ValueError as error:
             raise BadRequest("?address= is an IP address or an IPv6 /64") from error
+        office = request.scope[ACCESS].office
+        if office is not None and office.desk.guard.release(address):
+            released = True
         if not released:
             raise NoRouteError("an address that is not blocked")
         self._tell(request, "blocks.release", address)

@@ -90,6 +90,19 @@ async def test_guessing_one_password_from_one_address_is_stopped_and_does_not_lo
     assert (await at_his.login("bob", ADA)).status_code == 403, "ada's browser counts for ada alone"
 
 
+async def test_an_address_that_guessed_is_seen_and_released_by_another_operator(replica: Replica) -> None:
+    guesser, admin = Browser(replica, "198.51.100.7"), Browser(replica)
+    for _ in range(6):
+        await guesser.login("ada", WRONG)
+    await admin.login("ada", ADA)
+    [row] = (await admin.send("GET", "/blocks")).json()["addresses"]
+    assert row["network"] == "198.51.100.7"
+    assert (await admin.send("DELETE", "/blocks?address=198.51.100.7")).status_code == 200
+    assert (await admin.send("DELETE", "/blocks?address=198.51.100.7")).status_code == 404
+    assert (await guesser.login("ada", ADA)).status_code == 200
+    assert replica.events("operator.acted")[0]["operator"] == "ada"
+
+
 async def test_guessing_one_password_from_many_addresses_has_one_guess_an_address(file: Path) -> None:
     detection = Detection.model_validate({"rules": [{"type": "brute_force", "per_identity": 3}]})
     replica = Replica(file, detection=detection)
