@@ -43,9 +43,9 @@ def challenge(verifier: str = VERIFIER) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def over(made: list[ScriptedProvider], **more: Any) -> dict[str, Any]:
+def over(made: list[ScriptedProvider], session: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """The configuration beside that of logins."""
-    plain = settings(made)
+    plain = settings(made, session=session)
     routes = plain["routes"]
     for name, path, resource in (("app.notes", "/notes/**", "notes"), ("app.others", "/others/**", "others")):
         routes.append({"name": name, "match": {"path": path}, "upstream": "api", "authenticate": ["tokens"], "resource": resource})

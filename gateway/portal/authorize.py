@@ -12,7 +12,7 @@ from typing import Final, final
 from urllib.parse import urlencode
 
 from gateway.authn.login.logins import NOT_KEPT
-from gateway.authn.login.presented import check_origin
+from gateway.authn.login.presented import SITE, check_origin
 from gateway.authn.login.session import Live
 from gateway.authn.login.targets import target
 from gateway.core.errors import DependencyDown, Forbidden, Unauthenticated
@@ -28,9 +28,12 @@ from gateway.tokens.refusals import Refused
 
 SINCE: Final = "login_since"
 """What a login that was asked for is known by when the browser is back: a sealed moment."""
+ANEW: Final = frozenset({"login", "select_account"})
+"""Prompts that a login which is there already does not answer."""
 CONSENT: Final = "consent"
 SECONDS: Final = 600.0
 DEST: Final = b"sec-fetch-dest"
+CROSS: Final = b"cross-site"
 # What operators may have taken from the fields of all answers is here in any case.
 GUARDED: Final[tuple[Field, ...]] = (
     (b"content-security-policy", b"default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"),
@@ -62,8 +65,10 @@ class AuthorizePortal:
         asked = await form(request) if request.method == "POST" else query(request)
         to = whither(self._consents.clients, asked)
         try:
-            asking = judged(self._consents.clients[to.client], to, asked)
+            asking = judged(self._consents.clients[to.client], to, asked, self._consents.audience)
             live = await self._live(request, exchange)
+            if live is None and (again := self._again(request, asked)) is not None:
+                return again
             if live is None or not self._suffices(live, asking, asked):
                 return self._login(asking, asked)
             if "none" in asking.prompt:
@@ -87,22 +92,33 @@ class AuthorizePortal:
         except Unauthenticated:
             return None
 
+    def _again(self, request: Request, asked: Query) -> Response | None:
+        """Here once more by a way on which browsers send the session's cookie, where another site led them by one on which they do
+        not: else a login would end the session that is there. None where it is that way already."""
+        here = f"{self._logins.prefix}/authorize?{urlencode([*pairs(asked), *((SINCE, each) for each in asked.get(SINCE, ()))])}"
+        if request.method == "POST":
+            return Response(303, [(b"location", here.encode("ascii")), *NOT_KEPT])
+        strict = self._sessions.model.same_site == "strict"
+        return onward("Going on", here, GUARDED) if strict and request.head.fields.get(SITE) == CROSS else None
+
     def _suffices(self, live: Live, asking: Asking, asked: Query) -> bool:
         """Whether that login is one this client takes, and as strong and recent as it asks."""
         session, claims, now = live.session, live.session.login.claims, self._consents.now()
         accepted = self._consents.clients[asking.whither.client].login
         if accepted is not None and session.provider != accepted:
             return False
-        since = self._since(asked, asking)
+        if asking.acr_values and claims.get("acr") not in asking.acr_values:
+            return False
+        wanted = 0 if asking.prompt & ANEW else asking.max_age
+        if wanted is None:
+            return True
+        moment, since = claims.get("auth_time"), self._since(asked, asking)
+        if not isinstance(moment, int):
+            return False
         if since is not None and session.opened >= since:
-            return True  # the login that was asked for, whose strength was judged then
-        moment = claims.get("auth_time")
-        recent = isinstance(moment, int) and asking.max_age is not None and now - asking.max_age <= moment <= now
-        return (
-            asking.prompt.isdisjoint({"login", "select_account"})
-            and (not asking.acr_values or claims.get("acr") in asking.acr_values)
-            and (asking.max_age is None or recent)
-        )
+            # The login that was asked for: recent when it began, as far as the provider's clock can be told from ours.
+            return moment >= since - wanted - self._logins.providers[session.provider].model.leeway
+        return asking.prompt.isdisjoint(ANEW) and now - wanted <= moment <= now
 
     def _since(self, asked: Query, asking: Asking) -> float | None:
         """When this request sent the browser to a login; None where it did not, or long ago."""
@@ -122,7 +138,7 @@ class AuthorizePortal:
         wish = [*([("provider", accepted)] if accepted is not None else []), ("rd", back)]
         if asking.acr_values:
             wish.append(("acr_values", " ".join(asking.acr_values)))
-        age = 0 if asking.prompt & {"login", "select_account"} else asking.max_age
+        age = 0 if asking.prompt & ANEW else asking.max_age
         if age is not None:
             wish.append(("max_age", str(age)))
         location = f"{self._logins.origin}{self._logins.prefix}/login?{urlencode(wish)}"
@@ -150,7 +166,7 @@ class AuthorizePortal:
         asked = await self._shown(sealed, live)
         to = whither(self._consents.clients, asked)
         try:
-            asking = judged(self._consents.clients[to.client], to, asked)
+            asking = judged(self._consents.clients[to.client], to, asked, self._consents.audience)
             if single(answered, "answer") != "allow":
                 self._consents.tell("consent.refused", client=exchange.client, request_id=exchange.id, **told(asking, live))
                 raise Refused("access_denied", "the person refused")

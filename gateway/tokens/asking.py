@@ -89,8 +89,9 @@ def leads(registered: str, asked: str, *, any_port: bool) -> bool:
     return any_port and one is not None and other is not None and one.groups() == other.groups()
 
 
-def judged(client: Client, to: Whither, query: Query) -> Asking:
-    """Raises Refused with the word that RFC 6749 4.1.2.1 and its likes have for what is wrong."""
+def judged(client: Client, to: Whither, query: Query, audience: str) -> Asking:
+    """`audience` is that of tokens of clients which name none. Raises Refused with the word that RFC 6749 4.1.2.1 and its likes
+    have for what is wrong."""
     if twice := next((name for name, values in query.items() if len(values) > 1 and name not in LISTS), None):
         raise Refused("invalid_request", f"{twice[:40]} came more than once")
     given = {name: values[0] for name, values in query.items()}
@@ -113,7 +114,7 @@ def judged(client: Client, to: Whither, query: Query) -> Asking:
     return Asking(
         to,
         _scopes(client, given),
-        _audiences(client, query.get("resource", ())),
+        _audiences(client.audiences or [audience], query.get("resource", ())),
         given["code_challenge"],
         jkt,
         _prompt(given),
@@ -130,11 +131,11 @@ def _scopes(client: Client, given: Mapping[str, str]) -> tuple[str, ...]:
     return asked or tuple(scope for scope in client.scopes if scope != OFFLINE)
 
 
-def _audiences(client: Client, asked: Sequence[str]) -> tuple[str, ...]:
-    """RFC 8707 2: the resources that tokens shall be for; all of the client's where none is named."""
-    if any(resource not in client.audiences for resource in asked):
+def _audiences(allowed: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    """RFC 8707 2: the resources that tokens shall be for; all that are allowed where none is named."""
+    if any(resource not in allowed for resource in asked):
         raise Refused("invalid_target", "the client may not have tokens for that resource")
-    return tuple(dict.fromkeys(asked)) or tuple(client.audiences)
+    return tuple(dict.fromkeys(asked)) or tuple(allowed)
 
 
 def _prompt(given: Mapping[str, str]) -> frozenset[str]:

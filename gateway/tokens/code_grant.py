@@ -9,7 +9,7 @@ from gateway.tokens.asked import Asked, Form
 from gateway.tokens.codes import Redemption
 from gateway.tokens.consents import Consents
 from gateway.tokens.errors import bad, denied, no_grant
-from gateway.tokens.granted import Granted
+from gateway.tokens.granted import OFFLINE, Granted
 from gateway.tokens.mint import Terms
 from gateway.tokens.model import Client
 from gateway.tokens.refusals import Refused
@@ -35,6 +35,7 @@ class PersonGrants:
         refreshes = REFRESH in client.grants
 
         async def begin(granted: Granted) -> str:
+            self._left(granted, client)
             # A public client has nothing else that its refresh tokens could be bound to (RFC 9449 5).
             kept = replace(granted, jkt=jkt if client.auth == "none" else None)
             return await self._consents.begin(kept, refreshes=refreshes)
@@ -43,34 +44,45 @@ class PersonGrants:
             granted, token = await self._consents.codes.redeem(shown, begin)
         except Refused as refusal:
             raise self._refused(refusal, asked, id) from refusal
-        return self._answer(asked, granted, token if refreshes else None, CODE)
+        return self._answer(asked, granted, client, token if refreshes else None)
 
     async def refresh(self, asked: Asked) -> dict[str, Any]:
         """The next access token, and the next refresh token in the place of the one that was brought."""
-        id, _ = who(asked, REFRESH)
+        id, client = who(asked, REFRESH)
         token = asked.form.need("refresh_token")
+
+        def judge(granted: Granted) -> None:
+            left = self._left(granted, client)
+            scopes(left, asked.form)
+            audiences(left, asked.form)
+
         try:
-            granted, successor = await self._consents.families.refresh(
-                token,
-                id,
-                asked.confirmation.get("jkt"),
-                lambda granted: (scopes(granted, asked.form), audiences(granted, asked.form)),
-            )
+            granted, successor = await self._consents.families.refresh(token, id, asked.confirmation.get("jkt"), judge)
         except Refused as refusal:
             raise self._refused(refusal, asked, id) from refusal
-        return self._answer(asked, granted, successor, REFRESH)
+        return self._answer(asked, granted, client, successor)
 
-    def _answer(self, asked: Asked, granted: Granted, refresh: str | None, grant: str) -> dict[str, Any]:
+    def _left(self, granted: Granted, client: Client) -> Granted:
+        """Raises Refused where the client may have nothing of it any more."""
+        left = granted.within(client, self._consents.audience)
+        if left is None:
+            raise Refused("invalid_grant", "what was allowed may not be had any more")
+        return left
+
+    def _answer(self, asked: Asked, granted: Granted, client: Client, refresh: str | None) -> dict[str, Any]:
         """RFC 6749 5.1: the access token ends with the login session, unless it was allowed to outlive that."""
-        kept = scopes(granted, asked.form)
+        left = self._left(granted, client)
+        kept = scopes(left, asked.form)
+        # Who was allowed some rights has none where those are gone: never all.
+        limited = any(scope != OFFLINE for scope in (*granted.scopes, *client.scopes))
         terms = Terms(
-            source=granted.identity(kept),
+            source=left.identity(kept, limited=limited),
             client=granted.client,
-            audience=audiences(granted, asked.form) or [self._house.model.default_audience],
+            audience=audiences(left, asked.form),
             confirmation=asked.confirmation,
             ancestors=[granted.family],
         )
-        answer = self._house.issue(asked, terms, grant).answer(self._consents.now())
+        answer = self._house.issue(asked, terms, asked.form.need("grant_type")).answer(self._consents.now())
         # RFC 6749 5.1: what was allowed, also where the policies see less of it.
         told = {"scope": " ".join(kept)} if kept else {}
         return {**answer, **told, **({} if refresh is None else {"refresh_token": refresh})}

@@ -11,7 +11,7 @@ from gateway.core.ports import Clock
 from gateway.core.session_store import SessionStore
 from gateway.tokens.codes import Codes
 from gateway.tokens.families import Families
-from gateway.tokens.granted import Granted
+from gateway.tokens.granted import OFFLINE, Granted
 from gateway.tokens.model import Client, Tokens
 from gateway.tokens.seals import Seals
 
@@ -38,6 +38,7 @@ class Consents:
     ) -> None:
         """`tell` takes audit events, `signal` what detection counts."""
         self.issuer = model.issuer
+        self.audience = model.default_audience
         self.clients = clients
         self.logins = logins
         self.seals = Seals(secrets, "authorize")
@@ -66,7 +67,9 @@ class Consents:
         return {"clients": len(self.clients)}
 
     async def close(self) -> None:
-        """Nothing to let go of: the store is somebody else's."""
+        """Hear of login sessions no more. The store is somebody else's."""
+        if self.logins.sessions.ended == self.families.end_session:
+            self.logins.sessions.ended = None
 
     async def begin(self, granted: Granted, *, refreshes: bool) -> str:
         """A family for what is about to be issued, and its refresh token, which is given to nobody where none may be had. Raises
@@ -82,7 +85,7 @@ class Consents:
         """With the claims the person has now, where the session lives that he consented in."""
         live = await self.logins.sessions.behind(granted.session)
         if live is None:
-            return granted if granted.offline else None
+            return granted if granted.offline and OFFLINE in self.clients[granted.client].scopes else None
         identity = live.identity
         if (identity.issuer, identity.id) != (granted.issuer, granted.subject):
             return None

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from gateway.core.principal import Identity
+from gateway.tokens.model import Client
 
 FORMAT: Final = 1
 OFFLINE: Final = "offline_access"
@@ -37,21 +38,27 @@ class Granted:
         """Whether it outlives the login session."""
         return OFFLINE in self.scopes
 
-    def identity(self, scopes: Sequence[str] | None = None) -> Identity:
-        """The person, as the login session saw him last, with what was allowed of his rights: with these scopes of them, all where
-        None. Where the client has no scopes, it was allowed whatever the person may do at the audiences."""
-        kept = tuple(scope for scope in (self.scopes if scopes is None else scopes) if scope != OFFLINE)
-        limited = any(scope != OFFLINE for scope in self.scopes)
+    def identity(self, scopes: Sequence[str], *, limited: bool) -> Identity:
+        """The person, as the login session saw him last, with what was allowed of his rights: these scopes of them where it is
+        `limited`, else whatever he may do at the audiences."""
         return Identity(
             id=self.subject,
             issuer=self.issuer,
             scheme="session",
             claims=self.claims,
             groups=self.groups,
-            scopes=kept,
+            scopes=tuple(scope for scope in scopes if scope != OFFLINE),
             scope_ceiling=limited,
             expires=self.until,
         )
+
+    def within(self, client: Client, audience: str) -> "Granted | None":
+        """What is left of it where the client may have less now; None for nothing, or where it takes other logins. `audience` is
+        that of clients which name none."""
+        audiences = tuple(each for each in self.audiences if each in (client.audiences or [audience]))
+        if not audiences or client.login not in {None, self.issuer}:
+            return None
+        return replace(self, audiences=audiences, scopes=tuple(scope for scope in self.scopes if scope in client.scopes))
 
     def told(self) -> list[Any]:
         """As JSON has it; `taken` reads it."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 import pytest
@@ -215,6 +215,38 @@ async def test_a_login_that_was_asked_for_is_good_for_that_request_only(shared: 
     assert (await person.get(back, headers=PAGE)).status == 200
     moved = back.replace(challenge(), challenge(OTHER))
     assert (await person.get(moved, headers=PAGE)).status == 303
+
+
+async def test_a_weaker_login_does_not_pass_for_the_one_that_was_asked_for(shared: Shared) -> None:
+    """The way back is known, and walked after a login that asked the provider for nothing."""
+    [corp, _] = shared[1]
+    for over in ({"prompt": "login"}, {"acr_values": "gold"}):
+        asked: dict[str, Any] = over
+        person, corp.since = await logged_in(shared), int(time.time()) - 3600
+        begun = (await person.sent(**asked))["location"]
+        back = parse_qs(urlsplit(begun).query)["rd"][0]
+        await person.login(corp)
+        assert (await person.get(back, headers=PAGE)).status == 303
+    corp.since = int(time.time())
+
+
+async def test_a_client_that_posts_from_its_own_site_ends_no_session(shared: Shared) -> None:
+    """Browsers keep a lax cookie back there, and bring it along where the answer leads them."""
+    person = await logged_in(shared)
+    sent = await person.sent(method="POST", headers={"Sec-Fetch-Site": "cross-site", "Cookie": "x=y"})
+    assert sent.status == 303
+    assert urlsplit(sent["location"]).path == "/.gateway/authorize"
+    assert b"<form" in (await person.get(sent["location"], headers=PAGE)).body
+
+
+async def test_a_strict_cookie_is_brought_along_from_a_page_of_our_own(tmp_path: Path) -> None:
+    async with server_house(tmp_path, session={"same_site": "strict"}) as (gateway, [corp, _]):
+        person = Person(gateway)
+        await person.login(corp)
+        kept, person.jar = person.jar, {}
+        page = await person.sent(headers={**PAGE, "Sec-Fetch-Site": "cross-site"})
+        person.jar = kept
+        assert b"<form" in (await person.get(led(page), headers={**PAGE, "Sec-Fetch-Site": "same-origin"})).body
 
 
 # Consent

@@ -32,7 +32,7 @@ def query(**over: Any) -> dict[str, list[str]]:
 
 def test_an_answer_goes_back_with_our_name_and_the_clients_state() -> None:
     to = whither(CLIENTS, query())
-    asking = judged(CLIENTS["app"], to, query())
+    asking = judged(CLIENTS["app"], to, query(), "https://gw.test")
     assert (asking.scopes, asking.audiences) == (("notes:read",), ("https://gw.test/a",))
     parts = urlsplit(to.location("https://gw.test", {"code": "a b&c"}))
     assert (parts.scheme, parts.netloc, parts.path) == ("https", "app.test", "/cb")
@@ -94,12 +94,18 @@ def test_what_any_port_lets_in_differs_in_the_port_only(tail: str) -> None:
 def test_what_is_wrong_is_told_to_the_client_in_its_own_words(over: dict[str, Any], error: str) -> None:
     asked = query(**over)
     with pytest.raises(Refused) as found:
-        judged(CLIENTS["app"], whither(CLIENTS, asked), asked)
+        judged(CLIENTS["app"], whither(CLIENTS, asked), asked, "https://gw.test")
     assert found.value.error == error
 
 
 def test_who_names_nothing_gets_all_but_what_outlives_the_login() -> None:
     asked = query(scope=None, resource=None)
-    asking = judged(CLIENTS["app"], whither(CLIENTS, asked), asked)
+    asking = judged(CLIENTS["app"], whither(CLIENTS, asked), asked, "https://gw.test")
     assert asking.scopes == ("notes:read", "notes:write")
     assert asking.audiences == ("https://gw.test/a", "https://gw.test/b")
+
+
+def test_a_client_that_names_no_audience_has_the_default_one() -> None:
+    asked = query(resource=None)
+    plain = PUBLIC.model_copy(update={"audiences": []})
+    assert judged(plain, whither(CLIENTS, asked), asked, "https://gw.test").audiences == ("https://gw.test",)
