@@ -72,12 +72,12 @@ def build(operations: Operations, *, prometheus: bool, accounts: bool) -> Starle
         from gateway.admin.operators import OperatorAnswers
 
         table |= OperatorAnswers(operations).table()
-    if not prometheus:
-        del table["GET", "/metrics"]
     paths: dict[str, dict[str, Answer]] = {}
     for (method, path), answer in table.items():
         paths.setdefault(path, {})[method] = answer
     routes = [Route(path, guarded(path, answered), methods=list(answered)) for path, answered in paths.items()]
+    if not prometheus:
+        routes.insert(0, Route("/metrics", guarded("/metrics", {})))
     routes.append(Route("/{anything:path}", guarded("", {})))
     return Starlette(routes=routes, exception_handlers={GatewayError: lambda _, error: problem(error)})
 
