@@ -148,8 +148,8 @@ class Builder(Noting):
         def make() -> Authentication:
             keys = of.stores.key_table(model.api_keys, database, secrets)
             backing = of.stores.backing(self._settings, secrets, of.guarding.guard.signal)
-            key = (model, secret_sources(model, secrets), id(keys), backing, id(once), self._issuing.key())
             own = self._at(("tokens",), self._issuing.own)
+            key = (model, secret_sources(model, secrets), id(keys), backing, id(once), self._issuing.key(own))
             return of.authentication.take(
                 ONE,
                 key,

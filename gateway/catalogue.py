@@ -54,6 +54,8 @@ class Tool:
     route: str
     upstream: str
     told: Mapping[str, bytes]
+    exchanged: bool = False
+    """Whether it takes the gateway's own tokens, which stand for principals of any issuer."""
     schemas: Mapping[str, bytes] | None = None
     operations: Mapping[str, bytes] | None = None
 
@@ -123,7 +125,7 @@ class Catalogue:
         for number, tool in enumerate(self._tools):
             if number % TURN == TURN - 1:
                 await sleep(0)
-            if tool.name <= after or (tool.accepted and principal.issuer not in tool.accepted):
+            if tool.name <= after or (tool.accepted and principal.issuer not in tool.accepted and not tool.exchanged):
                 continue
             methods = dict(judged(tool, mine if tool.accepted else anybody, now))
             if not methods:

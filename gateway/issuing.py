@@ -40,10 +40,11 @@ class Issuing:
         self._clock = clock
         self._metrics = metrics
 
-    def key(self) -> object:
-        """What the issuer depends on."""
+    def key(self, own: Own | None) -> object:
+        """What an issuer depends on: those of one key are the same."""
         model = self._settings.tokens
-        return model, secret_sources(model, self._secrets), tuple(self._settings.clients), self._settings.state
+        shared = (0, 0) if own is None else (id(own.revoked), id(own.tally))
+        return model, secret_sources(model, self._secrets), tuple(self._settings.clients), shared
 
     def own(self) -> Own | None:
         """The gateway as an issuer; None where it is none. Raises ConfigError for a weak key, ValueError for unusable TLS files."""
@@ -79,7 +80,7 @@ class Issuing:
         def make() -> Consents:
             return Consents(model, sending, logins, store, keys, own.revoked, self._clock, tell=tell, signal=signal)
 
-        made: Consents = self._stores.take("consents", (repr(sending), self.key(), id(logins), id(store), id(own)), make)
+        made: Consents = self._stores.take("consents", (repr(sending), self.key(own), id(logins), id(store), id(own)), make)
         return made
 
     def service(

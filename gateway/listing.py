@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from gateway.authn.gate import Gate
 from gateway.authn.model import issuer_of
+from gateway.authn.own.verifier import SCHEME as TOKENS
 from gateway.catalogue import Catalogue, Tool, questions, written
 from gateway.core.ports import Limits
 from gateway.doors import Rows
@@ -56,6 +57,7 @@ def _tool(entry: Entry[Route], model: RouteModel, *, schemas: bool) -> Tool | No
     return Tool(
         name=name,
         accepted=frozenset(issuer_of(accepted) for accepted in model.authenticate or ()),
+        exchanged=TOKENS in (model.authenticate or ()),
         policy=service.policy,
         questions=questions(entry.methods),
         route=model.name,

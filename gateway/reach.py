@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.authn import key_entry, key_file
 from gateway.authn.model import issuer_of
+from gateway.authn.own.verifier import SCHEME as TOKENS
 from gateway.authz.cases import imagined
 from gateway.authz.cel.limits import MAX_SPENT
 from gateway.authz.document import PolicyDocuments
@@ -24,7 +25,7 @@ from gateway.config.document import Steps
 from gateway.config.node import dotted
 from gateway.config.values import Reference, SealedSecret
 from gateway.core.decision import AccessRequest
-from gateway.core.principal import ANONYMOUS, Identity, Principal
+from gateway.core.principal import ANONYMOUS, OWN_ISSUERS, Identity, Principal
 from gateway.core.route_scope import RouteScope
 from gateway.credentials.grants.model import Grant
 from gateway.settings import Loaded, RouteModel, Settings, credentials_of
@@ -134,7 +135,7 @@ def ways(loaded: Loaded, policies: Policies, documents: PolicyDocuments, credent
     keys = list(_keys(settings, policies, now))
     routes = {route.name: route for route in settings.routes}
     capped = frozenset(name for name, issuer in settings.authentication.named().items() if issuer.scope_ceiling)
-    asked = _Asked(policies, documents, keys, capped, now)
+    asked = _Asked(policies, documents, keys, capped, OWN_ISSUERS.union(settings.authentication.issuers), now)
     return [_way(use, routes[use.route], asked) for use in uses(loaded, settings, credential)]
 
 
@@ -161,6 +162,7 @@ class _Asked:
     documents: PolicyDocuments
     keys: Sequence[tuple[key_entry.KeyEntry, Principal]]
     capped: frozenset[str]
+    issuers: frozenset[str]
     now: float
 
 
@@ -169,7 +171,7 @@ def _way(use: Use, route: RouteModel, of: _Asked) -> Way:
     asked = tuple(route.authenticate or ())
     speaking = _rules(policy, served)
     closed = tuple(method for method in served if any(_closes(rule, method) for rule in speaking))
-    issuers = frozenset(issuer_of(name) for name in asked)
+    issuers = of.issuers if TOKENS in asked else frozenset(issuer_of(name) for name in asked)  # they stand for anybody's principals
     possible = tuple(method for method in served if method not in closed)
     allows = [(told, rule) for rule in speaking if rule.allows and (told := _spoken(rule, use, possible, of.now)).methods]
     held = [(each, holders(of.documents, rule.permission, issuers, of.now)) for each, rule in allows if not _unheld(rule, route)]
@@ -179,7 +181,7 @@ def _way(use: Use, route: RouteModel, of: _Asked) -> Way:
         closed=closed,
         allows=tuple((each, tuple(whom)) for each, whom in held),
         denies=tuple(told for rule in speaking if not rule.allows and (told := _spoken(rule, use, served, of.now)).methods),
-        keys=tuple(_held(of, use, policy, served)) if KEYS in asked else (),
+        keys=tuple(_held(of, use, policy, served)) if {KEYS, TOKENS} & {*asked} else (),
         capped=tuple(sorted(issuers & of.capped)),
     )
 

@@ -17,6 +17,7 @@ from gateway.settings import Loaded, Settings, credentials_of
 from gateway.store.model import RedisStore
 from gateway.upstream.model import Scrub
 
+LONG_TOKEN: Final = 3600.0
 LOCAL: Final = re.compile(r"localhost|::1|127(\.[0-9]+){3}")
 
 
@@ -105,6 +106,17 @@ def _identity(found: _Found, settings: Settings) -> Iterator[Problem]:
 
 def _clients(found: _Found, settings: Settings) -> Iterator[Problem]:
     """What programs may do when nobody looks."""
+    tokens, sessions = settings.tokens, settings.authentication.sessions
+    if tokens is not None and sessions is not None and sessions.key in tokens.keys:
+        message = "one secret is the key of sessions and of tokens: who learns it has both"
+        yield found("shared-key", ("tokens", "key"), message, "give each its own: `openssl rand -base64 48`")
+    if tokens is not None and settings.state.store == "memory":
+        message = "what was revoked, counted or used is known to this process alone, and until it ends"
+        hint = "`state: {store: {redis: …}}` for replicas, and to outlive a restart"
+        yield found("tokens-in-memory", ("state", "store"), message, hint, severity="info")
+    if tokens is not None and tokens.lifetime > LONG_TOKEN:
+        message = f"a stolen token counts for {tokens.lifetime / 3600:.0f} hours"
+        yield found("long-tokens", ("tokens", "lifetime"), message, "15m is usual", severity="info")
     for name, client in settings.clients.items():
         if "offline_access" in client.scopes:
             message = "what people allow it goes on after they are logged out, with the groups that were seen last"
