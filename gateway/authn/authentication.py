@@ -20,6 +20,7 @@ from gateway.authn.login.presented import session_cookies
 from gateway.authn.model import NAMED, CookieSource, JwtIssuer
 from gateway.authn.model import Authentication as Model
 from gateway.authn.mtls import Certificates
+from gateway.authn.ocsp import responder
 from gateway.authn.others import Others
 from gateway.authn.own.verifier import SCHEME, Own, OwnVerifier
 from gateway.authn.presented import Places
@@ -48,14 +49,12 @@ class Authentication:
         backing: Backing | None = None,
         own: Own | None = None,
     ) -> None:
-        """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody else follows; else the configured
-        file's are. `backing` is for logins, `once` for proofs and signatures, `own` what is issued here. Raises ConfigError with
-        every problem found."""
+        """Reads files and judges secrets, fetches nothing. `keys` are API keys that somebody follows, else the file's; `backing`
+        is for logins, `once` for proofs and signatures, `own` what is issued here. Raises ConfigError with every problem found."""
         self._model, self._clock, self._fingerprint_key = model, clock, random.token_bytes(32)
         self._published: dict[str, PublishedKeys] = {}
         self._verifiers: dict[str, Verifier] = {}
         self._introspectors = introspectors(model.introspection, secrets, fetch, clock, metrics)
-        self._file: KeyStore | None = None
         problems: list[Problem] = []
         for name, issuer in model.jwt.items():
             try:
@@ -64,8 +63,9 @@ class Authentication:
                 problems += error.problems
         try:
             self._senders = senders(model.hmac, secrets, once, clock)
+            self._responder = responder(model.mtls, fetch, clock, metrics)
             self._signing = Verifiers(model.signatures, secrets, fetch, once, clock, metrics)
-            self._file = key_file(model.api_keys, clock, metrics, secrets) if model.api_keys and keys is None else None
+            self._file: KeyStore | None = None if keys or not model.api_keys else key_file(model.api_keys, clock, metrics, secrets)
             self.logins: Logins | None = configured(model, backing, fetch, clock, metrics, secrets)
             self._proofs = None if model.dpop is None else proofs(model.dpop, secrets, once, clock)
         except ConfigError as error:
@@ -133,7 +133,7 @@ class Authentication:
             await introspector.close()
         for keys in self._published.values():
             await keys.close()
-        for each in (self._file, self.logins, self._signing):
+        for each in (self._file, self.logins, self._signing, self._responder):
             if each is not None:
                 await each.close()
 
@@ -166,7 +166,9 @@ class Authentication:
             opaque=opaque(self._introspectors, accepted, grant),
             cookies={cookie: tokens for cookie, tokens in cookies.items() if tokens is not None and not require},
             holders=KeyHolders(store, grant) if store is not None and "api_keys" in accepted else None,
-            certificates=None if mtls is None else Certificates(mtls.identity, grant, self._clock, mtls.trust_domains),
+            certificates=None
+            if mtls is None
+            else Certificates(mtls.identity, grant, self._clock, mtls.trust_domains, self._responder),
             sessions=session_cookies(self.logins, accepted, grant),
             signed={**signed(self._senders, accepted, grant, self._clock), **self._signing.accepted(accepted, grant, self._clock)},
             others=Others(store, None if self.logins is None else self.logins.sessions),

@@ -11,6 +11,7 @@ from gateway.authn.bound import CONFIRMATION, Bound
 from gateway.authn.introspection import Opaque
 from gateway.authn.login.presented import SessionCookies
 from gateway.authn.mtls import Certificates
+from gateway.authn.ocsp import Responder
 from gateway.authn.others import Others
 from gateway.authn.presented import AUTHORIZATION, TOKENS, Places, check_origin, key_id
 from gateway.authn.tokens import Tokens
@@ -91,6 +92,8 @@ class Gate:
         presented = self._places.find(request)
         try:
             if presented is None:
+                if self._certificates is not None and self._certificates.responder is not None:
+                    return await self._by_checked(request, self._certificates.responder)
                 return self._by_certificate(request)
             place, value, in_cookie = presented
             if in_cookie:
@@ -152,3 +155,9 @@ class Gate:
         if self._certificates is None or request.head.certificate is None:
             raise Unauthenticated("nothing presented", reason=Reason.CREDENTIAL_MISSING, headers=self._bound.missing)
         return self._certificates.authenticate(request.head.certificate)
+
+    async def _by_checked(self, request: Request, responder: Responder) -> Principal:
+        """The same where its authority is asked about it."""
+        principal = self._by_certificate(request)
+        await responder.check(request.head.certificate or b"")
+        return principal

@@ -12,6 +12,7 @@ from typing import Final, final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from gateway.authn.ocsp import Responder
 from gateway.authn.recent import Recent
 from gateway.authn.workloads import SPIFFE, trust_domain
 from gateway.core.errors import Unauthenticated
@@ -94,8 +95,17 @@ READERS: Final[Mapping[str, Callable[[Names], str | None]]] = {
 class Certificates:
     """Certificates turned into principals under one policy; each certificate is read once."""
 
-    def __init__(self, identity: Sequence[str], grant: Grant, clock: Clock, domains: Sequence[str] | None = None) -> None:
-        """`domains` are the trust domains whose workloads are let in, None for any that the CA vouches for."""
+    def __init__(
+        self,
+        identity: Sequence[str],
+        grant: Grant,
+        clock: Clock,
+        domains: Sequence[str] | None = None,
+        responder: Responder | None = None,
+    ) -> None:
+        """`domains` are the trust domains whose workloads are let in, None for any that the CA vouches for. `responder` is asked
+        whether a certificate was revoked."""
+        self.responder = responder
         self._domains = None if domains is None else frozenset(domains)
         self._readers = tuple(READERS[kind] for kind in identity)
         self._grant = grant

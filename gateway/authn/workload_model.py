@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gateway.authn.ocsp_model import Ocsp
 from gateway.config.values import Model
 
 CLUSTER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -33,6 +34,7 @@ class Mtls(Model):
         "san_dns",
     ]
     trust_domains: Annotated[list[TrustDomain], Field(min_length=1)] | None = None
+    ocsp: Ocsp | None = None
 
     @model_validator(mode="after")
     def _can_be_of_a_domain(self) -> Self:

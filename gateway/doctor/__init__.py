@@ -33,6 +33,7 @@ FINDINGS: Final = frozenset(
         "replays-later",
         "replays-taken",
         "revocations-end",
+        "revocations-waived",
         "rotation-failed",
         "rotation-orphaned",
         "rotation-overdue",

@@ -28,6 +28,7 @@ def lenient(loaded: Loaded, settings: Settings, policies: Policies) -> list[Prob
         *_services(found, settings),
         *_identity(found, settings),
         *_clients(found, settings),
+        *_proofs(found, settings),
         *_plaintext(found, loaded.source.value, ()),
         *_credentials(found, settings),
         *_upstreams(found, settings),
@@ -90,6 +91,15 @@ def _identity(found: _Found, settings: Settings) -> Iterator[Problem]:
             message = "a signed request that says no time counts again every day, for ever: who saw one may send it then"
             hint = "have the sender sign a time (`timestamp`), or tell deliveries apart by their id at the upstream"
             yield found("replays-later", ("authentication", "hmac", name), message, hint, severity="info")
+    for name, resource in settings.resources.items():
+        if not resource.own_tokens_only:
+            message = "tokens for other resources of the same issuer are taken here: who is sent one may use it here"
+            hint = "have the issuer name this resource in `aud`, and leave `own_tokens_only` out"
+            yield found("shared-tokens", ("resources", name, "own_tokens_only"), message, hint)
+
+
+def _proofs(found: _Found, settings: Settings) -> Iterator[Problem]:
+    """What callers prove with keys of their own."""
     for name, entry in settings.authentication.signatures.items():
         if entry.replay == "allow":
             message = f"a signed request counts as often as it is sent, for {entry.max_age:.0f} seconds"
@@ -97,11 +107,10 @@ def _identity(found: _Found, settings: Settings) -> Iterator[Problem]:
         if "rsa-v1_5-sha256" in {*entry.algorithms, *(key.algorithm for key in entry.keys.values())}:
             message = "signatures by rsa-v1_5-sha256 are taken: RFC 9421 has it for old keys and hardware only"
             yield found("weak-signatures", ("authentication", "signatures", name), message, "use ed25519 or rsa-pss-sha512")
-    for name, resource in settings.resources.items():
-        if not resource.own_tokens_only:
-            message = "tokens for other resources of the same issuer are taken here: who is sent one may use it here"
-            hint = "have the issuer name this resource in `aud`, and leave `own_tokens_only` out"
-            yield found("shared-tokens", ("resources", name, "own_tokens_only"), message, hint)
+    mtls = settings.authentication.mtls
+    if mtls is not None and mtls.ocsp is not None and not mtls.ocsp.required:
+        message = "whoever keeps the responder's answers away lets revoked certificates in"
+        yield found("revocations-waived", ("authentication", "mtls", "ocsp", "required"), message, "leave `required` out")
 
 
 def _clients(found: _Found, settings: Settings) -> Iterator[Problem]:

@@ -45,6 +45,8 @@ for old, new in BASE.items():
     SOUND = SOUND.replace(old, new)
 SENDER = "header: X-Signature, secrets: [{env: BOT}], subject: hook, replay: 0s"
 SIGNATURES = "jwks: {url: 'https://keys.example/keys'}, algorithms: [ed25519, rsa-v1_5-sha256]"
+AUTHORITY = trustme.CA().cert_pem.bytes()
+RESPONDER = "responder: 'https://ocsp.example/', authorities: ca.pem"
 RESOURCES = "resources: {api: {url: 'https://gw.example/api', own_tokens_only: false}}\n"
 OFFLINE = """tokens: {issuer: "https://gw.example", key: {env: PEPPER}}
 clients: {app: {secret: {env: PEPPER}, grants: [client_credentials], scopes: [offline_access]}}
@@ -58,6 +60,7 @@ def house(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.chmod(0o750)
     for name, value in (("BOT", TOKEN), ("PEPPER", PEPPER), ("KEY", KEY)):
         monkeypatch.setenv(name, value)
+    (folder / "ca.pem").write_bytes(AUTHORITY)
     furnish(folder, config=SOUND)
 
 
@@ -121,6 +124,12 @@ def test_nothing_needs_care(folder: Path, command: Command) -> None:
             "warning",
         ),
         ("authentication:\n", f"authentication:\n  signatures: {{a: {{{SIGNATURES}}}}}\n", "weak-signatures", "warning"),
+        (
+            "authentication:\n",
+            f"authentication:\n  mtls: {{ocsp: {{{RESPONDER}, required: false}}}}\n",
+            "revocations-waived",
+            "warning",
+        ),
         ("version: 1\n", f"version: 1\n{RESOURCES}", "shared-tokens", "warning"),
         ("version: 1\n", f"version: 1\n{OFFLINE}", "outlives-logins", "info"),
         ("version: 1\n", f"version: 1\n{OFFLINE}", "tokens-in-memory", "info"),
