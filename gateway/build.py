@@ -162,9 +162,9 @@ class Builder(Noting):
     def _served(self, authentication: Authentication) -> tuple[Any, Any, Any]:
         """What answers for tokens of our own, what people allow clients, and what all of it is described by."""
         of, once, issuing = self._resources, self._once, self._issuing
-        signal = of.guarding.guard.signal
+        signal, proved = of.guarding.guard.signal, of.guarding.guard.succeeded
         consents = self._at(("clients",), lambda: issuing.consents(authentication, of.tell, signal))
-        service = self._at(("clients",), lambda: issuing.service(authentication, of.fetch, once, of.tell, consents))
+        service = self._at(("clients",), lambda: issuing.service(authentication, of.fetch, once, of.tell, proved, consents))
         return service, consents, issuing.metadata()
 
     def _limiter(self, policies: Policies | None) -> Limiter | None:

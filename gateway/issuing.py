@@ -1,5 +1,6 @@
 """What the gateway issues itself, as configured: the issuer that knows its tokens again, the endpoint that gives them."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -84,9 +85,15 @@ class Issuing:
         return made
 
     def service(
-        self, authentication: Authentication, fetch: Fetch, once: Once, tell: Tell, consents: Consents | None = None
+        self,
+        authentication: Authentication,
+        fetch: Fetch,
+        once: Once,
+        tell: Tell,
+        proved: Callable[[str, str], None],
+        consents: Consents | None = None,
     ) -> Service | None:
-        """What answers the endpoint; None where nothing is issued. Raises ConfigError."""
+        """What answers the endpoint; None where nothing is issued. `proved` hears of clients that did. Raises ConfigError."""
         model, own = self._settings.tokens, authentication.own
         if model is None or own is None:
             return None
@@ -94,7 +101,7 @@ class Issuing:
             model=model,
             own=own,
             mint=Mint(own, model.lifetime, self._clock),
-            clients=Clients(self._settings.clients, self._secrets, self._assertions(model.issuer, fetch, once)),
+            clients=Clients(self._settings.clients, self._secrets, self._assertions(model.issuer, fetch, once), proved),
             subjects=authentication.subjects,
             clock=self._clock,
             metrics=self._metrics,

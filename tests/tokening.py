@@ -87,6 +87,7 @@ class TokenHouse:
         **tokens: Any,
     ) -> None:
         self.clock, self.metrics, self.told = clock or FrozenClock(), CountingMetrics(), list[tuple[str, dict[str, Any]]]()
+        self.proved = list[tuple[str, str]]()
         self.secrets = {name: FixedSecret(value, name) for name, value in SECRETS.items()}
         self.grant = grant
         self.settings = Settings.model_validate(
@@ -106,12 +107,15 @@ class TokenHouse:
         self.authentication = Authentication(
             self.settings.authentication, fetch, self.clock, self.metrics, self._secret, once, keys=self.keys, own=own
         )
-        service = of.service(self.authentication, fetch, once, self._tell)
+        service = of.service(self.authentication, fetch, once, self._tell, self._noted)
         assert service is not None
         self.portal = TokenPortal(service)
 
     def _secret(self, reference: Any) -> FixedSecret:
         return self.secrets[reference.env]
+
+    def _noted(self, client: str, about: str) -> None:
+        self.proved.append((client, about))
 
     def _tell(self, name: str, /, **fields: Any) -> None:
         self.told.append((name, fields))

@@ -1,6 +1,7 @@
 """API keys the gateway handed out itself: looked up by their public id, compared by keyed hash in constant time."""
 
 import asyncio
+import hashlib
 import hmac
 import ipaddress
 import logging
@@ -52,6 +53,13 @@ class StoredKey:
             expires=self.expires,
             routes=RouteScope(entry.routes) if entry.routes is not None else None,
         )
+
+    @property
+    def name(self) -> str:
+        """Its id with a mark of all that it gives: another one once a role of it is another."""
+        entry = self.entry
+        gives = repr((entry.hash, entry.subject, entry.roles, entry.permissions, entry.routes, entry.addresses))
+        return f"{entry.id}.{hashlib.blake2b(gives.encode(), digest_size=16).hexdigest()}"
 
     def is_for(self, client: str) -> bool:
         """Whether it counts from a client's address, "" where the client has none."""
@@ -113,10 +121,12 @@ class KeyRing(ABC):
             self.revision += 1
         self._keys = usable
 
-    def has(self, id: str) -> bool:
-        """Whether the key of a public id counts still."""
-        stored = self._keys.get(id)
-        return stored is not None and not self.is_past(stored.expires)
+    def has(self, name: str) -> bool:
+        """Whether a key counts still, as it was when it had this name. Raises DependencyDown where a key could not be judged."""
+        if self._away:
+            raise DependencyDown(f"api keys: {self._away}")
+        stored = self._keys.get(name.partition(".")[0])
+        return stored is not None and stored.name == name and not self.is_past(stored.expires)
 
     @abstractmethod
     async def look(self) -> None:

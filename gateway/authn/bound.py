@@ -27,8 +27,8 @@ CALLS: Final = "calls"
 `understood` is refused."""
 CONVEYED: Final = {"dpop": KEY, "mtls": CERTIFICATE}
 """What `require` may name, and the member of `cnf` (RFC 7800) that says so."""
-LONGEST_TOKEN: Final = 86400.0
-"""Seconds that a token of the gateway lives at most: so long its calls are counted."""
+LATER: Final = 60.0
+"""Seconds by which calls are counted for longer than the token they belong to lives: clocks of replicas differ."""
 SPENT: Final = {"budget": "exhausted"}
 """What the problem document says besides."""
 # RFC 6750 3: a Bearer challenge has at least one parameter, and no `error` where no credential was presented.
@@ -84,12 +84,13 @@ class Bound:
                 if error.theft is not None:
                     error.theft = Theft(error.theft.kind, principal.issuer, principal.id)
                 raise
-        for name, most in bindings.get(CALLS, ()):
-            await self._spend(name, most)
+        for name, most, life in bindings.get(CALLS, ()):
+            await self._spend(name, most, life)
 
-    async def _spend(self, name: str, most: int) -> None:
-        """One call of so many that `name` has. Raises Unauthenticated after the last, DependencyDown where nobody can tell."""
-        if self._tally is None or not await self._tally.spend(f"calls:{name}", most, LONGEST_TOKEN):
+    async def _spend(self, name: str, most: int, life: float) -> None:
+        """One call of so many that `name` has, which lives for so many seconds from its making. Raises Unauthenticated after the
+        last, DependencyDown where nobody can tell."""
+        if self._tally is None or not await self._tally.spend(f"calls:{name}", most, life + LATER):
             raise Unauthenticated("tokens: its calls are spent", genuine=True, headers=self.invalid, members=SPENT)
 
 

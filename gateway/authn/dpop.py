@@ -58,15 +58,17 @@ class Proofs:
         """That the request comes with one proof, for this very request and token, by the key with that thumbprint, and for the
         first time (RFC 9449 4.3 and 7.1). Raises Unauthenticated; DependencyDown where it cannot be told what came before.
         """
-        await self._check(request, token, jkt)
+        _, jti = self.examined(request, token, jkt)
+        await self._use("dpop", jkt, jti)
 
-    async def bind(self, request: Request) -> str:
-        """The thumbprint of the key that a request for a token comes with a proof of: what the token is to be bound to (5).
+    async def spend(self, jkt: str, jti: str) -> None:
+        """Use up a proof that came with a request for a token. Those have room of their own: whoever fills it keeps nobody from
+        using the tokens there are. Raises as `check` does."""
+        await self._use("dpop_token", jkt, jti)
 
-        Raises as `check` does."""
-        return await self._check(request, None, None)
-
-    async def _check(self, request: Request, token: bytes | None, expected: str | None) -> str:
+    def examined(self, request: Request, token: bytes | None = None, expected: str | None = None) -> tuple[str, str]:
+        """The thumbprint of the key whose proof a request comes with, which a token is to be bound to (5), and the proof's `jti`.
+        Nothing is used up. Raises Unauthenticated."""
         raw = request.head.fields.get(DPOP)
         if raw is None or DPOP in request.head.repeated:
             raise self._refused("no proof, or several")
@@ -79,11 +81,13 @@ class Proofs:
         jti = self._judge(proof.payload, request, token)
         if not key.verifies(proof.algorithm, proof.signed, proof.signature):
             raise self._refused("the signature does not verify")
-        if not await self._once.first(f"dpop:{jkt}:{jti}", self._oldest + self._leeway + CLOCKS):
+        return jkt, jti
+
+    async def _use(self, purpose: str, jkt: str, jti: str) -> None:
+        if not await self._once.first(f"{purpose}:{jkt}:{jti}", self._oldest + self._leeway + CLOCKS):
             replayed = self._refused("the proof was used before", genuine=True)
             replayed.theft = Theft("token.replayed")
             raise replayed
-        return jkt
 
     def _key(self, proof: Token, jkt: str) -> Key:
         """The key that the proof names, if it is the one and may sign this way. Raises ValueError."""

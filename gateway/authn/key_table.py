@@ -182,6 +182,7 @@ class KeyTable(KeyRing):
         self._error = cause
         if not self._away and now - self._confirmed >= self._stale_for:
             self._away = OUTDATED
+            self.revision += 1  # what was verified with these keys is looked at again
 
     async def _noting(self) -> None:
         try:

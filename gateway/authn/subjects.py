@@ -53,15 +53,15 @@ class Subjects:
             raise BadRequest("token: more than one credential", reason=Reason.CREDENTIAL_AMBIGUOUS)
         return header
 
-    def key(self, key: bytes, client: str) -> Identity:
-        """Whose API key this is. Raises Unauthenticated and DependencyDown."""
+    def key(self, key: bytes, client: str) -> tuple[Identity, str]:
+        """Whose API key this is, and its name with what it gives. Raises Unauthenticated and DependencyDown."""
         if self._keys is None:
             raise Unauthenticated("token: API keys are not configured")
         stored = self._keys.verify(key, client)
         if stored.addresses is not None:
             # What it is traded for could be used from anywhere.
             raise Unauthenticated("token: a key that is for some addresses only is not traded", genuine=True)
-        return stored.identity
+        return stored.identity, stored.name
 
     def is_key(self, value: bytes) -> bool:
         return self._keys is not None and value.startswith(self._keys.prefix)

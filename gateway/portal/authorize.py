@@ -149,7 +149,8 @@ class AuthorizePortal:
         sealed = self._consents.seals.close(json.dumps(shown, separators=(",", ":")).encode(), CONSENT)
         hidden = {"request": sealed, "csrf_token": self._sessions.csrf_token(live)}
         client = self._consents.clients[asking.whither.client]
-        body = asked_of(client.name or asking.whither.client, asking, live, f"{self._logins.prefix}/consent", hidden)
+        name, action = client.name or asking.whither.client, f"{self._logins.prefix}/consent"
+        body = asked_of(name, asking, live, action, hidden, limited=bool(client.scopes))
         return page("Allow access?", body, GUARDED)
 
     # Answered
@@ -232,11 +233,13 @@ def told(asking: Asking, live: Live) -> dict[str, object]:
     return {**who, "client_id": asking.whither.client, "scopes": list(asking.scopes), "audiences": list(asking.audiences)}
 
 
-def asked_of(name: str, asking: Asking, live: Live, action: str, hidden: Mapping[str, str]) -> str:
-    """The question, as markup: who asks, for what, for how long, and where the answer goes."""
+def asked_of(name: str, asking: Asking, live: Live, action: str, hidden: Mapping[str, str], *, limited: bool) -> str:
+    """The question, as markup: who asks, for what, for how long, and where the answer goes. A `limited` client has no rights but
+    those that it is allowed here, another all."""
     lasting = "also when you are logged out, until you take it back" if OFFLINE in asking.scopes else "until you are logged out"
     kept = [scope for scope in asking.scopes if scope != OFFLINE]
-    rights = f"<p>with these rights:</p>{listed(kept)}" if kept else "<p>with all the rights that you have there.</p>"
+    unlisted = "with none of the rights that your roles give you there." if limited else "with all the rights that you have there."
+    rights = f"<p>with these rights:</p>{listed(kept)}" if kept else f"<p>{unlisted}</p>"
     fields = "".join(f'<input type="hidden" name="{escape(key)}" value="{escape(value)}">' for key, value in hidden.items())
     return (
         f"<h1>Allow {escape(name)} to act for you?</h1>"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.authn.login.model import SCOPE
@@ -78,15 +78,24 @@ class Form:
 class Asked:
     """One request for a token: by a client, or by the holder of an API key (`holder`), never both.
 
-    `confirmation` is what the token will be bound to: the key of a proof that came along, or the client's certificate.
+    `key` names the API key and what it gives. `confirmation` is what the token will be bound to: the key of a proof that came
+    along, or the client's certificate; `unspent` uses that proof up.
     """
 
     form: Form
     request: Request
     exchange: Exchange
     client: Client | None
-    holder: Identity | None
-    confirmation: Mapping[str, str]
+    holder: Identity | None = None
+    key: str | None = None
+    confirmation: Mapping[str, str] = field(default_factory=dict)
+    unspent: Callable[[], Awaitable[None]] | None = None
+
+    async def prove(self) -> None:
+        """Use up the proof that came along, where nobody did yet. Raises GatewayError for one that was used before."""
+        spend, self.unspent = self.unspent, None
+        if spend is not None:
+            await spend()
 
 
 Handler = Callable[[Asked], Awaitable[dict[str, Any]]]

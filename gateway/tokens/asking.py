@@ -128,6 +128,8 @@ def _scopes(client: Client, given: Mapping[str, str]) -> tuple[str, ...]:
     asked = _words(given, "scope", "invalid_scope")
     if beyond := [scope for scope in asked if scope not in client.scopes]:
         raise Refused("invalid_scope", f"the client may not have {beyond[0]}")
+    if asked == (OFFLINE,) and set(client.scopes) != {OFFLINE}:
+        raise Refused("invalid_scope", "offline_access is no right: name those that it is for")
     return asked or tuple(scope for scope in client.scopes if scope != OFFLINE)
 
 

@@ -36,9 +36,9 @@ def client_credentials(house: House) -> Any:
 
 
 def _source(asked: Asked) -> tuple[Identity, str | None]:
-    """Who asks, and the API key he did it with."""
+    """Who asks, and the name of the API key he did it with."""
     if asked.holder is not None:
-        return asked.holder, asked.holder.credential_id
+        return asked.holder, asked.key
     if asked.client is None:
         raise errors.missing("no client says who it is")
     allowed(asked.client, GRANT)

@@ -1,6 +1,7 @@
 """Who a client is (RFC 6749 2.3, RFC 7523 2.2, RFC 8705 2.1): one way each, and one answer for whoever cannot prove it.
 
-What takes time takes it for a client nobody knows, too: an answer does not tell which clients there are.
+Secrets are compared for a client nobody knows, too, and the answer is the same: it does not tell which of them there are. An
+assertion of nobody's costs no signature: an id is no secret, and clients that sign may be told by that.
 """
 
 import base64
@@ -8,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 import secrets as random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
 from urllib.parse import unquote_plus
@@ -57,11 +58,15 @@ class Presented:
 class Clients:
     """The clients of one configuration, and how each proves who it is."""
 
-    def __init__(self, models: Mapping[str, Model], secrets: Secrets, assertions: Assertions) -> None:
-        """Raises ConfigError for a secret that is missing or weak."""
+    def __init__(
+        self, models: Mapping[str, Model], secrets: Secrets, assertions: Assertions, proved: Callable[[str, str], None]
+    ) -> None:
+        """`proved` takes the address from which an identity was proved, and the identity. Raises ConfigError for a secret that is
+        missing or weak."""
         self._clients = {name: Client(name, model) for name, model in models.items()}
         self._secrets = {name: _secrets(name, model, secrets) for name, model in models.items()}
         self._assertions = assertions
+        self._proved = proved
         self._decoy = random.token_bytes(SHORTEST)
 
     def get(self, id: str) -> Client | None:
@@ -72,7 +77,15 @@ class Clients:
         return iter(self._clients.values())
 
     async def authenticate(self, form: Parameters, request: Request) -> Client:
-        """Which client asks. Raises Unauthenticated invalid_client, BadRequest for several ways at once, and DependencyDown."""
+        """Which client asks. Raises Unauthenticated invalid_client, BadRequest for several ways at once, and DependencyDown.
+
+        Detection is told who proved itself: else who fails in a client's name, from wherever, made its own first error a block."""
+        client = await self._found(form, request)
+        if client.model.auth != "none":
+            self._proved(request.head.client, about(client))
+        return client
+
+    async def _found(self, form: Parameters, request: Request) -> Client:
         shown = presented(form, request)
         if shown.method is None and shown.id is None:
             raise errors.missing("no client says who it is")
@@ -113,7 +126,14 @@ class Clients:
         return found
 
     def _refused(self, client: Client | None, why: str) -> GatewayError:
-        return errors.no_client(f"client: {why}", None if client is None else f"client:{client.id}")
+        """One that proves nothing is nobody whom somebody could guess."""
+        tried = client is not None and client.model.auth != "none"
+        return errors.no_client(f"client: {why}", about(client) if client is not None and tried else None)
+
+
+def about(client: Client) -> str:
+    """As failures are counted."""
+    return f"client:{client.id}"
 
 
 def presented(form: Parameters, request: Request) -> Presented:

@@ -20,7 +20,7 @@ from gateway.tokens.seals import Seals
 
 SECONDS: Final = 60.0
 REMEMBERED: Final = 900.0
-"""Seconds for which a used code is known as one: as long as the longest access token issued of it may live is enough."""
+"""Seconds for which a used code is known as one at least."""
 CODE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 """RFC 7636 4.1."""
@@ -42,12 +42,14 @@ class Redemption:
 
 @final
 class Codes:
-    """All codes of one configuration. `end` ends what was issued under a family's name."""
+    """All codes of one configuration. `end` ends what was issued under a family's name; `longest` is how long, in seconds, what was
+    issued of a code may live by itself: as long it is known that the code was used."""
 
-    def __init__(self, store: SessionStore, seals: Seals, end: Callable[[Granted], Awaitable[None]]) -> None:
+    def __init__(self, store: SessionStore, seals: Seals, end: Callable[[Granted], Awaitable[None]], longest: float = 0.0) -> None:
         self._store = store
         self._seals = seals
         self._end = end
+        self._remembered = max(longest, REMEMBERED)
 
     async def issue(self, granted: Granted, redirect_uri: str, challenge: str) -> str:
         """A code for the browser to carry; `challenge` is S256. Raises DependencyDown."""
@@ -75,7 +77,7 @@ class Codes:
         spent = self._seals.close(dump(record[0], redirect_uri, challenge, True), id)
         if not await self._store.replace(id, stored.version, spent):
             await self._used(granted)
-        await self._store.keep(id, REMEMBERED)
+        await self._store.keep(id, self._remembered)
         return granted, begun
 
     def _check(self, granted: Granted, redirect_uri: str, challenge: str, shown: Redemption) -> None:

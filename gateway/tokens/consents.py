@@ -56,7 +56,7 @@ class Consents:
             current=self._current,
             revoke=self._revoke,
         )
-        self.codes = Codes(store, Seals(secrets, "authorization code"), self._end)
+        self.codes = Codes(store, Seals(secrets, "authorization code"), self._end, model.lifetime + LATER)
 
     def start(self) -> None:
         """From now on what ends with a login session ends with it."""

@@ -42,7 +42,7 @@ class Subject:
     name: str
     audience: tuple[str, ...] | None = None
     ancestors: tuple[str, ...] = ()
-    calls: tuple[tuple[str, int], ...] = ()
+    calls: tuple[tuple[str, int, int], ...] = ()
     key: str | None = None
     act: Mapping[str, Any] | None = None
     confirmation: Mapping[str, str] = field(default_factory=dict)
@@ -86,7 +86,8 @@ def _terms(house: House, asked: Asked, subject: Subject, act: Mapping[str, Any],
 
 
 async def presented(house: House, asked: Asked, client: Client, which: str) -> Subject:
-    """What the `subject_token` or `actor_token` proves. Raises GatewayError invalid_grant, counted as a failed credential."""
+    """What the `subject_token` or `actor_token` proves. Raises GatewayError invalid_grant: no guess, as the client proved who it
+    is, and was handed it by others, who would else have its address blocked."""
     raw = asked.form.need(f"{which}_token").encode("utf-8", "replace")
     kind = asked.form.need(f"{which}_token_type")
     if kind not in KINDS:
@@ -94,6 +95,7 @@ async def presented(house: House, asked: Asked, client: Client, which: str) -> S
     try:
         subject = await _proved(house, asked, client, kind, raw)
     except Unauthenticated as error:
+        error.genuine = True
         raise errors.no_grant(error) from error
     if subject.name not in client.model.exchanges:
         raise errors.denied("unauthorized_client", f"this client may not exchange such a {which}_token")
@@ -104,8 +106,8 @@ async def _proved(house: House, asked: Asked, client: Client, kind: str, raw: by
     """Raises Unauthenticated and DependencyDown."""
     subjects = house.subjects
     if kind == API_KEY or subjects.is_key(raw):
-        identity = subjects.key(raw, asked.exchange.client)
-        return Subject(identity, "api_keys", key=identity.credential_id)
+        identity, named = subjects.key(raw, asked.exchange.client)
+        return Subject(identity, "api_keys", key=named)
     if (ours := subjects.own(raw)) is not None:
         return _own(*ours)
     if raw.count(b".") == 2:
@@ -129,7 +131,7 @@ def _own(identity: Identity, record: Mapping[str, Any]) -> Subject:
         OWN,
         audience=(audience,) if isinstance(audience, str) else tuple(audience),
         ancestors=(*record["ancestors"], str(claims["jti"])),
-        calls=tuple((name, most) for name, most in record["calls"]),
+        calls=tuple((name, most, life) for name, most, life in record["calls"]),
         key=record["key"],
         act=claims.get("act"),
         confirmation=bound,
@@ -145,7 +147,7 @@ def _confirmation(asked: Asked, subject: Subject) -> Mapping[str, str]:
         shown.setdefault(CERTIFICATE, sha256(certificate))
     for name, value in subject.confirmation.items():
         if name not in (KEY, CERTIFICATE) or not hmac.compare_digest(shown.get(name, ""), value):
-            raise errors.no_grant(Unauthenticated("token: what the subject_token is bound to was not shown"))
+            raise errors.no_grant(Unauthenticated("token: what the subject_token is bound to was not shown", genuine=True))
     return shown
 
 

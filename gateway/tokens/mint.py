@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Final, final
 
 from gateway.authn.digest import b64url
@@ -49,8 +50,9 @@ class Terms:
     """For whom a token is made, and on what terms; `source` has been narrowed already.
 
     `client` is who asks, None where an API key did. `ancestors` are names that revoke it beside its own: tokens it was made of, the
-    family of a refresh token. `calls` are counters that every call counts on, as (name, how many): `budget` adds its own. `key` is
-    the API key without which it counts no more. `lifetime` in seconds, at most the configured one.
+    family of a refresh token. `calls` are counters that every call counts on, as (name, how many, seconds that its
+    token lives from its making): `budget` adds its own. `key` names the API key without which, as it is, it counts no more.
+    `lifetime` in seconds, at most the configured one.
     """
 
     source: Identity
@@ -59,7 +61,7 @@ class Terms:
     confirmation: Mapping[str, str] = field(default_factory=dict)
     act: Mapping[str, Any] | None = None
     ancestors: Sequence[str] = ()
-    calls: Sequence[tuple[str, int]] = ()
+    calls: Sequence[tuple[str, int, int]] = ()
     budget: int | None = None
     key: str | None = None
     lifetime: float | None = None
@@ -90,7 +92,7 @@ class Mint:
             expires = min(expires, source.expires)
         if int(expires) - now < SHORTEST:
             raise denied("invalid_grant", "what the token would be made of has ended")
-        calls = [*terms.calls, *([(id, terms.budget)] if terms.budget is not None else [])]
+        calls = [*terms.calls, *([(id, terms.budget, ceil(expires - now))] if terms.budget is not None else [])]
         more = {"client": terms.client, "key": terms.key, "ancestors": list(terms.ancestors), "calls": calls}
         claims: dict[str, Any] = {
             "iss": self._own.issuer,
@@ -104,7 +106,7 @@ class Mint:
             **({"cnf": dict(terms.confirmation)} if terms.confirmation else {}),
             **({"act": terms.act} if terms.act is not None else {}),
         }
-        least = min((most for _, most in calls), default=None)
+        least = min((most for _, most, _ in calls), default=None)
         return Issued(self._signed(claims, source, more), id, int(expires), terms.scopes, terms.confirmation, least)
 
     def _signed(self, claims: dict[str, Any], source: Identity, more: Mapping[str, Any]) -> str:

@@ -84,7 +84,7 @@ class Client(Model):
     scopes: Annotated[list[Scope], Field(max_length=128)] = []
     audiences: Annotated[list[Target], Field(max_length=64)] = []
     exchanges: Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=64)] = ["tokens"]
-    redirect_uris: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=32)] = []
+    redirect_uris: Annotated[list[Annotated[str, Field(pattern=r"^[!-\[\]-~]{1,1024}$")]], Field(max_length=32)] = []
     login: str | None = None
 
     @property
@@ -103,6 +103,8 @@ class Client(Model):
             raise ValueError("the keys of a client are at a `url` or in a `file`")
         if self.auth == "none" and "client_credentials" in self.grants:
             raise ValueError("a client that proves nothing (`auth: none`) gets no token by `client_credentials`")
+        if self.auth == "none" and "token_exchange" in self.grants:
+            raise ValueError("`token_exchange` is for clients that prove who they are: anybody could act as one with `auth: none`")
         return self
 
     @model_validator(mode="after")
@@ -112,6 +114,8 @@ class Client(Model):
             raise ValueError("`redirect_uris` is for `authorization_code`, which needs one")
         for uri in self.redirect_uris:
             parts = urlsplit(uri)
+            if parts.port == 0:
+                raise ValueError("a redirect URI has no port 0")
             loopback = self.auth == "none" and parts.scheme == "http" and parts.hostname in LOOPBACK
             if "@" in parts.netloc:
                 raise ValueError("a redirect URI names nobody (no `user@`)")

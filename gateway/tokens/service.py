@@ -1,12 +1,12 @@
 """The token endpoint: who asks, for what, by which grant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 from gateway.authn.bound import CERTIFICATE, KEY
 from gateway.authn.digest import sha256
-from gateway.authn.dpop import DPOP
+from gateway.authn.dpop import DPOP, Proofs
 from gateway.authn.own.verifier import Own
 from gateway.authn.subjects import Subjects
 from gateway.core.errors import GatewayError, Unauthenticated
@@ -82,11 +82,18 @@ class Service:
         """The members of the answer (RFC 6749 5.1). Raises GatewayError with what OAuth clients are told."""
         try:
             kind = form.need("grant_type")
-            handler = self._grants.get(kind)
             asked = await self._asked(form, request, exchange)
+            handler = self._grants.get(kind)
             if handler is None:
                 raise errors.bad("unsupported_grant_type", "this grant_type is not known")
-            return await handler(asked)
+            self._bind(asked)
+            # Of a client that proves nothing the handler does so, once it has something of the client's before it: else strangers
+            # filled what is remembered of proofs.
+            if asked.client is None or asked.client.model.auth != "none":
+                await asked.prove()
+            answer = await handler(asked)
+            await asked.prove()
+            return answer
         except GatewayError as error:
             code = "none" if error.document is None else error.document["error"]
             self.house.metrics.count("gateway.token_service.refused", error=code)
@@ -94,13 +101,13 @@ class Service:
 
     async def _asked(self, form: Form, request: Request, exchange: Exchange) -> Asked:
         """Who asks is known first: nobody else learns what there is."""
-        holder = self._holder(form, request)
-        client = None if holder is not None else await self.house.clients.authenticate(form, request)
-        confirmation = await self._confirmation(request, client)
-        return Asked(form, request, exchange, client, holder, confirmation)
+        found = self._holder(form, request)
+        if found is not None:
+            return Asked(form, request, exchange, None, *found)
+        return Asked(form, request, exchange, await self.house.clients.authenticate(form, request))
 
-    def _holder(self, form: Form, request: Request) -> Identity | None:
-        """Whose API key came along; None where none did. Raises BadRequest where a client says who it is besides."""
+    def _holder(self, form: Form, request: Request) -> tuple[Identity, str] | None:
+        """Whose API key came along, and its name; None where none did. Raises BadRequest where a client says who it is besides."""
         subjects = self.house.subjects
         key = subjects.presented_key(request)
         if key is None:
@@ -112,22 +119,41 @@ class Service:
         except Unauthenticated as error:
             raise errors.told(error, "invalid_client", "client authentication failed", 401) from error
 
-    async def _confirmation(self, request: Request, client: Client | None) -> dict[str, str]:
-        """What the token is bound to: the client's certificate, or the key of a proof (RFC 8705 3, RFC 9449 5)."""
+    def _bind(self, asked: Asked) -> None:
+        """What the token will be bound to: the client's certificate, or the key of a proof (RFC 8705 3, RFC 9449 5)."""
+        request, client = asked.request, asked.client
         if client is not None and client.model.auth == "tls_client_auth" and request.head.certificate is not None:
-            return {CERTIFICATE: sha256(request.head.certificate)}
+            asked.confirmation = {CERTIFICATE: sha256(request.head.certificate)}
+            return
         if DPOP not in request.head.fields:
-            return {}
+            return
         proofs = self.house.subjects.proofs
         if proofs is None:
             raise errors.bad("invalid_dpop_proof", "proofs are not accepted here")
         try:
-            return {KEY: await proofs.bind(request)}
+            jkt, jti = proofs.examined(request)
         except Unauthenticated as error:
-            nonce = any(name == b"dpop-nonce" for name, _ in error.headers)
-            error.headers = [each for each in error.headers if each[0] == b"dpop-nonce"]
-            code: errors.Code = "use_dpop_nonce" if nonce else "invalid_dpop_proof"
-            raise errors.told(error, code, "the proof is not one that counts here") from error
+            raise unproved(error) from error
+        asked.confirmation, asked.unspent = {KEY: jkt}, spending(proofs, jkt, jti)
+
+
+def spending(proofs: Proofs, jkt: str, jti: str) -> Callable[[], Awaitable[None]]:
+    """What uses a proof up."""
+
+    async def spend() -> None:
+        try:
+            await proofs.spend(jkt, jti)
+        except Unauthenticated as error:
+            raise unproved(error) from error
+
+    return spend
+
+
+def unproved(error: Unauthenticated) -> GatewayError:
+    """As OAuth clients are told (RFC 9449 5 and 8)."""
+    nonce = any(name == b"dpop-nonce" for name, _ in error.headers)
+    error.headers = [each for each in error.headers if each[0] == b"dpop-nonce"]
+    return errors.told(error, "use_dpop_nonce" if nonce else "invalid_dpop_proof", "the proof is not one that counts here")
 
 
 def allowed(client: Client, grant: str) -> None:

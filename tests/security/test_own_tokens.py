@@ -9,8 +9,11 @@ import pytest
 from gateway.authn.own.sealed import CLAIM
 from gateway.core.errors import BadRequest, DependencyDown, Unauthenticated
 from gateway.core.reason import Reason
+from gateway.store.once import MemoryOnce
+from gateway.store.tally import MemoryTally
+from tests.fakes import CountingMetrics
 from tests.holding import Holder, dpop
-from tests.issuer import EcKey, SharedKey, bearer, mint, request
+from tests.issuer import EcKey, FrozenClock, SharedKey, bearer, mint, request
 from tests.tokening import API, ISSUER, REPORTS, TokenHouse, basic, stated
 from tests.unit.authn.certificates import client_certificate
 
@@ -179,6 +182,26 @@ async def test_a_proof_is_used_once_at_the_token_endpoint_too() -> None:
     assert await house.refused(form, basic("reports", "REPORTS"), (b"dpop", proof)) == (400, "invalid_dpop_proof")
 
 
+async def test_proofs_for_tokens_keep_nobody_from_using_the_tokens_there_are() -> None:
+    """And what is known to give nothing is not remembered."""
+    clock = FrozenClock()
+    once = MemoryOnce(clock, CountingMetrics(), most=1)
+    house = TokenHouse(authentication={"dpop": {}}, once=once, clock=clock)
+    holder = Holder(url=f"{ISSUER}/.gateway/token")
+
+    def proof() -> tuple[bytes, bytes]:
+        return b"dpop", holder.proof("", htm="POST", ath=None)
+
+    me = basic("reports", "REPORTS")
+    for form in ({"grant_type": "x"}, {"grant_type": "urn:x"}):
+        assert await house.refused(form, me, proof()) == (400, "unsupported_grant_type")
+    token = (await house.ask({"grant_type": "client_credentials"}, me, proof()))["access_token"]
+    with pytest.raises(DependencyDown):
+        await house.ask({"grant_type": "client_credentials"}, me, proof())
+    holder.url = "https://api.example.com/"
+    assert (await house.gate("dpop").authenticate(request(*dpop(token, holder.proof(token))))).id == "reports"
+
+
 async def test_a_proof_for_another_endpoint() -> None:
     house = TokenHouse(authentication={"dpop": {}})
     proof = Holder(url="https://other.example.com/.gateway/token").proof("", htm="POST", ath=None)
@@ -217,3 +240,48 @@ async def test_a_token_among_other_credentials() -> None:
 async def test_an_own_token_does_not_pass_where_a_token_of_another_audience_is_asked_for() -> None:
     house = TokenHouse(clients={"reports": REPORTS | {"audiences": [API, "https://mcp.example.com"]}})
     await refused(house, await house.token(), "another audience", gate=house.gate(pinned="https://mcp.example.com"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"roles": ["reader"]}, {"permissions": ["a:b"]}, {"routes": ["wiki"]}, {"addresses": ["192.0.2.0/24"]}]
+)
+async def test_a_token_does_not_keep_what_its_api_key_lost(change: dict[str, Any]) -> None:
+    house = TokenHouse(with_keys=True)
+    assert house.keys is not None
+    key, gate = house.keys.create(roles=["admin"]), house.gate()
+    token = (await house.ask({"grant_type": "client_credentials"}, (b"x-api-key", key.encode())))["access_token"]
+    assert (await house.who(token, gate=gate)).id == "ci"
+    [entry] = house.keys.entries
+    house.keys.take([entry.model_copy(update={"description": "the same key, told of otherwise"})])
+    assert (await house.who(token, gate=gate)).id == "ci"
+    house.keys.take([entry.model_validate(entry.model_dump() | change)])
+    await refused(house, token, "gives something else", gate=gate)
+
+
+async def test_a_token_counts_no_more_where_the_key_it_was_given_for_could_not_be_judged() -> None:
+    house = TokenHouse(with_keys=True)
+    assert house.keys is not None
+    key = house.keys.create()
+    token = (await house.ask({"grant_type": "client_credentials"}, (b"x-api-key", key.encode())))["access_token"]
+    house.keys._away = "the table has been away for too long"
+    for asked in (
+        house.who(token),
+        house.authentication.gate(("api_keys",), anonymous=False, grant=house.grant).authenticate(
+            request((b"x-api-key", key.encode()))
+        ),
+    ):
+        with pytest.raises(DependencyDown):
+            await asked
+
+
+async def test_calls_are_counted_for_as_long_as_the_token_lives_that_has_them() -> None:
+    house = TokenHouse()
+    short = await house.token(budget="1", expires_in="60")
+    await house.who(short)
+    house.clock.advance(121)
+    long = await house.token(budget="1")
+    await house.who((await house.exchanged(long, expires_in="60"))["access_token"])
+    assert isinstance(house.own.tally, MemoryTally)
+    assert house.own.tally.status()["held"] == 1
+    house.clock.advance(300)
+    await refused(house, long, "spent")

@@ -36,7 +36,9 @@ INVALID = (401, "invalid_client")
 
 
 async def test_a_signed_assertion_proves_a_client() -> None:
-    assert (await house().ask(assertion()))["token_type"] == "Bearer"
+    of = house()
+    assert (await of.ask(assertion()))["token_type"] == "Bearer"
+    assert of.proved == [("192.0.2.1", "client:signer")]
     assert (await house().ask(assertion(aud=[f"{ISSUER}/.gateway/token"]) | {"client_id": "signer"}))["token_type"] == "Bearer"
 
 
@@ -134,7 +136,7 @@ async def test_mix_up_of_credential_kinds_at_the_token_endpoint() -> None:
         ("client_secret_basic", {"secret": {"env": "REPORTS"}}),
         ("private_key_jwt", {"jwks": {"url": KEYS_URL}}),
         ("tls_client_auth", {"certificate": {"san_dns": "batch.example.org"}}),
-        ("none", {"grants": ["token_exchange"]}),
+        ("none", {"grants": ["authorization_code"], "redirect_uris": ["https://app.example.com/cb"]}),
     ],
 )
 async def test_a_client_is_known_in_its_own_way_alone(auth: str, more: dict[str, Any]) -> None:
@@ -187,6 +189,15 @@ async def test_a_client_nobody_knows_costs_as_many_comparisons_as_one_that_is_kn
         await of.refused(FORM, basic(client, "AGENT"))
         counts.add((len(digests), len(compared)))
     assert counts == {(3, 2)}
+
+
+async def test_failures_in_the_name_of_a_client_that_proves_nothing_are_about_nobody() -> None:
+    of = house(cli={"auth": "none", "grants": ["authorization_code"], "redirect_uris": ["https://app.example.com/cb"]})
+    assert await of.refused(FORM, basic("cli", "AGENT")) == INVALID
+    assert isinstance(of.error, Unauthenticated)
+    assert (of.error.about, of.error.genuine) == (None, False)
+    assert await of.refused({"grant_type": "x", "client_id": "cli"}) == (400, "unsupported_grant_type")
+    assert of.proved == []
 
 
 @pytest.mark.parametrize("value", [b"Basic", b"Basic !!!", b"Basic cmVwb3J0cw==", b"Basic //79", b"Bearer abc", b"Digest x"])
@@ -243,6 +254,11 @@ async def test_another_certificate_of_the_same_authority(certificate: bytes | No
         {"auth": "none", "grants": ["authorization_code"], "redirect_uris": ["https://a.example.com/#x"]},
         {"auth": "none", "grants": ["authorization_code"], "redirect_uris": ["https://a@b.example.com/"]},
         {"secret": {"env": "A"}, "grants": ["authorization_code"], "redirect_uris": ["http://127.0.0.1/cb"]},
+        {"auth": "none", "grants": ["token_exchange"]},
+        *(
+            {"auth": "none", "grants": ["authorization_code"], "redirect_uris": [f"https://a.example.com{odd}"]}
+            for odd in ("/\r\nSet-Cookie: a=b", "/\x7f", "/a b", "/\u00fc", "\\evil.example.com/", ":99999/", "/\n")
+        ),
         {"secret": {"env": "A"}, "grants": ["implicit"]},
         {"secret": [{"env": "A"}, {"env": "B"}, {"env": "C"}], "grants": ["client_credentials"]},
     ],

@@ -29,7 +29,7 @@ class Lives(Protocol):
 
     revision: int
 
-    def has(self, id: str) -> bool: ...
+    def has(self, name: str) -> bool: ...
 
 
 @final
@@ -125,9 +125,10 @@ class Own:
         return OwnVerifier(self, audience)
 
     def check(self, record: Mapping[str, Any]) -> None:
-        """Raises Unauthenticated for a token whose client or API key is no more."""
+        """Raises Unauthenticated for a token whose client or API key is no more, or is not what it was; DependencyDown where that
+        cannot be told."""
         client, key = record["client"], record["key"]
         if client is not None and client not in self._clients:
             raise Unauthenticated("tokens: its client is no more", genuine=True)
         if key is not None and (self._api_keys is None or not self._api_keys.has(key)):
-            raise Unauthenticated("tokens: the API key it was given for is no more", genuine=True)
+            raise Unauthenticated("tokens: the API key it was given for is no more, or gives something else", genuine=True)

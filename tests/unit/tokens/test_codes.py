@@ -130,6 +130,16 @@ async def test_a_code_is_good_for_a_minute_and_known_as_used_for_longer(
     assert (await refused(codes, shown(used))).reused == granted
 
 
+async def test_a_used_code_is_known_for_as_long_as_a_token_of_it_may_live(
+    clock: SteppedClock, seals: Seals, granted: Granted
+) -> None:
+    codes = Codes(MemorySessions(clock, 10), seals, Ended(), 86400.0)
+    code = await issued(codes, granted)
+    await redeemed(codes, shown(code))
+    clock.step(86300)
+    assert (await refused(codes, shown(code))).reused == granted
+
+
 async def test_a_store_holds_no_code_and_another_key_opens_none(clock: SteppedClock, seals: Seals, granted: Granted) -> None:
     store = MemorySessions(clock, 10)
     codes = Codes(store, seals, Ended())
