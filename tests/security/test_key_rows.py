@@ -10,6 +10,7 @@ import pytest
 from gateway.authn import key_entry
 from gateway.authn.key_rows import Binding, Editor
 from gateway.authn.key_table import ALL_EVERY, USED_EVERY
+from gateway.core.errors import DependencyDown
 from gateway.store.sql.keys import KeyRow, KeyRows
 from gateway.store.sql.rows import Conflict
 from tests.issuer import PEPPER
@@ -149,16 +150,21 @@ async def test_a_database_that_is_away_keeps_keys_for_a_while_and_then_none(keys
     key, _ = await keys.create(roles=["reader"])
     assert keys.roles(key) == "dependency-down"
     await keys.table.look()
+    traded = keys.table.verify(key.encode()).name
     await keys.sql("ALTER TABLE api_keys RENAME TO elsewhere")
     keys.clock.advance(MODEL.stale_for - 1)
     await keys.table.look()
-    assert keys.roles(key) == ("reader",)
+    assert (keys.roles(key), keys.table.has(traded)) == (("reader",), True)
+    before = keys.table.revision
     keys.clock.advance(2)
     await keys.table.look()
     assert keys.roles(key) == "dependency-down"
+    assert keys.table.revision != before, "tokens that were given for a key and are remembered are verified again"
+    with pytest.raises(DependencyDown):
+        keys.table.has(traded)
     await keys.sql("ALTER TABLE elsewhere RENAME TO api_keys")
     await keys.table.look()
-    assert keys.roles(key) == ("reader",)
+    assert (keys.roles(key), keys.table.has(traded)) == (("reader",), True)
 
 
 async def test_a_flood_of_uses_is_one_note_a_minute_and_never_one_on_the_way(keys: Table) -> None:
