@@ -64,6 +64,23 @@ class Identity:
         self.expires = expires
         self.routes = routes
 
+    def copy(self) -> "Identity":
+        """Another one of the same, to be changed."""
+        return Identity(
+            id=self.id,
+            issuer=self.issuer,
+            scheme=self.scheme,
+            credential_id=self.credential_id,
+            claims=self.claims,
+            groups=self.groups,
+            scopes=self.scopes,
+            scope_ceiling=self.scope_ceiling,
+            roles=self.roles,
+            permissions=self.permissions,
+            expires=self.expires,
+            routes=self.routes,
+        )
+
 
 NOBODY: Final = Identity(id=ANONYMOUS, issuer=ANONYMOUS, scheme=ANONYMOUS)
 """Whoever is not asked."""

@@ -16,7 +16,7 @@ def with_scopes(source: Identity, asked: Sequence[str] | None) -> Identity:
     """At most these scopes; None keeps them. Raises Forbidden invalid_scope for one that the source has not."""
     if asked is None:
         return source
-    made = copy(source)
+    made = source.copy()
     if source.scopes or source.scope_ceiling:
         for scope in asked:
             if scope not in source.scopes and not (source.scope_ceiling and _covered(source.scopes, scope)):
@@ -37,13 +37,9 @@ def with_routes(source: Identity, asked: Sequence[str] | None) -> Identity:
     """Only routes of these names or globs, of those it is for."""
     if asked is None:
         return source
-    made = copy(source)
+    made = source.copy()
     made.routes = RouteScope(asked, source.routes)
     return made
-
-
-def copy(source: Identity) -> Identity:
-    return Identity(**{name: getattr(source, name) for name in Identity.__slots__})
 
 
 def _covered(having: Sequence[str], scope: str) -> bool:
