@@ -53,8 +53,9 @@ class Access:
         self._token = token
         self._local = local
 
-    async def admit(self, method: str, needs: Needs | None, headers: Headers) -> Actor:
-        """Who asks, where he may. Raises BadRequest, Unauthenticated, Forbidden and DependencyDown."""
+    async def admit(self, method: str, needs: Needs | None, headers: Headers, client: str = "") -> Actor:
+        """Who asks, where he may. `client` is an address, "" on a unix socket. Raises BadRequest, Unauthenticated, Forbidden and
+        DependencyDown."""
         if len(headers.getlist("host")) != 1 or not self._names_us(headers["host"]):
             raise BadRequest("Host", reason=Reason.MISDIRECTED)
         if needs == "return":
@@ -63,7 +64,7 @@ class Access:
             raise Forbidden("a browser's cross-origin request", reason=Reason.ORIGIN_DENIED)
         if needs == "nothing":
             return NOBODY
-        actor = await self._actor(method, headers)
+        actor = await self._actor(method, headers, client)
         self._judge(actor, needs)
         return actor
 
@@ -73,13 +74,13 @@ class Access:
         own = self.office is not None and origins == [self.office.model.canonical]
         return (own or not origins) and headers.get("sec-fetch-site", "none") in ("none", "same-origin")
 
-    async def _actor(self, method: str, headers: Headers) -> Actor:
+    async def _actor(self, method: str, headers: Headers, client: str) -> Actor:
         values = presented(headers, COOKIE) if self.office is not None else []
         authorization = headers.getlist("authorization")
         if len(values) > 1 or (values and authorization):
             raise BadRequest("more than one credential", reason=Reason.CREDENTIAL_AMBIGUOUS)
         if self.office is None or not values:
-            return self._without_session(authorization)
+            return self._without_session(authorization, client)
         try:
             standing = await self.office.standing(values[0])
         except Unauthenticated as error:
@@ -101,13 +102,15 @@ class Access:
         if needs is None or (needs == "operator" and actor.role != "operator"):
             raise Forbidden("operators: the role does not allow it", reason=Reason.POLICY_DENIED)
 
-    def _without_session(self, authorization: list[str]) -> Actor:
+    def _without_session(self, authorization: list[str], client: str) -> Actor:
         if self._local and self._token is None:
             return BY_SOCKET
         error = self._token_refusal(authorization)
-        if error is not None:
-            raise error
-        return BY_TOKEN
+        if error is None:
+            return BY_TOKEN
+        if self.office is not None:
+            self.office.wrong_token(client, error)
+        raise error
 
     def _names_us(self, host: str) -> bool:
         """An address cannot be rebound; a name must be one of ours."""

@@ -88,8 +88,9 @@ def guarded(path: str, answers: Mapping[str, Answer]) -> Answer:
     async def answered(request: Request) -> Response:
         access: Access = request.scope[ACCESS]
         method = "GET" if request.method == "HEAD" else request.method
+        client = request.client.host if request.client is not None else ""
         try:
-            request.state.actor = await access.admit(method, needs(method, path) if path else "viewer", request.headers)
+            request.state.actor = await access.admit(method, needs(method, path) if path else "viewer", request.headers, client)
             if method not in answers:
                 raise NoRouteError(request.scope["path"])
             response = await answers[method](request)
@@ -153,15 +154,14 @@ class Answers:
         return JSONResponse({name: [*rows, *here.get(name, ())] for name, rows in told.items()})
 
     async def release(self, request: Request) -> Response:
-        """?address= is refused no more; 404 where it was not."""
-        address = request.query_params.get("address", "")
+        """?address= is refused no more; 404 where it was not. Also `name.` and an operator's name, as it is listed."""
+        address, office = request.query_params.get("address", ""), request.scope[ACCESS].office
         try:
-            released = await self._operations.release(address)
+            released = office is not None and office.desk.release(address)
+            if not address.startswith("name."):
+                released = await self._operations.release(address) or released
         except ValueError as error:
             raise BadRequest("?address= is an IP address or an IPv6 /64") from error
-        office = request.scope[ACCESS].office
-        if office is not None and office.desk.guard.release(address):
-            released = True
         if not released:
             raise NoRouteError("an address that is not blocked")
         self._tell(request, "blocks.release", address)

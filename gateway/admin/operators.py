@@ -13,17 +13,17 @@ from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.errors import NoRoute as NoRouteError
 from gateway.core.message import Field
 from gateway.core.reason import Reason
-from gateway.operators.account import ROLES, Account, Role
+from gateway.operators.account import ROLES, Account, Role, canonical
 from gateway.operators.books import Books, Unknown
 from gateway.operators.foreign import Foreign
-from gateway.operators.office import Attempt, Entered, Office
+from gateway.operators.office import DEVICE_SECONDS, Attempt, Entered, Office
 from gateway.operators.own import Own
 from gateway.operators.passwords import Unfit
 from gateway.operators.sessions import FOREIGN
 from gateway.store.sql.rows import Conflict
 
 MOST_BODY: Final = 8 * 1024
-DEVICE_SECONDS: Final = 90 * 86400
+OF_OTHERS: Final = ("disabled", "reset")
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -99,7 +99,7 @@ class OperatorAnswers:
             error.headers = (*error.headers, *clear)
             raise
         office.forget(presented(request.headers, COOKIE)[:3])
-        cookie = COOKIE.set(value, int(office.model.absolute))
+        cookie = COOKIE.set(value, int(min(office.model.absolute, foreign.absolute)))
         return with_fields(JSONResponse(shown(Actor(session.name, session.role, session))), cookie, *clear)
 
     async def me(self, request: Request) -> Response:
@@ -122,9 +122,9 @@ class OperatorAnswers:
         return opened(office_of(request), await own(request).change_password(given["old"], given["new"]))
 
     async def offer_totp(self, request: Request) -> Response:
-        """{password}: a seed for an authenticator, shown once."""
-        given = await body(request, "password")
-        return JSONResponse(await own(request).offer_totp(given["password"]))
+        """{password, code}: a seed for an authenticator, shown once; `code` where there is a second factor already."""
+        given = await body(request, "password", maybe=("code",))
+        return JSONResponse(await own(request).offer_totp(given["password"], given.get("code", "")))
 
     async def take_totp(self, request: Request) -> Response:
         """{code}: the seed counts; recovery codes, shown once."""
@@ -160,8 +160,6 @@ class OperatorAnswers:
 
     async def disable(self, request: Request) -> Response:
         """It counts no more; its sessions end."""
-        if request.path_params["name"] == request.state.actor.name:
-            raise Unfit("one's own account is disabled by somebody else")
         return await self._changed(request, "disabled", lambda books: books.disable(request.path_params["name"], disabled=True))
 
     async def enable(self, request: Request) -> Response:
@@ -182,6 +180,8 @@ class OperatorAnswers:
     async def _changed(
         self, request: Request, action: str, change: Callable[[Books], Awaitable[Account]], status: int = 200
     ) -> Response:
+        if action in OF_OTHERS and canonical(request.path_params["name"]) == request.state.actor.name:
+            raise Unfit("one's own account is disabled and reset by somebody else")
         async with office_of(request).books() as books:
             account = await change(books)
         told = {"operator": request.state.actor.name, "account": account.name, "role": account.role, "action": action}

@@ -20,11 +20,14 @@ class LocalOperators(Model):
 
 
 class OidcOperators(Model):
-    """An OpenID provider that knows operators: whose `groups` hold one of these has the role, who has none is refused."""
+    """An OpenID provider that knows operators: whose `groups` hold one of these has the role, who has none is refused.
+
+    What it says is asked once, at the login: `absolute` is how long that may count."""
 
     provider: LoginProvider
     viewers: Annotated[list[Claim], Field(max_length=64)] = []
     operators: Annotated[list[Claim], Field(max_length=64)] = []
+    absolute: Annotated[Duration, Field(ge=300, le=86400)] = 3600.0
 
     @model_validator(mode="after")
     def _lets_somebody_in(self) -> Self:

@@ -41,7 +41,7 @@ def list_(config: Config = None, env_file: EnvFile = None, format: Printed = For
 
 @app.command()
 def release(
-    address: Annotated[str, typer.Argument(help="192.0.2.1, or an IPv6 address or its /64.")],
+    address: Annotated[str, typer.Argument(help="192.0.2.1, or an IPv6 address or its /64, or `name.ada`, as listed.")],
     config: Config = None,
     env_file: EnvFile = None,
 ) -> None:

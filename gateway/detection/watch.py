@@ -36,7 +36,7 @@ class Watch:
         if block is None:
             return
         left = block.until - self._clock.monotonic()
-        if left <= 0 or self._is_exempt(client):
+        if left <= 0 or self.is_exempt(client):
             return
         if block.delayed:
             members = {"violated-policies": ["brute_force"]}
@@ -47,19 +47,20 @@ class Watch:
         """A request ended with an error. Counts where a credential was presented and failed, unless it is a genuine one; tells what
         is a sign of theft."""
         if isinstance(error, Unauthenticated) and error.reason is Reason.CREDENTIAL_INVALID and not error.genuine:
-            self._guard.failed(client, error.about, exempt=self._is_exempt(client))
+            self._guard.failed(client, error.about, exempt=self.is_exempt(client))
         elif isinstance(error, Forged):
-            self._guard.failed(client, None, exempt=self._is_exempt(client))
+            self._guard.failed(client, None, exempt=self.is_exempt(client))
         if (theft := error.theft) is not None:
             self._guard.signal(theft.kind, client=client, issuer=theft.issuer, subject=theft.subject, detail=error.detail)
 
     def succeeded(self, client: str, principal: Principal) -> None:
         """A credential counted; asked while somebody failed for an identity. Of schemes whose failures are about one: elsewhere
         an issuer writes what the credential is called."""
-        if principal.scheme in ABOUT and principal.credential_id is not None and not self._is_exempt(client):
+        if principal.scheme in ABOUT and principal.credential_id is not None and not self.is_exempt(client):
             self._guard.succeeded(client, f"{principal.scheme}:{principal.credential_id}")
 
-    def _is_exempt(self, client: str) -> bool:
+    def is_exempt(self, client: str) -> bool:
+        """Whether an address is never refused, and not counted."""
         if not self._exempt:
             return False
         try:

@@ -14,6 +14,8 @@ from gateway.store.once import MemoryOnce
 
 MOST_AT_ONCE: Final = 2
 """Logins of one client under way at once: so what fails is counted before much more is tried."""
+NAMED: Final = "name."
+"""Before the name of an account whose new browsers are counted together, where addresses tell nobody apart."""
 RETRY: Final = ((b"retry-after", b"1"),)
 
 
@@ -51,6 +53,10 @@ class Desk:
             self._adopted = detection
             self.guard.adopt(detection)
         self.guard.sweep()
+
+    def release(self, listed: str) -> bool:
+        """Refuse no more what `guard.listing` names; whether it was refused. Raises ValueError for what is no address."""
+        return self.guard.forget(listed) if listed.startswith(NAMED) else self.guard.release(listed)
 
     @contextmanager
     def turn(self, client: str) -> Iterator[None]:

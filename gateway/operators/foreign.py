@@ -46,6 +46,7 @@ class Foreign:
         self._desk = desk
         self._model = model
         self._origin = origin
+        self.absolute = model.absolute
         self.pending = PendingLogins(COOKIE, seal, desk.clock)
         self._secret = secret
         self._fetching = fetching
@@ -88,6 +89,10 @@ class Foreign:
         name = f"oidc:{identity.id}"
         self._desk.tell("operator.login", operator=name, role=role, factor=FOREIGN, client=client)
         return self._desk.sessions.open(name, role, self.stamp, FOREIGN)
+
+    def stands(self, session: Session) -> bool:
+        """Whether a session is of these rules, and not older than they let a provider's word become."""
+        return session.stamp == self.stamp and self._desk.clock.monotonic() - session.opened <= self.absolute
 
     def role_of(self, identity: Identity) -> Role:
         """The greater of the roles that somebody's groups give. Raises Forbidden for who has none."""

@@ -1,7 +1,8 @@
 """What one configuration says of operators, put to work: logins and sessions.
 
 A login that fails takes FLOOR seconds and tells nothing but that, whoever it was for. What fails is counted by the guard, for the
-browser that has logged in to that account before, else for the address: who guesses locks himself out, and not the account.
+browser that has logged in to that account before, else for the address, or, where that tells nobody apart, for the name at new
+browsers: who guesses locks himself out, and not the account.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any, Final, NoReturn, final
 from gateway.authn.login.seal import Seal
 from gateway.authn.operators_model import LocalOperators, Operators
 from gateway.authn.strength import StrongSecret
-from gateway.core.errors import DependencyDown, NoRoute, Unauthenticated
+from gateway.core.errors import DependencyDown, GatewayError, NoRoute, Unauthenticated
 from gateway.core.ports import SecretSource
 from gateway.core.reason import Reason
 from gateway.detection.model import Detection
@@ -23,7 +24,7 @@ from gateway.fetch import HttpFetch
 from gateway.operators import secondary
 from gateway.operators.account import Account, canonical
 from gateway.operators.books import Books, Spent
-from gateway.operators.desk import Desk
+from gateway.operators.desk import NAMED, Desk
 from gateway.operators.foreign import Foreign
 from gateway.operators.passwords import Passwords, Unfit, check, is_current
 from gateway.operators.roll import Altered, Held, Roll
@@ -36,6 +37,8 @@ FLOOR: Final = 0.5
 FRESH: Final = 1.0
 """Seconds for which what was read of an account counts: so long lives a session of one that was disabled elsewhere."""
 DEVICE: Final = "device."
+DEVICE_SECONDS: Final = 90 * 86400
+BOOTSTRAP: Final = "!bootstrap"
 OPEN_AT_ONCE: Final = 4
 
 
@@ -126,7 +129,7 @@ class Office:
     async def login(self, attempt: Attempt) -> Entered:
         """Raises Unauthenticated, Forbidden and LimitExceeded for who guesses, Unavailable, DependencyDown."""
         name = canonical(attempt.name)
-        async with self.counted(name, attempt.client, self._device(name, attempt.device)) as whence:
+        async with self.counted(name, attempt.client, await self._device(name, attempt.device)) as whence:
             account, factor = await self._proved(name, attempt)
             self.desk.guard.succeeded(whence, f"operator:{name}")
         return self.enter(account, factor, attempt.client)
@@ -134,24 +137,28 @@ class Office:
     @asynccontextmanager
     async def counted(self, name: str, client: str, device: str | None) -> AsyncIterator[str]:
         """What proves an identity, watched: refused for who failed too often, slow and counted where it fails."""
-        began, whence = self.desk.clock.monotonic(), device or client
+        began, whence = self.desk.clock.monotonic(), device or self._counted_as(name, client)
         self.desk.judge(self._detection)
-        watch = self._guarded[device is not None]
+        watch = self._guarded[whence != client]
         watch.refuse(whence)
         try:
-            with self.desk.turn(whence):
+            with self.desk.turn(device or client):
                 yield whence
         except Unauthenticated as error:
             watch.failed(whence, error)
-            told = {
-                "operator": name if self._known(name) else None,
-                "client": client,
-                "reason": error.reason,
-                "detail": error.detail,
-            }
-            self.desk.tell("operator.login.failed", **told)
+            told = {"operator": name if self._known(name) else None, "client": client, "reason": error.reason}
+            self.desk.tell("operator.login.failed", detail=error.detail, **told)
             await asyncio.sleep(max(self._floor - (self.desk.clock.monotonic() - began), 0))
             raise
+
+    def wrong_token(self, client: str, error: GatewayError) -> None:
+        """Counts a guess at the listener's token, for the address."""
+        self.desk.judge(self._detection)
+        self._guarded[0].failed(client, error)
+
+    def _counted_as(self, name: str, client: str) -> str:
+        """The address; where it tells nobody apart (`never_block`, a unix socket), the name. A bootstrap token is no password."""
+        return client if name == BOOTSTRAP or (client and not self._guarded[0].is_exempt(client)) else NAMED + name
 
     def _known(self, name: str) -> bool:
         """Whether a name may be written down: what is typed there by mistake is often a password."""
@@ -207,15 +214,19 @@ class Office:
         value, session = self.desk.sessions.open(account.name, account.role, account.stamp, factor)
         self.read[account.name] = self.desk.clock.monotonic(), account
         self.desk.tell("operator.login", operator=account.name, role=account.role, factor=factor, client=client)
-        device = self.seal.close(secrets.token_bytes(16), f"device:{account.name}".encode())
+        which = secrets.token_bytes(16) + int(self.desk.clock.now()).to_bytes(8) + account.stamp.encode()
+        device = self.seal.close(which, f"device:{account.name}".encode())
         return Entered(value, session, device, self._limited(account))
 
-    def _device(self, name: str, brought: str) -> str | None:
-        """What a browser that has logged in to that account before is counted as (OWASP, device cookies)."""
-        if not brought or not brought.isascii():
+    async def _device(self, name: str, brought: str) -> str | None:
+        """What a browser that has logged in to that account before is counted as (OWASP, device cookies), until its password, role
+        or factors change."""
+        opened = self.seal.open(brought.encode("ascii"), f"device:{name}".encode()) if brought.isascii() else None
+        account = await self._current(name) if opened is not None else None
+        if opened is None or account is None or opened[24:] != account.stamp.encode():
             return None
-        opened = self.seal.open(brought.encode("ascii"), f"device:{name}".encode())
-        return None if opened is None else DEVICE + opened.hex()
+        age = self.desk.clock.now() - int.from_bytes(opened[16:24])
+        return DEVICE + opened[:16].hex() if age <= DEVICE_SECONDS else None
 
     # There
 
@@ -224,7 +235,7 @@ class Office:
         session = self.desk.sessions.find(value, self.model.idle, self.model.absolute)
         if session is None:
             raise Unauthenticated("operators: no session, or over", reason=Reason.CREDENTIAL_EXPIRED)
-        if session.factor == FOREIGN and self.foreign is not None and session.stamp == self.foreign.stamp:
+        if session.factor == FOREIGN and self.foreign is not None and self.foreign.stands(session):
             return Standing(session, limited=False)
         account = await self._current(session.name) if session.factor != FOREIGN else None
         if account is None or account.disabled or account.stamp != session.stamp:
@@ -267,12 +278,12 @@ class Office:
 
     async def bootstrap(self, token: str, name: str, password: str, client: str) -> Entered:
         """The first account. Raises as `login` does, and Unfit."""
-        async with self.counted("!bootstrap", client, None):
+        async with self.counted(BOOTSTRAP, client, None):
             try:
                 async with self.books() as books:
                     account = await books.bootstrap(token, name, password)
             except (Spent, Altered, Conflict):
-                self.refuse("!bootstrap", "the bootstrap token does not count")
+                self.refuse(BOOTSTRAP, "the bootstrap token does not count")
         told: dict[str, Any] = {"operator": account.name, "account": account.name, "role": account.role, "client": client}
         self.desk.tell("operator.account", action="bootstrap", **told)
         return self.enter(account, "password", client)

@@ -39,10 +39,10 @@ class Own:
         changed = with_password(account, encoded, office.desk.clock.now(), office.rules.history, must_change=False)
         return await self._changed(held, changed, "password")
 
-    async def offer_totp(self, password: str) -> dict[str, str]:
-        """A new seed, which counts once a code of it was shown."""
+    async def offer_totp(self, password: str, code: str) -> dict[str, str]:
+        """A new seed, which counts once a code of it was shown. `code` is of the second factor that there is, "" for none."""
         seed, office = secondary.new_seed(), self._office
-        async with self._confirmed(password) as held:
+        async with self._confirmed(password, code) as held:
             pending = office.seal.close(seed, f"totp:{self._name}".encode())
         await self._put(held, replace(held.account, pending=pending))
         return secondary.shown(seed, self._name)
@@ -74,14 +74,14 @@ class Own:
         async with self._confirmed(password, code) as held:
             if not held.account.totp:
                 raise Unfit("recovery codes stand in for a second factor: add that first")
-        _, spent = office.second(held.account, code)
-        await self._put(held, replace(spent, recovery=kept))
+        await self._put(held, replace(held.account, recovery=kept))
         self._note("recovery.renewed")
         return codes
 
     @asynccontextmanager
     async def _confirmed(self, password: str, code: str | None = None) -> AsyncIterator[Held]:
-        """What only who knows the password may change, and, unless `code` is None, who has the second factor."""
+        """What only who knows the password may change, and, unless `code` is None, who has the second factor: used up in what
+        this gives."""
         office, name = self._office, self._name
         async with office.counted(name, self._client, self._whence):
             held = await office.held(name)
@@ -89,7 +89,7 @@ class Own:
             if held is None or not right:
                 office.refuse(name, "wrong password")
             if code is not None:
-                office.second(held.account, code)
+                held = replace(held, account=office.second(held.account, code)[1])
             yield held
 
     async def _put(self, held: Held, account: Account) -> None:

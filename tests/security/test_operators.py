@@ -18,6 +18,7 @@ from gateway.store.sql.model import Sqlite
 from tests.fakes import SteppedClock
 from tests.operating import ADA, BOB, NEXT, ORIGIN, Browser, Replica, copied, template
 from tests.standalone import until
+from tests.unit.admin.test_admin import Token
 
 WRONG = "a password of nobody at all"
 
@@ -344,6 +345,29 @@ async def test_a_stolen_session_does_not_take_the_second_factor_away(replica: Re
     assert (await Browser(replica).login("ada", ADA)).status_code == 200
 
 
+async def test_a_stolen_session_and_the_password_do_not_replace_the_second_factor(replica: Replica) -> None:
+    seed, codes = await enrolled(replica)
+    thief = Browser(replica)
+    await thief.login("ada", ADA, code(replica, seed))
+    for said in ({}, {"code": ""}, {"code": "000000"}, {"code": code(replica, seed)}):
+        answer = await thief.send("POST", "/operators/totp", {"password": ADA} | said)
+        assert answer.status_code == 401, "none, wrong, or used at the login"
+    assert (await thief.send("POST", "/operators/totp", {"password": ADA, "code": codes[0]})).status_code == 200, "its owner may"
+    assert (await Browser(replica).login("ada", ADA, codes[0])).status_code == 401, "which used it up"
+
+
+@pytest.mark.parametrize("name", ["ada", "ADA", "%20Ada", "\uff21da"])
+async def test_a_stolen_session_resets_or_disables_its_own_account(replica: Replica, name: str) -> None:
+    await replica.add("bob", BOB)
+    thief = Browser(replica)
+    await thief.login("ada", ADA)
+    reset = {"password": NEXT, "factors": "remove"}
+    assert (await thief.send("POST", f"/operators/{name}/reset", reset)).status_code == 422
+    assert (await thief.send("POST", f"/operators/{name}/disable")).status_code == 422
+    assert (await Browser(replica).login("ada", ADA)).status_code == 200
+    assert (await thief.send("POST", "/operators/bob/reset", reset)).status_code == 200
+
+
 # The first account
 
 
@@ -376,6 +400,77 @@ async def test_a_bootstrap_token_that_is_old_or_was_guessed(file: Path) -> None:
     assert guesses == [401] * 5 + [403]
     clock.step(1801)
     assert (await Browser(replica).send("POST", "/operators/bootstrap", {"token": token, **said})).status_code == 401
+
+
+# Where addresses tell nobody apart
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", ""], ids=["never_block", "unix socket"])
+async def test_guessing_through_an_address_that_is_never_blocked_is_counted_for_the_name_at_new_browsers(
+    file: Path, address: str
+) -> None:
+    replica = Replica(file, detection=Detection.model_validate({"never_block": ["192.0.2.0/24"]}))
+    await replica.add("ada", ADA)
+    await replica.add("bob", BOB)
+    seed, _ = await enrolled(replica)
+    known, guesser = Browser(replica, address), Browser(replica, address)
+    assert (await known.login("ada", ADA, code(replica, seed))).status_code == 200
+    replica.clock.step(30)
+    wrong = [(await guesser.login(name, ADA, "000000")).status_code for name in ("ada", "ADA ", "ada", "ada", "ada", "ada")]
+    assert wrong == [401] * 5 + [403], "however the name is written"
+    assert [(await guesser.login("nobody", WRONG)).status_code for _ in range(6)] == wrong, "a name of nobody tells nothing"
+    assert (await known.login("ada", ADA, code(replica, seed))).status_code == 200, "a browser that ada has used"
+    assert (await Browser(replica, address).login("bob", BOB)).status_code == 200, "another name"
+    listed = await known.send("GET", "/blocks")
+    assert [each["network"] for each in listed.json()["addresses"]] == ["name.ada", "name.nobody"]
+    replica.clock.step(30)
+    assert (await known.send("DELETE", "/blocks?address=name.ada")).status_code == 200
+    assert (await known.send("DELETE", "/blocks?address=name.ada")).status_code == 404
+    assert (await guesser.login("ada", ADA, code(replica, seed))).status_code == 200
+
+
+async def test_guessing_the_bootstrap_token_through_a_proxy_does_not_keep_the_first_operator_out(file: Path) -> None:
+    replica = Replica(file, detection=Detection.model_validate({"never_block": ["192.0.2.1"]}))
+    said = {"token": await replica.books(lambda books: books.token()), "name": "ada", "password": ADA}
+    guesses = [await Browser(replica).send("POST", "/operators/bootstrap", said | {"token": f"{n}"}) for n in range(6)]
+    assert {answer.status_code for answer in guesses} == {401}
+    assert (await Browser(replica).send("POST", "/operators/bootstrap", said)).status_code == 201
+
+
+async def test_guessing_the_admin_token_is_counted_and_does_not_keep_its_owner_out(replica: Replica) -> None:
+    wrong, right = {"authorization": "Bearer wrong"}, {"authorization": f"Bearer {Token().current().reveal().decode()}"}
+    assert {(await Browser(replica).send("GET", "/routes", **wrong)).status_code for _ in range(5)} == {401}
+    [told] = replica.events("address.blocked")
+    assert told["client"] == "192.0.2.1"
+    assert (await Browser(replica).login("ada", ADA)).status_code == 403, "the address has guessed"
+    assert (await Browser(replica).send("GET", "/routes", **right)).status_code == 200
+    for _ in range(5):
+        await Browser(replica, "").send("GET", "/routes", **wrong)
+    assert len(replica.events("address.blocked")) == 1, "a unix socket is nobody's address"
+
+
+async def test_a_browser_that_is_remembered_does_not_outlive_the_password_nor_ninety_days(replica: Replica) -> None:
+    def device(browser: Browser) -> dict[str, str]:
+        return {name: value for name, value in browser.cookies.items() if name.endswith("-device")}
+
+    thief, guesser = Browser(replica, "198.51.100.7"), Browser(replica, "198.51.100.7")
+    await thief.login("ada", ADA)
+    for _ in range(5):
+        await guesser.login("ada", WRONG)
+    guesser.cookies = device(thief)
+    assert (await guesser.login("ada", WRONG)).status_code == 401, "counted for itself"
+    await replica.books(lambda books: books.reset("ada", NEXT, factors=False))
+    replica.clock.step(1.1)
+    assert (await guesser.login("ada", WRONG)).status_code == 403, "a new browser, at a blocked address"
+
+    old = Browser(replica)
+    await old.login("ada", NEXT)
+    late = Browser(replica, "198.51.100.7")
+    late.cookies = device(old)
+    replica.clock.step(90 * 86400 + 1)
+    for _ in range(5):
+        await guesser.login("ada", WRONG)
+    assert (await late.login("ada", NEXT)).status_code == 403
 
 
 # Who writes the database

@@ -93,6 +93,17 @@ async def test_a_role_that_the_configuration_takes_away_ends_the_session(corp: S
     assert (await browser.send("GET", "/routes")).status_code == 401
 
 
+async def test_a_group_that_was_lost_at_the_provider_counts_for_an_hour_at_most(corp: ScriptedProvider, tmp_path: Path) -> None:
+    replica = operated(corp, tmp_path)
+    browser, statuses = Browser(replica), []
+    answer = await entered(browser, corp, ["changers"])
+    assert "Max-Age=3600" in answer.headers["set-cookie"]
+    for _ in range(5):
+        replica.clock.step(840)
+        statuses.append((await browser.send("GET", "/routes")).status_code)
+    assert statuses == [200] * 4 + [401]
+
+
 async def test_there_are_no_passwords_where_a_provider_knows_operators(corp: ScriptedProvider, tmp_path: Path) -> None:
     replica = operated(corp, tmp_path)
     browser = Browser(replica)
