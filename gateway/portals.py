@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.authn.login.logins import Logins
+from gateway.core.ports import Tally
 from gateway.resources import Resources
 from gateway.settings import Settings
 
@@ -40,9 +41,11 @@ def connections(settings: Settings, logins: Logins | None, resources: Resources,
     from gateway.credentials.grants.office import connecting
     from gateway.portal.connections import ConnectionPortal
     from gateway.portal.uses import uses
+    from gateway.store.tally import MemoryTally
 
+    typed: Tally = resources.stores.kept.take("typed", "memory", lambda: MemoryTally(resources.clock, resources.metrics))
     made = {name: connecting(name, model, office()) for name, model in named.items()}
-    return ConnectionPortal(logins, made, uses(settings), resources.stores.changed, resources.clock)
+    return ConnectionPortal(logins, made, uses(settings), resources.stores.changed, resources.clock, typed)
 
 
 def tokens(service: "Service | None", consents: "Consents | None", metadata: "ServerMetadata | None") -> list[Portal]:

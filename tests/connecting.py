@@ -5,7 +5,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from html import unescape
@@ -35,7 +35,7 @@ ENVIRON = {"CLIENT_SECRET": SECRET, "SESSION_KEY": KEY, "VAULT_KEY": VAULT_KEY}
 @dataclass
 class Accounts:
     """A provider of one's own kind. `account` is what it tells of whoever's token is shown; `grants` is what it says was granted,
-    None that nothing is said; `refuses` and `revoking` are what it answers instead."""
+    None that nothing is said; `refuses` and `revoking` are what it answers instead, `instead` whole answers by their path."""
 
     name: str = "tracker"
     port: int = 0
@@ -49,6 +49,8 @@ class Accounts:
     used: list[str] = field(default_factory=list)
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    number: int = -1
+    instead: dict[str, Callable[[Seen], tuple[int, Any]]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -79,6 +81,8 @@ class Accounts:
 
     def answer(self, seen: Seen) -> tuple[int, Any]:
         path = urlsplit(seen.target).path
+        if path in self.instead:
+            return self.instead[path](seen)
         if path == "/me":
             token = seen.all("authorization")[0].removeprefix("Bearer ")
             account = self.live.get(token) or self.personal.get(token)
@@ -103,10 +107,10 @@ class Accounts:
         return self.given()
 
     def given(self) -> tuple[int, Any]:
-        number = len(self.live)
-        access = f"canary-access-{self.name}-{number}"
+        self.number += 1
+        access = f"canary-access-{self.name}-{self.number}"
         self.live[access] = dict(self.account)
-        told = {"access_token": access, "token_type": "Bearer", "refresh_token": f"canary-refresh-{self.name}-{number}"}
+        told = {"access_token": access, "token_type": "Bearer", "refresh_token": f"canary-refresh-{self.name}-{self.number}"}
         more = {"scope": self.grants, "expires_in": self.lifetime}
         return 200, told | {name: value for name, value in more.items() if value is not None}
 

@@ -64,7 +64,7 @@ def add(
     known = loaded.settings.providers if loaded.settings is not None else {}
     if provider not in known:
         raise typer.BadParameter(f"'{provider}' is no entry of `providers:`", param_hint="--provider")
-    _doubt(loaded, issuer)
+    _doubt(loaded, provider, issuer)
     ring, client = _ring(loaded), known[provider].client
     life = _seconds(expires_in) if expires_in else None
     grant = Grant(
@@ -161,9 +161,17 @@ def _named(loaded: Loaded, providers: list[str]) -> str:
     return ", ".join(shown) + (f" and {len(first) - len(shown)} that are not configured" if len(first) > len(shown) else "")
 
 
-def _doubt(loaded: Loaded, issuer: str) -> None:
-    """Say so where nobody of that issuer can ask: it may be configured later, or be a slip."""
-    known = loaded.settings.authentication.issuers if loaded.settings is not None else []
+def _doubt(loaded: Loaded, provider: str, issuer: str) -> None:
+    """Say so where nobody of that issuer can ask: it may be configured later, or be a slip. Raises typer.BadParameter where its
+    people use what is kept for those of a login."""
+    if loaded.settings is None:
+        return
+    known, connect = loaded.settings.authentication.issuers, loaded.settings.providers[provider].connect
+    if connect is not None and issuer in connect.same_people:
+        told = (
+            f"{provider} has `same_people: {{{issuer}: {connect.same_people[issuer]}}}`: say --issuer {connect.same_people[issuer]}"
+        )
+        raise typer.BadParameter(told, param_hint="--issuer")
     if issuer not in known:
         told = f"`authentication` knows no issuer '{issuer}' ({', '.join(known) or 'none is configured'})"
         print(f"warning: {told}: no request will use this grant", file=sys.stderr)

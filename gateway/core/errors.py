@@ -4,7 +4,6 @@ ConfigError                  load and build only; collected, printed together, e
 GatewayError                 a request's end; `detail` has one reader, the audit trail
 ├── Rejection                the request's own fault
 │   ├── BadRequest           400 408 413 414 415 417 421 422 426 431 501 505 508
-│   │   └── Forged           400 and counted as a guess
 │   ├── NoRoute              404
 │   ├── MethodNotAllowed     405
 │   ├── Unauthenticated      401
@@ -114,11 +113,6 @@ class BadRequest(Rejection):
     """Not a message we accept."""
 
     default = Reason.MALFORMED_REQUEST
-
-
-class Forged(BadRequest):
-    """A proof that nobody here made, brought by something that is no browser: counted as a failed credential is. A browser may
-    have been led here by any page, and its visitor must not pay for that."""
 
 
 class NoRoute(Rejection):

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.config.subscriber import network
 from gateway.config.values import Network
-from gateway.core.errors import Forbidden, Forged, GatewayError, LimitExceeded, Unauthenticated
+from gateway.core.errors import Forbidden, GatewayError, LimitExceeded, Unauthenticated
 from gateway.core.ports import Clock
 from gateway.core.principal import Principal
 from gateway.core.reason import Reason
@@ -48,8 +48,6 @@ class Watch:
         is a sign of theft."""
         if isinstance(error, Unauthenticated) and error.reason is Reason.CREDENTIAL_INVALID and not error.genuine:
             self._guard.failed(client, error.about, exempt=self.is_exempt(client))
-        elif isinstance(error, Forged):
-            self._guard.failed(client, None, exempt=self.is_exempt(client))
         if (theft := error.theft) is not None:
             self._guard.signal(theft.kind, client=client, issuer=theft.issuer, subject=theft.subject, detail=error.detail)
 

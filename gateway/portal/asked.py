@@ -52,10 +52,10 @@ def single(query: Mapping[str, Sequence[str]], name: str) -> str | None:
     return values[0] if values else None
 
 
-def words(query: Mapping[str, Sequence[str]], name: str, pattern: str) -> tuple[str, ...]:
-    """Words between spaces. Raises BadRequest query-invalid."""
+def words(query: Mapping[str, Sequence[str]], name: str, pattern: str, most: int = MOST_WORDS) -> tuple[str, ...]:
+    """At most `most` words between spaces. Raises BadRequest query-invalid."""
     found = tuple((single(query, name) or "").split())
-    if len(found) > MOST_WORDS or not all(re.fullmatch(pattern, word) for word in found):
+    if len(found) > most or not all(re.fullmatch(pattern, word) for word in found):
         raise BadRequest(f"{name} is not what it may be", reason=Reason.QUERY_INVALID)
     return found
 

@@ -15,10 +15,10 @@ from gateway.authn.login.model import SCOPE
 from gateway.authn.login.presented import SITE
 from gateway.authn.login.session import Live
 from gateway.authn.login.targets import target
-from gateway.core.errors import BadRequest, DependencyDown, Forbidden, Forged, GatewayError, Unauthenticated, Ungranted
+from gateway.core.errors import BadRequest, DependencyDown, Forbidden, GatewayError, LimitExceeded, Unauthenticated, Ungranted
 from gateway.core.exchange import Exchange
 from gateway.core.message import Request, Response
-from gateway.core.ports import Clock
+from gateway.core.ports import Clock, Tally
 from gateway.core.reason import Reason
 from gateway.credentials.grants.connecting import Account, Connecting, OtherAccount, typed
 from gateway.credentials.grants.grant import Key
@@ -32,6 +32,11 @@ from gateway.portal.visits import Visits
 
 DEST: Final = b"sec-fetch-dest"
 FRAMES: Final = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
+MOST_ASKED: Final = 256
+"""Scopes of a link: as many as are kept of a grant. The form has those that are configured, too."""
+TYPED: Final = 10
+TYPED_WITHIN: Final = 600.0
+"""Seconds in which one person may type in so many tokens: the provider is nobody's to ask whether one is good."""
 
 
 @final
@@ -45,11 +50,13 @@ class ConnectionPortal:
         uses: Mapping[str, Uses],
         changed: Callable[[], Awaitable[None]],
         clock: Clock,
+        tally: Tally,
     ) -> None:
         self._logins = logins
         self._providers = providers
         self._uses = uses
         self._changed = changed
+        self._tally = tally
         self._visits = Visits(logins)
         self._flow = ConnectFlow(logins, providers, clock)
         self._base = f"{logins.origin}{logins.prefix}/connections"
@@ -106,7 +113,7 @@ class ConnectionPortal:
         """What the person is to agree to. Nothing happens by looking at it."""
         live = await self._visits.mine(request, exchange)
         provider, wanted = self._providers[name], query(request)
-        scopes = await self._scopes(name, live, words(wanted, "scope", SCOPE))
+        scopes = await self._scopes(name, live, words(wanted, "scope", SCOPE, MOST_ASKED))
         to, csrf = target(single(wanted, "rd")) if "rd" in wanted else "", self._logins.sessions.csrf_token(live)
         if not wants_page(request):
             return told({"provider": name, "title": provider.title, "scopes": list(scopes), "routes": self._routes(name)})
@@ -121,8 +128,9 @@ class ConnectionPortal:
         return [use._asdict() for use in self._uses[name].routes]
 
     async def _scopes(self, name: str, live: Live, wanted: Sequence[str]) -> tuple[str, ...]:
-        """What is asked for: what a link says, as far as something here needs it or the person has given it before; else what is
-        configured, and what he has given. Raises BadRequest for more: who made that link?"""
+        """What is asked for: what is configured, without which nobody may tell whose account it is; and what a link says, as far as
+        something here needs it or the person has given it before, else what he has given. Raises BadRequest for more: who made that
+        link?"""
         provider = self._providers[name]
         configured, needed = provider.connect.scopes, self._uses[name].scopes
         try:
@@ -133,14 +141,14 @@ class ConnectionPortal:
         known = needed.union(configured, provider.definition.always)
         if excess := [scope for scope in wanted if scope not in known and scope not in given]:
             raise BadRequest(f"connect {name}: nothing here needs {excess[0][:80]!r}", reason=Reason.QUERY_INVALID)
-        chosen = wanted or [*configured, *(scope for scope in given if scope in known)]
-        return tuple(dict.fromkeys([*chosen, *provider.definition.always]))
+        more = wanted or [scope for scope in given if scope in known]
+        return tuple(dict.fromkeys([*configured, *more, *provider.definition.always]))
 
     async def begin(self, name: str, request: Request, exchange: Exchange) -> Response:
         """Agreed: to the provider."""
         live = await self._visits.mine(request, exchange)
         fields = await self._visits.check_form(request, live)
-        scopes = await self._scopes(name, live, words(fields, "scope", SCOPE))
+        scopes = await self._scopes(name, live, words(fields, "scope", SCOPE, 2 * MOST_ASKED))
         to = target(single(fields, "rd")) if "rd" in fields else f"{self._logins.prefix}/connections"
         url, pending = self._flow.begin(name, live, scopes, to)
         if wants_page(request):
@@ -155,15 +163,25 @@ class ConnectionPortal:
         try:
             live = await self._visits.mine(request, exchange)
             pending, pair = await self._flow.complete(name, query(request), self._flow.cookie.of(request), live)
-            await self._kept(name, live, exchange, pair, await self._whose(name, pair), personal=False)
+            await self._given(name, live, request, exchange, pair)
         except (GatewayError, Refused, OtherAccount) as error:
-            raise self._failed(name, request, error) from error
+            raise self._failed(name, error) from error
         location = (self._logins.origin + pending.target).encode("ascii")
         return Response(303, [(b"location", location), self._flow.cookie.clear(), *NOT_KEPT])
 
     def _is_strict(self, request: Request) -> bool:
         strict = self._logins.sessions.model.same_site == "strict"
         return strict and request.head.fields.get(SITE) == b"cross-site" and not self._logins.sessions.cookie.of(request)
+
+    async def _given(self, name: str, live: Live, request: Request, exchange: Exchange, pair: Pair) -> None:
+        """Keep what a code was given for; what is not kept is ended at the provider."""
+        account = None
+        try:
+            account = await self._whose(name, pair)
+            await self._kept(name, live, request, exchange, pair, account, personal=False)
+        except (GatewayError, OtherAccount):
+            await self._providers[name].drop(key(name, live), pair, account)
+            raise
 
     async def _whose(self, name: str, pair: Pair) -> Account | None:
         """Whom the new token speaks for. A token that may not tell is good all the same: nobody then knows."""
@@ -179,36 +197,38 @@ class ConnectionPortal:
         if access is None:
             raise BadRequest(f"connect {name}: that is no token", reason=Reason.MALFORMED_REQUEST)
         try:
+            if not await self._tally.spend(f"typed:{called(live)}", TYPED, TYPED_WITHIN):
+                retry = ((b"retry-after", b"%d" % TYPED_WITHIN),)
+                raise LimitExceeded(f"connect {name}: too many tokens were typed in", headers=retry)
             async with self._flow.turn(name):
                 account = await self._providers[name].account(access)
             if account is None:
                 raise Refused
-            await self._kept(name, live, exchange, Pair(access, None, None), account, personal=True)
+            await self._kept(name, live, request, exchange, Pair(access, None, None), account, personal=True)
         except (GatewayError, Refused, OtherAccount) as error:
-            raise self._failed(name, request, error) from error
+            raise self._failed(name, error) from error
         return self._done(request)
 
     async def _kept(
-        self, name: str, live: Live, exchange: Exchange, pair: Pair, account: Account | None, *, personal: bool
+        self, name: str, live: Live, request: Request, exchange: Exchange, pair: Pair, account: Account | None, *, personal: bool
     ) -> None:
+        await self._visits.mine(request, exchange)  # it may have ended while the provider was asked
         grant, replaced = await self._providers[name].keep(key(name, live), pair, account, personal=personal)
         await self._changed()
         about = {"scopes": list(grant.scopes), "expires_at": second(grant.expires_at), "replaced": replaced}
         self._tell("grant.connected", name, live, exchange, version=grant.version, account=grant.account or None, **about)
         self._count(name, "connected")
 
-    def _failed(self, name: str, request: Request, error: Exception) -> GatewayError:
-        """What is answered: the cookie is taken back, whatever it was. A state that a program made up counts as a guess."""
-        self._count(name, "refused" if isinstance(error, Refused | OtherAccount | Ungranted) else "failure")
+    def _failed(self, name: str, error: Exception) -> GatewayError:
+        """What is answered: the cookie is taken back, whatever it was. What a provider refuses is no guess at us."""
+        self._count(name, "refused" if isinstance(error, Refused | OtherAccount | Ungranted | LimitExceeded) else "failure")
         answer: GatewayError
         match error:
             case OtherAccount():
                 members = {"provider": name, "action": "disconnect"}
                 answer = Ungranted(f"connect {name}: another account is connected: disconnect it first", members=members)
             case Refused():
-                answer = Unauthenticated(f"connect {name}: the provider does not take it", headers=INVALID)
-            case BadRequest(reason=Reason.STATE_INVALID) if SITE not in request.head.fields:
-                answer = Forged(error.detail, reason=error.reason)
+                answer = Unauthenticated(f"connect {name}: the provider does not take it", headers=INVALID, genuine=True)
             case GatewayError():
                 answer = error
             case _:

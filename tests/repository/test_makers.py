@@ -57,7 +57,7 @@ REVEALS: dict[str, int] = {
     "gateway/credentials/captured/keys.py": 1,
     "gateway/credentials/captured/placeholder.py": 1,
     "gateway/credentials/captured/signed.py": 1,
-    "gateway/credentials/grants/connecting.py": 1,
+    "gateway/credentials/grants/ending.py": 1,
     "gateway/credentials/grants/evidence.py": 1,
     "gateway/credentials/grants/exchange.py": 1,
     "gateway/credentials/grants/grant.py": 2,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.connecting import BASE, Person, Place, accounts, connecting, connecting_replica
+from tests.connecting import BASE, Person, Place, accounts, connecting_replica
 from tests.frames import RawUpstream, handshake, status_of
 from tests.login import ORIGIN, PAGE, providers
 from tests.redis_server import RedisServer
@@ -41,22 +41,6 @@ async def test_a_state_used_at_one_replica_is_refused_at_the_other(tmp_path: Pat
         late = await alice.get(place.tracker.authorised(await alice.begun()), headers=PAGE)
         assert (late.status, late.json()["type"]) == (503, "urn:latchgate:problem:dependency-down")
         assert len(place.tracker.posted("/token")) == 1, "what cannot be used once is not used"
-
-
-async def test_made_up_states_of_programs_are_counted_and_those_of_browsers_block_nobody(tmp_path: Path) -> None:
-    rules = {
-        "detection": {"rules": [{"type": "brute_force", "threshold": 3, "window": "5m", "action": "block_address", "for": "15m"}]}
-    }
-    async with connecting(tmp_path, over=rules) as place:
-        person = await place.person("alice")
-        made_up = f"{BASE}/tracker/callback?state=made-up&code=x"
-        led = {**PAGE, "Sec-Fetch-Site": "cross-site"}
-        for _ in range(5):
-            assert (await person.get(made_up, headers=led)).status == 400
-        assert (await person.connected(place.tracker)).status == 303
-        for _ in range(3):
-            assert (await person.get(made_up)).status == 400
-        assert (await person.get("/app/x")).status == 403
 
 
 async def test_with_a_strict_cookie_the_browser_comes_back_by_a_page_of_ours(tmp_path: Path) -> None:

@@ -3,27 +3,27 @@
 Tokens go to the places of `providers.places` and nowhere else. Nothing here knows sessions, cookies or pages.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, Final, final
 from urllib.parse import urlencode
 
-import orjson
-
 from gateway.core.errors import DependencyDown
-from gateway.core.form import basic
 from gateway.core.ports import Clock, Fetched, RevokingFetch
 from gateway.core.secret import Secret
 from gateway.credentials.answer import MAX_BYTES, MAX_TOKEN, TOKEN, object_of
-from gateway.credentials.client import Sources, text
+from gateway.credentials.client import Sources
 from gateway.credentials.endpoint import SECONDS
+from gateway.credentials.grants.ending import Ending, plain
 from gateway.credentials.grants.exchange import BETWEEN, SCOPE, endpoint, given
 from gateway.credentials.grants.grant import Grant, Key
 from gateway.credentials.grants.kept import Kept, forget
 from gateway.credentials.grants.model import Connect, Provider
-from gateway.credentials.grants.providers import DEFINITIONS, places
+from gateway.credentials.grants.providers import DEFINITIONS, Definition, places
 from gateway.credentials.grants.refresh import Pair, Refused, name
 from gateway.credentials.oauth_model import Client
 from gateway.store.sql.grants import GrantRow, GrantRows
@@ -35,21 +35,20 @@ LONGEST: Final = 128
 UNSHOWN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 """Control characters, and those that turn or hide what stands beside them."""
 TRIES: Final = 4
-ENDED: Final = frozenset({"token_revoked", "invalid_auth", "account_inactive", "not_authed"})
-"""Slack's words for a token that is over already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom a token speaks for; `scopes` None where that was not told."""
+    """Whom a token speaks for, as it is shown; `whose` is a digest of the id as it was told; `scopes` None where none were."""
 
     id: str
     name: str
+    whose: str
     scopes: tuple[str, ...] | None = None
 
 
 class OtherAccount(Exception):
-    """There is a grant already, of another account."""
+    """There is a grant already, of another account, or nobody says that it is the same."""
 
 
 @final
@@ -78,14 +77,12 @@ class Connecting:
         self.places = places(model)
         self._client: Client = model.client
         self._tokens = endpoint(model, model.client, fetch, clock, secrets)
-        revoke = self.places.revoke
-        self._ending = endpoint(model, model.client, fetch, clock, secrets, revoke) if revoke else None
+        self._ending = Ending(model, model.client, fetch, clock, secrets)
         self._kept = kept
         self._rows = rows
         self._leases = leases
         self._fetch = fetch
         self._now = clock.now
-        self._secrets = secrets
 
     # In the browser
 
@@ -125,9 +122,10 @@ class Connecting:
         if answer.status in {401, 403} or (members is not None and members.get("ok") is False):
             raise Refused
         id = _first(members or {}, self.definition.id)
-        if answer.status != 200 or not id:
+        if answer.status != 200 or members is None or not id:
             raise DependencyDown(f"{self.name}: the account was answered {answer.status}")
-        return Account(id, _first(members or {}, self.definition.names) or id, _listed(answer.headers))
+        whose = _digest(members, self.definition)
+        return Account(id, _first(members, self.definition.names) or id, whose, _listed(answer.headers))
 
     # Kept
 
@@ -137,9 +135,25 @@ class Connecting:
 
     async def keep(self, key: Key, pair: Pair, account: Account | None, *, personal: bool) -> tuple[Grant, bool]:
         """Store a grant in the place of what is there, and whether something was. The scopes are those that were told, never those
-        asked for. Raises OtherAccount, and DependencyDown."""
+        asked for. Raises OtherAccount, also where nobody tells whose it is, and DependencyDown."""
+        fresh = self._fresh(key, pair, account, personal=personal)
+        for _ in range(TRIES):
+            row = await self._rows.get(key)
+            known = await self._opened(row)
+            if known is not None and known.account and not (fresh.whose and fresh.whose == known.whose):
+                raise OtherAccount
+            try:
+                stored = await self._kept.put(replace(fresh, version=row.version if row is not None else 0))
+            except Conflict:
+                continue
+            if known is not None and known.access != stored.access and (personal or self.definition.apart):
+                await self._ending.one(known)
+            return stored, row is not None
+        raise DependencyDown(f"grant at {self.name}: it changes all the time")
+
+    def _fresh(self, key: Key, pair: Pair, account: Account | None, *, personal: bool) -> Grant:
         now, scopes = self._now(), pair.scopes if pair.scopes is not None else account.scopes if account and personal else None
-        fresh = Grant(
+        return Grant(
             *key,
             access=pair.access,
             refresh=pair.refresh,
@@ -149,76 +163,43 @@ class Connecting:
             expires_at=None if pair.expires_in is None else now + pair.expires_in,
             account=account.id if account is not None else "",
             name=account.name if account is not None else "",
+            whose=account.whose if account is not None else "",
         )
-        for _ in range(TRIES):
-            before = await self._kept.version(key)
-            if before:
-                await self._check_same(key, fresh)
-            with suppress(Conflict):
-                return await self._kept.put(replace(fresh, version=before)), before > 0
-        raise DependencyDown(f"grant at {self.name}: it changes all the time")
 
-    async def _check_same(self, key: Key, fresh: Grant) -> None:
-        """What cannot be read is replaced."""
-        known = None
+    async def _opened(self, row: GrantRow | None) -> Grant | None:
+        """None also for what does not open: that is replaced."""
         with suppress(DependencyDown):
-            known = await self._kept.get(key)
-        if known is not None and known.account and fresh.account and known.account != fresh.account:
-            raise OtherAccount
+            return await self._kept.opened(row) if row is not None else None
+        return None
+
+    async def drop(self, key: Key, pair: Pair, account: Account | None) -> None:
+        """Have the provider end tokens that are not kept, unless what is kept, perhaps of the same account, would end with them."""
+        if self.definition.apart or not await self._may_share(key, account):
+            await self._ending.one(self._fresh(key, pair, account, personal=False))
+
+    async def _may_share(self, key: Key, account: Account | None) -> bool:
+        try:
+            row = await self._rows.get(key)
+        except DependencyDown:
+            return True
+        known = await self._opened(row)
+        return row is not None and (known is None or account is None or known.whose in {"", account.whose})
 
     async def disconnect(self, key: Key) -> tuple[GrantRow, str] | None:
         """Forget a grant, also one that does not open, then have the provider end it: "yes", "no", or "not-offered". None where
         there is none. Raises DependencyDown where it could not be forgotten."""
-        grant = None
-        with suppress(DependencyDown):
-            grant = await self._kept.get(key)
-        row = await forget(self._rows, key)
+        for _ in range(TRIES):
+            row = await self._rows.get(key)
+            grant = await self._opened(row)
+            if row is None or await self._rows.delete(key, row.version):
+                break  # what is ended is what was deleted, and not what a refresh replaced meanwhile
+        else:
+            row, grant = await forget(self._rows, key), None
         if row is None:
             return None
         with suppress(DependencyDown):  # it ends by itself
             await self._leases.forget(name(key))
-        return row, await self.ended(grant)
-
-    async def ended(self, grant: Grant | None) -> str:
-        """Have the provider end what it gave to us; never what its people made themselves."""
-        if grant is None:
-            return "no"
-        if self._ending is None or grant.client != self._client.id:
-            return "not-offered"
-        try:
-            answers = [await self._end(token, kind) for token, kind in _tokens(grant)]
-        except DependencyDown:
-            return "no"
-        return "yes" if any(answers) else "no"
-
-    async def _end(self, token: Secret, kind: str) -> bool:
-        """Raises DependencyDown."""
-        ending = self.definition.ending
-        if ending == "rfc7009":
-            form = [("token", _plain(token)), ("token_type_hint", kind)]
-            return self._ending is not None and (await self._ending.form(form)).status == 200
-        if kind != "access_token":
-            return False
-        if ending == "github":
-            return (await self._delete(token)).status == 204
-        return _is_over(await self._get(self.places.revoke, token))
-
-    async def _delete(self, token: Secret) -> Fetched:
-        secret = self._client.secret
-        if secret is None:
-            raise DependencyDown(f"{self.name}: ends grants only for clients with a secret")
-        headers = {"authorization": basic(self._client.id, text(self._secrets(secret))), "content-type": "application/json"}
-        dial = self.model.dial
-        return await self._fetch.delete(
-            self.places.revoke,
-            headers=headers,
-            limit=MAX_BYTES,
-            timeout=SECONDS,
-            allow_plaintext=dial.allow_plaintext,
-            allow_private=dial.allow_private,
-            ca=str(dial.ca) if dial.ca is not None else None,
-            body=orjson.dumps({"access_token": _plain(token)}),
-        )
+        return row, await self._ending.whole(grant)
 
     async def _get(self, url: str, token: Secret) -> Fetched:
         dial = self.model.dial
@@ -229,7 +210,7 @@ class Connecting:
             allow_plaintext=dial.allow_plaintext,
             allow_private=dial.allow_private,
             ca=str(dial.ca) if dial.ca is not None else None,
-            headers={"authorization": f"Bearer {_plain(token)}"},
+            headers={"authorization": f"Bearer {plain(token)}"},
         )
 
 
@@ -246,6 +227,12 @@ def shown(value: object) -> str:
     return UNSHOWN.sub("", str(value)).strip()[:LONGEST]
 
 
+def _digest(members: Mapping[str, Any], definition: Definition) -> str:
+    """Of the id as it was told: what is shown of it is cut, and without what cannot be seen."""
+    named = next(name for name in definition.id if shown(members.get(name)))
+    return sha256(json.dumps([str(members.get(name)) for name in (named, *definition.within)]).encode()).hexdigest()
+
+
 def _first(members: Mapping[str, Any], named: Sequence[str]) -> str:
     return next((value for name in named if (value := shown(members.get(name)))), "")
 
@@ -257,18 +244,3 @@ def _listed(headers: Mapping[str, str]) -> tuple[str, ...] | None:
         return None
     found = tuple(scope for scope in BETWEEN.split(stated[: LONGEST * 64]) if scope)
     return found if all(map(SCOPE.fullmatch, found)) else ()
-
-
-def _tokens(grant: Grant) -> list[tuple[Secret, str]]:
-    """The refresh token first: with it all access tokens end (RFC 7009 2.1)."""
-    found = [(grant.refresh, "refresh_token"), (grant.access, "access_token")]
-    return [(token, kind) for token, kind in found if token is not None]
-
-
-def _plain(token: Secret) -> str:
-    return token.reveal().decode()
-
-
-def _is_over(answer: Fetched) -> bool:
-    members = object_of(answer.body) or {}
-    return members.get("ok") is True or str(members.get("error")) in ENDED

@@ -3,6 +3,7 @@
 Uses are not told here: the event of each request names the credential that it went out with.
 """
 
+import shlex
 from datetime import UTC, datetime
 from typing import Any, Final, final
 
@@ -80,3 +81,9 @@ class Evidence:
 def written(time: float | None) -> str | None:
     """Unix seconds as the trail says them."""
     return None if time is None else datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+
+
+def helping(grant: Grant) -> dict[str, str]:
+    """What an operator has to know of a grant that is of no use any more: whose it is, and what helps."""
+    whose = shlex.join(["--provider", grant.provider, "--issuer", grant.issuer, "--subject", grant.subject])
+    return {"provider": grant.provider, "fix": f"gateway grants add {whose} …, with tokens that the provider gives anew"}

@@ -24,7 +24,8 @@ class Grant:
 
     `previous` is the refresh token that the last refresh replaced, at `refreshed_at`. `client` is the client that the tokens were
     given to, "" where their principal made them himself. `account` is the id of whom they speak for at the provider, `name` what
-    people call it, "" where nobody said. `expires_at` None is a token that does not end by itself, or of which nobody said when.
+    people call it, both as they are shown, and `whose` a digest of the id, "" where nobody said. `expires_at` None is a token that
+    does not end by itself, or of which nobody said when.
     `problem` says in one word why it is broken.
     """
 
@@ -44,6 +45,7 @@ class Grant:
     version: int = 0
     account: str = ""
     name: str = ""
+    whose: str = ""
 
     @property
     def key(self) -> Key:
@@ -74,6 +76,7 @@ class Grant:
                     "problem": self.problem,
                     "account": self.account,
                     "name": self.name,
+                    "whose": self.whose,
                 }
             )
         )
@@ -98,6 +101,7 @@ def read(key: Key, version: int, written: Secret) -> Grant:
             version=version,
             account=str(members.get("account", "")),
             name=str(members.get("name", "")),
+            whose=str(members.get("whose", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Malformed("a grant cannot be read") from None

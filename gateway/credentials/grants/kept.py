@@ -47,7 +47,7 @@ class Kept:
     async def get(self, key: Key) -> Grant | None:
         """Raises DependencyDown, also for a row that does not open."""
         found = await self._rows.get(key)
-        return None if found is None else await self._opened(found)
+        return None if found is None else await self.opened(found)
 
     async def put(self, grant: Grant) -> Grant:
         """Store what follows `grant.version`, durably. Raises Conflict, ValueError and DependencyDown as GrantRows.put does."""
@@ -73,7 +73,8 @@ class Kept:
         found = await self._rows.get(key)
         return 0 if found is None else found.version
 
-    async def _opened(self, found: GrantRow) -> Grant:
+    async def opened(self, found: GrantRow) -> Grant:
+        """What a row holds. Raises DependencyDown where it does not open."""
         try:
             opened = await asyncio.to_thread(self._ring.open, at(found.key, found.version), found.sealed)
             return read(found.key, found.version, opened.secret)

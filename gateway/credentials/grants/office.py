@@ -5,6 +5,7 @@ from typing import NamedTuple
 from gateway.core.ports import Clock, Metrics, RevokingFetch
 from gateway.credentials.client import Sources
 from gateway.credentials.grants.connecting import Connecting
+from gateway.credentials.grants.ending import Ending
 from gateway.credentials.grants.evidence import Evidence
 from gateway.credentials.grants.exchange import asking
 from gateway.credentials.grants.held import Held
@@ -40,7 +41,9 @@ def held(name: str, model: Provider, office: Office, link: Link) -> Held:
     evidence = Evidence(office.tell)
     kept = Kept(GrantRows(office.database), office.ring, office.clock, office.metrics, evidence)
     ask = asking(model, office.fetch, office.clock, office.secrets)
-    refresher = Refresher(ask, kept, Leases(office.database), office.clock, office.metrics, evidence)
+    ending = Ending(model, model.client, office.fetch, office.clock, office.secrets) if model.client is not None else None
+    end = ending.one if ending is not None else None
+    refresher = Refresher(ask, kept, Leases(office.database), office.clock, office.metrics, evidence, end)
     return Held(name, kept, refresher, office.clock, office.metrics, office.bell, link=link)
 
 

@@ -19,7 +19,8 @@ class Definition:
     `refusals` are the error codes by which a refresh token is known to be of no use any more, `codes` those of a code; `types` are
     token types that mean a bearer token. `nested` is the member of an answer that holds what a person gave, beside what others did.
     `asked` goes along when a browser is sent there, `always` are scopes without which there is no refresh token. `id` and `names`
-    say which members of the account's description are its id and what people call it.
+    say which members of the account's description are its id and what people call it, `within` what else that id is only one of.
+    `apart` says that one token can be ended without the others of its account: else a new one of the same would go with the old.
     """
 
     token_url: str = ""
@@ -40,11 +41,14 @@ class Definition:
     account_url: str = ""
     id: tuple[str, ...] = ("sub", "id")
     names: tuple[str, ...] = ("preferred_username", "username", "login", "email", "name")
+    within: tuple[str, ...] = ()
+    apart: bool = False
 
 
 DEFINITIONS: Final[Mapping[str, Definition]] = MappingProxyType(
     {
-        # docs.github.com, "Refreshing user access tokens": errors come with status 200. REST: "Delete an app authorization".
+        # docs.github.com, "Refreshing user access tokens": errors come with status 200. REST: "Delete an app authorization", and
+        # "Delete an app token" for one of them.
         "github": Definition(
             "https://github.com/login/oauth/access_token",
             refusals=frozenset({"invalid_grant", "bad_refresh_token"}),
@@ -56,6 +60,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = MappingProxyType(
             account_url="https://api.github.com/user",
             id=("id",),
             names=("login",),
+            apart=True,
         ),
         "gitlab": Definition(
             "https://gitlab.com/oauth/token",
@@ -65,6 +70,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = MappingProxyType(
             account_url="https://gitlab.com/api/v4/user",
             id=("id",),
             names=("username",),
+            apart=True,
         ),
         # developer.atlassian.com, "OAuth 2.0 (3LO) apps" and "Implementing the refresh token flow": 403 with invalid_grant.
         "atlassian": Definition(
@@ -93,6 +99,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = MappingProxyType(
             account_url="https://slack.com/api/auth.test",
             id=("user_id",),
             names=("user",),
+            within=("team_id",),
         ),
         # developers.google.com, "OAuth 2.0 for Web Server Applications": a refresh token comes only with a consent.
         "google": Definition(

@@ -9,7 +9,6 @@ to refresh but this one.
 import asyncio
 import logging
 import random
-import shlex
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from typing import Final, Protocol, final
 from gateway.core.errors import DependencyDown
 from gateway.core.ports import Clock, Metrics
 from gateway.core.secret import Secret
-from gateway.credentials.grants.evidence import Evidence
+from gateway.credentials.grants.evidence import Evidence, helping
 from gateway.credentials.grants.grant import Grant, Key
 from gateway.store.sql.leases import Lease
 from gateway.store.sql.rows import Conflict
@@ -96,6 +95,7 @@ class Refresher:
         clock: Clock,
         metrics: Metrics,
         evidence: Evidence | None = None,
+        end: Callable[[Grant], Awaitable[object]] | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -107,6 +107,7 @@ class Refresher:
         self._clock = clock
         self._metrics = metrics
         self._evidence = evidence or Evidence()
+        self._end = end
         self._sleep = sleep
         self._jitter = jitter
         self._wait = wait
@@ -234,7 +235,7 @@ class Refresher:
                 if self._clock.monotonic() >= deadline:
                     self._count(grant, "lost")
                     self._evidence.lost(grant)
-                    log.critical("a refreshed grant could not be stored and is lost", extra=told(grant))
+                    log.critical("a refreshed grant could not be stored and is lost", extra=helping(grant))
                     raise
                 await self._sleep(POLL)
 
@@ -253,6 +254,8 @@ class Refresher:
             return await self._stored(replace(grant, version=latest.version))
         self._count(grant, "superseded")
         log.warning("a refreshed grant came too late and is not used", extra={"provider": grant.provider})
+        if latest is None and self._end is not None:
+            await self._end(grant)  # whoever ended the grant ended the pair before this one
         return latest
 
     def _done(self, stored: Grant) -> Grant:
@@ -263,7 +266,7 @@ class Refresher:
     async def _break(self, grant: Grant, problem: str) -> Grant | None:
         """Store that it is broken, unless it was replaced meanwhile."""
         self._count(grant, "broken")
-        log.warning("a grant is broken until its principal connects again", extra={"problem": problem, **told(grant)})
+        log.warning("a grant is broken until its principal connects again", extra={"problem": problem, **helping(grant)})
         try:
             stored = await self._store.put(grant.broken(problem))
         except Conflict:
@@ -287,12 +290,6 @@ def after(grant: Grant, pair: Pair, now: float) -> Grant:
         refreshed_at=now,
         expires_at=None if pair.expires_in is None else now + pair.expires_in,
     )
-
-
-def told(grant: Grant) -> dict[str, str]:
-    """What an operator has to know of a grant that is of no use any more: whose it is, and what helps."""
-    whose = shlex.join(["--provider", grant.provider, "--issuer", grant.issuer, "--subject", grant.subject])
-    return {"provider": grant.provider, "fix": f"gateway grants add {whose} …, with tokens that the provider gives anew"}
 
 
 def name(key: Key) -> str:

@@ -89,9 +89,11 @@ class GrantRows:
             raise Conflict(f"grant at {row.provider}: version {row.version} is not there any more")
         return GrantRow(**values)
 
-    async def delete(self, key: Key) -> None:
-        """Whatever its version, also where it has none that a gateway wrote. Raises DependencyDown."""
-        await self._database.write(delete(GRANTS).where(_is(key)))
+    async def delete(self, key: Key, version: int | None = None) -> bool:
+        """Whether something was; without `version` whatever its version, also where it has none that a gateway wrote. Raises
+        DependencyDown."""
+        mine = _is(key) if version is None else _is(key) & (GRANTS.c.version == version)
+        return await self._database.write(delete(GRANTS).where(mine)) > 0
 
     async def delete_some(self, issuer: str, subject: str) -> Sequence[GrantRow]:
         """Delete at most PAGE of one principal's, whoever wrote them; what they were, none where none is left. Raises

@@ -26,6 +26,14 @@ audit: {file: audit.jsonl}
 """
 
 
+LOGIN = """
+authentication:
+  login: {staff: {issuer: "https://login.example.com/", client_id: gateway, client_secret: {env: ONLY_THE_GATEWAY_HAS_IT}}}
+  jwt: {corp: {issuer: "https://login.example.com/", audience: ["x"], jwks: {discovery: true}, algorithms: [RS256]}}
+  sessions: {base_url: "https://gw.example.com", key: {env: ONLY_THE_GATEWAY_HAS_IT}}
+"""
+
+
 class Operator:
     """A folder with a configuration, and commands run in it."""
 
@@ -86,6 +94,15 @@ def test_a_grant_for_an_issuer_that_is_not_configured_is_doubted_aloud(operator:
     assert "no issuer 'corp' (api_keys)" in operator.add("alice").stderr
     principal = ["--provider", "tracker", "--issuer", "api_keys", "--subject", "alice"]
     assert "warning" not in operator.run("add", *principal, input="t\n").stderr
+
+
+def test_a_grant_for_people_who_use_those_of_a_login_is_refused_with_what_helps(operator: Operator) -> None:
+    connect = "{kind: github, client: {id: us, secret: {env: ONLY_THE_GATEWAY_HAS_IT}}, connect: {same_people: {corp: staff}}}"
+    operator.config.write_text(CONFIG.replace("{kind: github}", connect) + LOGIN)
+    principal = ["--provider", "pages", "--issuer", "corp", "--subject", "alice"]
+    told = operator.run("add", *principal, input="canary-token\n", exit_code=2).stderr
+    assert "--issuer staff" in " ".join(told.replace("\u2502", " ").split())
+    assert not (operator.folder / "store.db").exists()
 
 
 def test_one_grant_is_revoked_or_all_of_a_principal_and_nobody_elses(operator: Operator) -> None:

@@ -14,6 +14,7 @@ from gateway.core.errors import DependencyDown
 from gateway.core.ports import Fetched
 from gateway.core.secret import Secret
 from gateway.credentials.grants.connecting import LONGEST, Connecting, shown, typed
+from gateway.credentials.grants.ending import Ending
 from gateway.credentials.grants.exchange import given
 from gateway.credentials.grants.grant import Grant
 from gateway.credentials.grants.kept import Kept
@@ -75,6 +76,11 @@ def at(provider: Provider, fetch: EndingFetch) -> Connecting:
     return Connecting(
         provider.kind, provider, kept, rows, Leases(database), fetch, clock, lambda reference: FixedSecret(b"canary-secret")
     )
+
+
+def ending(provider: Provider, fetch: EndingFetch) -> Ending:
+    assert provider.client is not None
+    return Ending(provider, provider.client, fetch, FrozenClock(), lambda reference: FixedSecret(b"canary-secret"))
 
 
 @pytest.mark.parametrize(
@@ -166,6 +172,17 @@ async def test_each_provider_is_asked_whose_a_token_is(
             await at(model(kind), fetch).account(Secret(b"canary"))
 
 
+async def test_a_slack_user_of_another_workspace_is_another_account(fetch: EndingFetch) -> None:
+    told = []
+    for team in ("T1", "T2", "T1"):
+        members = {"ok": True, "user_id": "U1", "user": "jo", "team_id": team}
+        fetch.answers["https://slack.com/api/auth.test"] = Fetched(200, {}, json.dumps(members).encode())
+        account = await at(model("slack"), fetch).account(Secret(b"canary"))
+        assert account is not None
+        told.append(account.whose)
+    assert (told[0] == told[2], told[0] == told[1]) == (True, False)
+
+
 def grant(client: str = "us") -> Grant:
     return Grant("x", "corp", "alice", access=Secret(b"canary-access"), refresh=Secret(b"canary-refresh"), client=client)
 
@@ -173,9 +190,16 @@ def grant(client: str = "us") -> Grant:
 async def test_github_ends_a_grant_by_its_own_call(fetch: EndingFetch) -> None:
     url = "https://api.github.com/applications/us/grant"
     fetch.answers[url] = Fetched(204, {}, b"")
-    assert await at(model("github"), fetch).ended(grant()) == "yes"
+    assert await ending(model("github"), fetch).whole(grant()) == "yes"
     [(asked, headers, body)] = fetch.deleted
     assert (asked, headers["authorization"], body) == (url, "Basic dXM6Y2FuYXJ5LXNlY3JldA==", b'{"access_token":"canary-access"}')
+
+
+async def test_github_ends_one_token_and_leaves_its_accounts_others(fetch: EndingFetch) -> None:
+    url = "https://api.github.com/applications/us/token"
+    fetch.answers[url] = Fetched(204, {}, b"")
+    assert await ending(model("github"), fetch).one(grant()) == "yes"
+    assert [asked for asked, *_ in fetch.deleted] == [url]
 
 
 async def test_slack_ends_a_token_by_its_own_call(fetch: EndingFetch) -> None:
@@ -185,7 +209,7 @@ async def test_slack_ends_a_token_by_its_own_call(fetch: EndingFetch) -> None:
         (b'{"ok": false}', "no"),
     ):
         fetch.answers["https://slack.com/api/auth.revoke"] = Fetched(200, {}, body)
-        assert await at(model("slack"), fetch).ended(grant()) == told
+        assert await ending(model("slack"), fetch).whole(grant()) == told
     assert set(fetch.shown) == {"Bearer canary-access"}
 
 
@@ -194,7 +218,7 @@ async def test_slack_ends_a_token_by_its_own_call(fetch: EndingFetch) -> None:
 )
 async def test_others_end_what_they_gave_by_the_standard_call(kind: str, url: str, fetch: EndingFetch) -> None:
     fetch.answers[url] = Fetched(200, {}, b"")
-    assert await at(model(kind), fetch).ended(grant()) == "yes"
+    assert await ending(model(kind), fetch).whole(grant()) == "yes"
     assert [(each.url, each.form["token"], each.form["token_type_hint"]) for each in fetch.posted] == [
         (url, "canary-refresh", "refresh_token"),
         (url, "canary-access", "access_token"),
@@ -203,11 +227,11 @@ async def test_others_end_what_they_gave_by_the_standard_call(kind: str, url: st
 
 async def test_what_cannot_be_ended_or_is_not_ours_to_end_is_told_so(fetch: EndingFetch) -> None:
     for kind in ("atlassian", "microsoft", "oauth"):
-        assert await at(model(kind), fetch).ended(grant()) == "not-offered"
-    assert await at(model("github"), fetch).ended(grant(client="")) == "not-offered"
+        assert await ending(model(kind), fetch).whole(grant()) == "not-offered"
+    assert await ending(model("github"), fetch).whole(grant(client="")) == "not-offered"
     fetch.answers["https://gitlab.com/oauth/revoke"] = DependencyDown("away")
-    assert await at(model("gitlab"), fetch).ended(grant()) == "no"
-    assert await at(model("gitlab"), fetch).ended(None) == "no"
+    assert await ending(model("gitlab"), fetch).whole(grant()) == "no"
+    assert await ending(model("gitlab"), fetch).whole(None) == "no"
     assert (fetch.deleted, len(fetch.posted)) == ([], 1)
 
 

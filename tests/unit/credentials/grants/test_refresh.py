@@ -117,6 +117,23 @@ async def test_a_grant_that_is_gone_asks_nobody(house: House) -> None:
     assert house.provider.asked == []
 
 
+async def test_a_pair_whose_grant_was_ended_meanwhile_is_ended_at_the_provider(house: House) -> None:
+    grant, ended = await house.kept.put(ALICE), []
+
+    async def end(left: Grant) -> None:
+        ended.append((left.access, left.refresh))
+
+    house.provider.open.clear()
+    replica = Refresher(house.provider, house.kept, house.leases, house.clock, house.metrics, None, end)
+    flight = replica.start(grant)
+    while not house.provider.asked:
+        await asyncio.sleep(0.001)
+    await forget(GrantRows(house.database), ALICE.key)
+    house.provider.open.set()
+    assert await flight is None
+    assert ended == [(Secret(b"access-1"), Secret(b"refresh-1"))]
+
+
 async def test_a_refused_refresh_token_breaks_the_grant_once_and_for_all(house: House) -> None:
     grant = await house.kept.put(replace(ALICE, refresh=Secret(b"unknown")))
     broken = await house.replica().refreshed(grant)
