@@ -27,6 +27,8 @@ STATE = "__Host-gateway-login-"
 """How the names of cookies of logins under way begin."""
 PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 """What a browser says of a page it is about to show."""
+AGENT = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+"""The public key of RFC 8037, appendix A: of whoever signs requests, on no route here."""
 LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -249,6 +251,7 @@ def settings(made: list[ScriptedProvider], *, session: Mapping[str, Any] | None 
             "jwt": {"tokens": jwt},
             "login": {one.name: one.entry(**each) for one in made},
             "sessions": {"base_url": ORIGIN, "key": {"env": "SESSION_KEY"}, **(session or {})},
+            "signatures": {"agents": {"keys": {"agent-1": {"algorithm": "ed25519", "subject": "agent-1", "jwk": AGENT}}}},
         },
         "routes": routes,
         "detection": {"rules": []},  # many logins that are refused come from here

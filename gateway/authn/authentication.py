@@ -74,16 +74,17 @@ class Authentication:
             raise ConfigError(problems)
         self._store: KeyRing | None = keys or self._file
         self.own = None if own is None else own.following(self._store)
-        self._places = self._looked_at()
+        self._places, self._unsigned = self._looked_at(self._signing.header), self._looked_at(())
         self._configured = frozenset({issuer.issuer for issuer in model.jwt.values()} | ({own.issuer} if own else set()))
         self._grant: Grant | None = None
         self._gates: dict[tuple[bool, tuple[str, ...], tuple[str, ...], str | None], Gate] = {}
 
-    def _looked_at(self) -> Places:
-        """Where credentials are looked for."""
+    def _looked_at(self, signatures: Sequence[bytes]) -> Places:
+        """Where credentials are looked for; in the fields of message signatures only by routes that take some: agents and proxies
+        add theirs to any request."""
         model = self._model
         cookies = [*model.cookies, *(self.logins.session_cookie if self.logins is not None else ())]
-        signing = [*(sender.header for sender in self._senders.values()), *self._signing.header]
+        signing = [*(sender.header for sender in self._senders.values()), *signatures]
         return Places(model.api_keys.header if model.api_keys else None, cookies, signing)
 
     def gate(
@@ -158,8 +159,9 @@ class Authentication:
         issuers = [name.removeprefix("jwt.") for name in accepted if name.startswith("jwt.")]
         own = self.own.verifier(pinned or self.own.audience) if self.own is not None and SCHEME in accepted else None
         cookies = {cookie: self._tokens(issuers, CookieSource(cookie=cookie.decode()), grant) for cookie in self._places.cookies}
+        signing = self._signing.accepted(accepted, grant, self._clock)
         return Gate(
-            self._places,
+            self._places if signing else self._unsigned,
             bound=Bound(self._proofs, require, None if self.own is None else self.own.tally),
             key_prefix=store.prefix if store is not None else None,
             bearer=self._tokens(issuers, "bearer", grant, own),
@@ -170,7 +172,7 @@ class Authentication:
             if mtls is None
             else Certificates(mtls.identity, grant, self._clock, mtls.trust_domains, self._responder),
             sessions=session_cookies(self.logins, accepted, grant),
-            signed={**signed(self._senders, accepted, grant, self._clock), **self._signing.accepted(accepted, grant, self._clock)},
+            signed={**signed(self._senders, accepted, grant, self._clock), **signing},
             others=Others(store, None if self.logins is None else self.logins.sessions),
         )
 

@@ -111,7 +111,8 @@ class Gate:
                 return self._by_key(token, request)
             return await self._by_token(request, token, proved=proved)
         except Unauthenticated as error:
-            error.headers = error.headers or self._bound.invalid
+            missing = error.reason is Reason.CREDENTIAL_MISSING
+            error.headers = error.headers or (self._bound.missing if missing else self._bound.invalid)
             raise
 
     async def _by_token(self, request: Request, token: bytes, *, proved: bool) -> Principal:

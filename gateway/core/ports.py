@@ -189,6 +189,10 @@ class Once(Protocol):
         """
         ...
 
+    async def used(self, key: str) -> bool:
+        """Whether `first` would say False, without using it. Raises DependencyDown where that cannot be told."""
+        ...
+
 
 class Tally(Protocol):
     """Counts what may be used so many times."""

@@ -11,10 +11,10 @@ from gateway.core.handshake import VERSION, accept_of, listed
 from gateway.core.message import NO_BODY, Head, Request
 from gateway.core.origin import own_origin
 from gateway.core.reason import Reason
+from gateway.core.upgrade import WEBSOCKET, asks_websocket, values
 from gateway.edge.cors import ANY, MAX_ORIGIN, pattern
 from gateway.edge.model import WebSocket
 
-WEBSOCKET: Final = b"websocket"
 KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """Sixteen bytes in base64, written the one way there is."""
 TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
@@ -50,9 +50,7 @@ class Handshakes:
         that a page of an origin not listed began: a browser adds cookies and certificates whoever asked it to.
         """
         head = request.head
-        if b"upgrade" not in head.fields or head.version != "1.1":
-            return None  # RFC 9110 7.8: in HTTP/1.0 the field means nothing
-        if WEBSOCKET not in [name.lower() for name in listed(values(head, b"upgrade"))]:
+        if not asks_websocket(head):
             return None
         self._judge(request)
         self._check_origin(head)
@@ -94,12 +92,3 @@ class Handshakes:
 
 UPGRADE: Final = ((b"upgrade", WEBSOCKET),)
 """RFC 9110 15.5.22: a 426 names what to upgrade to."""
-
-
-def values(head: Head, name: bytes) -> list[bytes]:
-    """A field's values, line by line."""
-    if name not in head.fields:
-        return []
-    if name not in head.repeated:
-        return [head.fields[name]]
-    return [value for key, value in head.headers if key == name]

@@ -20,6 +20,10 @@ def digest(key: str) -> bytes:
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def _kind(key: str) -> str:
+    return key.partition(":")[0] if ":" in key else ""
+
+
 class Purpose:
     """What was used for one purpose, and until when it counts (monotonic seconds)."""
 
@@ -59,11 +63,11 @@ class MemoryOnce:
         self._monotonic = clock.monotonic
         self._metrics = metrics
         self._most = most
-        self._purposes: dict[str, Purpose] = {}  # the code names them: a handful
+        self._purposes: dict[str, Purpose] = {}  # code and configuration name them: few
 
     async def first(self, key: str, seconds: float) -> bool:
         """Raises DependencyDown where there is no room."""
-        kind = key.partition(":")[0] if ":" in key else ""
+        kind = _kind(key)
         purpose = self._purposes.get(kind)
         if purpose is None:
             purpose = self._purposes[kind] = Purpose()
@@ -72,6 +76,11 @@ class MemoryOnce:
             self._metrics.count(FAILURES, store="memory")
             raise DependencyDown(f"state: what is remembered in this process is full ({kind})")
         return first
+
+    async def used(self, key: str) -> bool:
+        """Never raises."""
+        purpose, now = self._purposes.get(_kind(key)), self._monotonic()
+        return purpose is not None and purpose.until.get(digest(key), now) > now
 
     def start(self) -> None:
         """Nothing to begin."""

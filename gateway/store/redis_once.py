@@ -1,6 +1,7 @@
 """What may be used once, remembered for all replicas in a Redis (or Valkey) server that evicts nothing. Imported only where one
 is configured."""
 
+from collections.abc import Callable
 from typing import Any, Final, final
 
 from gateway.core.errors import DependencyDown
@@ -23,9 +24,15 @@ class RedisOnce:
 
     async def first(self, key: str, seconds: float) -> bool:
         """Raises DependencyDown, at the latest after the timeout."""
-        command = "SET", f"{{latchgate}}:once:{digest(key).hex()}", 1, "NX", "PX", max(1, -int(-seconds * 1000 // 1))
+        return await self._ask(("SET", name(key), 1, "NX", "PX", max(1, -int(-seconds * 1000 // 1))), was_first)
+
+    async def used(self, key: str) -> bool:
+        """Raises as `first` does."""
+        return await self._ask(("EXISTS", name(key)), is_there)
+
+    async def _ask(self, command: tuple[Any, ...], read: Callable[[Any], bool]) -> bool:
         try:
-            return await self._link.ask(command, was_first)
+            return await self._link.ask(command, read)
         except DependencyDown:
             self._metrics.count(FAILURES, store="redis")
             raise
@@ -41,6 +48,18 @@ class RedisOnce:
     async def close(self) -> None:
         """Let go of the server."""
         await self._link.close()
+
+
+def name(key: str) -> str:
+    """The key in Redis."""
+    return f"{{latchgate}}:once:{digest(key).hex()}"
+
+
+def is_there(answer: Any) -> bool:
+    """What EXISTS says of one key. Raises ValueError for what it never says."""
+    if answer not in (0, 1):
+        raise ValueError("neither 0 nor 1")
+    return bool(answer)
 
 
 def was_first(answer: Any) -> bool:

@@ -88,6 +88,18 @@ async def test_open_redirect_by_a_protocol_relative_path(shared: Shared) -> None
     assert (reply.status, reply.get("location")) == (400, None)
 
 
+async def test_what_an_agent_signs_for_others_keeps_nobody_from_the_login_or_a_token(shared: Shared) -> None:
+    """Browser agents add a signature for whoever asks for one (web-bot-auth), and these routes do not."""
+    gateway, _ = shared
+    said = 'sig1=("@authority" "signature-agent");created=1;expires=2;keyid="abc";tag="web-bot-auth"'
+    agent = {"Signature-Agent": '"https://agent.example"', "Signature-Input": said, "Signature": "sig1=:AAAA:"}
+    assert (await gateway.get("/app/home", headers=PAGE | agent, host=HOST)).status == 303
+    token = {"Authorization": f"Bearer {gateway.keys.token(groups=['staff'])}"}
+    assert (await gateway.get("/either/x", headers=token | agent, host=HOST)).status == 200
+    seen = gateway.upstream.seen[-1]
+    assert seen.all("signature") == seen.all("signature-input") == []
+
+
 async def begun(browser: Browser, provider: ScriptedProvider, **more: str) -> str:
     """Where the provider sends the browser back to."""
     reply = await browser.get(f"/.gateway/login?{urlencode({'provider': provider.name, **more})}", headers=PAGE)

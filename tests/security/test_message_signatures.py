@@ -218,7 +218,7 @@ async def test_the_key_id_of_another_caller_gives_nobody_his_name(partner: Partn
     door = Door({"partners": {"keys": keys}})
     error = await door.refused(asked(*partner.sign(stated={"keyid": "partner-2"})))
     assert "does not verify" in error.detail
-    assert (error.about, error.genuine) == ("signature:partners:other", False)
+    assert not error.genuine
     assert (await door.ask(asked(*partner.sign()))).id == "partner"
 
 

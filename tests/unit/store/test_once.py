@@ -174,3 +174,9 @@ async def test_step_of_the_wall_clock_frees_nothing(metrics: CountingMetrics, cl
     assert not await once.first("a", 60)
     clock._unix -= 7200
     assert not await once.first("a", 60)
+
+
+async def test_looking_whether_it_was_used_uses_nothing(once: Once) -> None:
+    assert [await once.used("signature.a:x"), await once.used("signature.a:x")] == [False, False]
+    assert await once.first("signature.a:x", 60)
+    assert [await once.used("signature.a:x"), await once.used("signature.b:x")] == [True, False]
