@@ -131,7 +131,7 @@ class Operating:
     async def end(self, tag: Sequence[str], operator: str) -> int:
         """How many ended. Raises DependencyDown."""
         sessions = self._logins()
-        return 0 if sessions is None else await sessions.end_tagged(sessions.tag(*tag), "ended by an operator", operator=operator)
+        return 0 if sessions is None else await sessions.end_tagged(tag, "ended by an operator", operator=operator)
 
     def tell(self, event: str, /, **fields: Any) -> None:
         self._running.trail.event(event, **fields)

@@ -52,9 +52,11 @@ def tokens(service: "Service | None", consents: "Consents | None", metadata: "Se
     """Where clients ask for tokens, and people allow them to; nothing where the gateway issues none."""
     if service is None or metadata is None:
         return []
+    from gateway.portal.allowed import AllowedPortal
     from gateway.portal.authorize import AuthorizePortal
     from gateway.portal.issued import IssuedPortal
     from gateway.portal.token import TokenPortal
 
     told = IssuedPortal(service.house, None if consents is None else consents.families, metadata)
-    return [TokenPortal(service), told, *([] if consents is None else [AuthorizePortal(consents)])]
+    asking: list[Portal] = [] if consents is None else [AuthorizePortal(consents), AllowedPortal(consents)]
+    return [TokenPortal(service), told, *asking]

@@ -151,7 +151,8 @@ class AuthorizePortal:
         client = self._consents.clients[asking.whither.client]
         name, action = client.name or asking.whither.client, f"{self._logins.prefix}/consent"
         body = asked_of(name, asking, live, action, hidden, limited=bool(client.scopes))
-        return page("Allow access?", body, GUARDED)
+        back = f'<p>What you allowed you see and take back at <a href="{self._logins.prefix}/allowed">What you allowed</a>.</p>'
+        return page("Allow access?", body + back, GUARDED)
 
     # Answered
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, final
 
 from gateway.authn.login.logins import NOT_KEPT
+from gateway.authn.own.revoked import OF_CLIENT
 from gateway.authn.own.sealed import CLAIM
 from gateway.authn.own.verifier import LEEWAY
 from gateway.authn.token import Malformed, Token
@@ -98,7 +99,8 @@ class IssuedPortal:
             await self._families.end(granted)
             about = {"issuer": granted.issuer, "subject": granted.subject, "kind": "refresh_token"}
         elif claims is not None:
-            await self._own.revoked.revoke(claims["jti"], claims["exp"] - self._own.clock.now() + LEEWAY + LATER)
+            left = claims["exp"] - self._own.clock.now() + LEEWAY + LATER
+            await self._own.revoked.revoke(claims["jti"], left, of=f"client:{client.id}", share=OF_CLIENT, single=True)
             about = {"subject": claims["sub"], "credential_id": claims["jti"], "kind": "access_token"}
         if about:
             self._tell("token.revoked", client=exchange.client, request_id=exchange.id, client_id=client.id, **about)

@@ -181,7 +181,7 @@ class LoginPortal:
         except Unauthenticated as error:
             raise BadRequest(f"backchannel: {error.detail}") from error
         kind = "sid" if isinstance(claims.get("sid"), str) else "sub"
-        await self._sessions.end_tagged(self._sessions.tag(kind, name, claims[kind]), "the provider ended it")
+        await self._sessions.end_tagged((kind, name, claims[kind]), "the provider ended it")
         # Noted when done: where the store fails, the provider tries again with the same token.
         if not await self._logins.once.first(f"logout:{name}:{claims['jti']}", 900):
             replayed = BadRequest("backchannel: a logout token that was used before")

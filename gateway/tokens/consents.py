@@ -13,10 +13,13 @@ from gateway.tokens.codes import Codes
 from gateway.tokens.families import Families
 from gateway.tokens.granted import OFFLINE, Granted
 from gateway.tokens.model import Client, Tokens
+from gateway.tokens.refusals import Refused
 from gateway.tokens.seals import Seals
 
 LATER: Final = 120.0
 """Seconds: a token may have been made a moment ago, and count until its very end by a clock that is behind."""
+OF_PERSON: Final = 200
+"""One person has a 200th of the room for what was revoked."""
 
 
 @final
@@ -53,6 +56,7 @@ class Consents:
             clock,
             lifetime=model.refresh.lifetime,
             grace=model.refresh.grace,
+            access=model.lifetime,
             current=self._current,
             revoke=self._revoke,
         )
@@ -61,6 +65,7 @@ class Consents:
     def start(self) -> None:
         """From now on what ends with a login session ends with it."""
         self.logins.sessions.ended = self.families.end_session
+        self.logins.sessions.also_ended = self.families.end_all
 
     def status(self) -> dict[str, Any]:
         """For the operators' page."""
@@ -69,12 +74,24 @@ class Consents:
     async def close(self) -> None:
         """Hear of login sessions no more. The store is somebody else's."""
         if self.logins.sessions.ended == self.families.end_session:
-            self.logins.sessions.ended = None
+            self.logins.sessions.ended = self.logins.sessions.also_ended = None
 
     async def begin(self, granted: Granted, *, refreshes: bool) -> str:
         """A family for what is about to be issued, and its refresh token, which is given to nobody where none may be had. Raises
-        DependencyDown."""
-        return await self.families.open(granted, None if refreshes else self._access)
+        Refused where the login session is over, also for what may outlive it later, and DependencyDown."""
+        await self._check(granted)
+        token = await self.families.open(granted, None if refreshes else self._access)
+        try:
+            await self._check(granted)  # a session that ended meanwhile did not find the family
+        except Refused:
+            await self.families.end(granted)
+            raise
+        return token
+
+    async def _check(self, granted: Granted) -> None:
+        """Raises Refused and DependencyDown."""
+        if await self.logins.sessions.behind(granted.session) is None:
+            raise Refused("invalid_grant", "the login behind the code is over")
 
     def reused(self, copied: Granted, client: str, detail: str) -> None:
         """A code or refresh token came that was used: operators are told whose and of which client."""
@@ -85,14 +102,15 @@ class Consents:
         """With the claims the person has now, where the session lives that he consented in."""
         live = await self.logins.sessions.behind(granted.session)
         if live is None:
-            return granted if granted.offline and OFFLINE in self.clients[granted.client].scopes else None
+            client = self.clients.get(granted.client)
+            return granted if granted.offline and client is not None and OFFLINE in client.scopes else None
         identity = live.identity
         if (identity.issuer, identity.id) != (granted.issuer, granted.subject):
             return None
         return replace(granted, groups=identity.groups, claims=dict(identity.claims))
 
-    async def _revoke(self, family: str) -> None:
-        await self._revoked.revoke(family, self._access + LATER)
+    async def _revoke(self, family: str, seconds: float, person: str | None) -> None:
+        await self._revoked.revoke(family, seconds + LATER, of=person, share=OF_PERSON)
 
     async def _end(self, granted: Granted) -> None:
         await self.families.end(granted)

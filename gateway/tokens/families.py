@@ -44,7 +44,8 @@ TRIES: Final = 4
 @dataclass(frozen=True, slots=True)
 class Family:
     """A record. `last` and `before` are digests of the token that is good and of the one it followed, `successor` is the good
-    one sealed under the one before, `since` when it was made, `ends` when all of it is over: Unix times."""
+    one sealed under the one before, `since` when it was made, `ends` when all of it is over, `counts` when the last access token
+    issued of it is: Unix times."""
 
     granted: Granted
     last: str
@@ -52,15 +53,17 @@ class Family:
     successor: str | None
     since: float
     ends: float
+    counts: float = 0.0
 
     def dump(self) -> bytes:
-        return dump(self.granted.told(), self.last, self.before, self.successor, self.since, self.ends)
+        return dump(self.granted.told(), self.last, self.before, self.successor, self.since, self.ends, self.counts)
 
 
 @final
 class Families:
     """All families of one configuration. `current` gives what a consent is worth now, None where its login session is over;
-    `revoke` makes tokens that were issued under a family's name count no more, everywhere."""
+    `revoke` makes tokens that were issued under a family's name count no more, everywhere, for so many seconds, on the account of
+    that person."""
 
     def __init__(
         self,
@@ -70,14 +73,17 @@ class Families:
         *,
         lifetime: float,
         grace: float,
+        access: float,
         current: Callable[[Granted], Awaitable[Granted | None]],
-        revoke: Callable[[str], Awaitable[None]],
+        revoke: Callable[[str, float, str | None], Awaitable[None]],
     ) -> None:
+        """`access` is how long access tokens live."""
         self._store = store
         self._seals = seals
         self._now = clock.now
         self._lifetime = lifetime
         self._grace = grace
+        self._access = access
         self._current = current
         self._revoke = revoke
 
@@ -88,12 +94,14 @@ class Families:
         to nobody: what was issued ends with its session all the same. Raises DependencyDown."""
         lasting = self._lifetime if lifetime is None else lifetime
         now, token = self._now(), self._made(granted.family)
-        family = Family(granted, digest(token), None, None, now, now + lasting)
+        family = Family(granted, digest(token), None, None, now, now + lasting, now + self._access)
         id, tag = named(granted.family), granted.session
         mine = await self._store.tagged(tag)
         for oldest in mine[: max(len(mine) - MOST_EACH + 1, 0)]:
             await self._end(oldest)
-        await self._store.add(id, self._sealed(id, family), lasting, [tag])
+        # Found until the last access token of it is over, that it can be ended.
+        kept = lasting if lifetime is not None else lasting + self._access
+        await self._store.add(id, self._sealed(id, family), kept, [tag, *self._whose(granted)])
         return token
 
     async def refresh(
@@ -111,8 +119,8 @@ class Families:
                 granted = await self._standing(family)
                 successor = self._made(granted.family)
                 now = self._now()
-                nearly = sealed(successor, token)
-                followed = Family(granted, digest(successor), shown, nearly, now, family.ends)
+                counts = max(family.counts, now + self._access)
+                followed = Family(granted, digest(successor), shown, sealed(successor, token), now, family.ends, counts)
                 if await self._store.replace(id, stored.version, self._sealed(id, followed)):
                     return granted, successor
                 continue  # another request with the same token was first: this one gets the same successor
@@ -174,8 +182,24 @@ class Families:
         return await self._end(named(granted.family))
 
     async def _end(self, id: str) -> bool:
-        await self._revoke(id.removeprefix(NAMED))
-        return await self._store.remove(id)
+        stored = await self._store.get(id)
+        family = self._opened(id, stored) if stored is not None else None
+        person = None if family is None else f"{family.granted.issuer}:{family.granted.subject}"
+        left = max(0.0 if family is None else family.counts - self._now(), self._access)
+        try:
+            await self._revoke(id.removeprefix(NAMED), left, person)
+        finally:  # also where there is no room to remember it: nothing more is issued of it
+            removed = await self._store.remove(id)
+        return removed
+
+    async def end_all(self, *parts: str) -> int:
+        """End all families of a person, also those that outlive their session; how many. They are found as sessions are, by `who`
+        or `sub` with the issuer and the name. Raises DependencyDown."""
+        count = 0
+        for tag in self._tag(*parts):
+            while ended := sum([await self._end(id) for id in await self._store.tagged(tag)]):
+                count += ended
+        return count
 
     async def end_session(self, session: str, gone: bool) -> None:
         """End all families of a login session; those that outlive it only where the person may not come back (OpenID Connect
@@ -185,6 +209,25 @@ class Families:
             family = self._opened(id, stored) if stored is not None else None
             if family is not None and (gone or not family.granted.offline):
                 await self.end(family.granted)
+
+    async def listed(self, *parts: str) -> list[Family]:
+        """Those that `end_all` would end and that count, oldest first. Raises DependencyDown."""
+        found = []
+        for id in [id for tag in reversed(self._tag(*parts)) for id in await self._store.tagged(tag)]:
+            stored = await self._store.get(id)
+            family = self._opened(id, stored) if stored is not None else None
+            if family is not None and self._now() < family.ends:
+                found.append(family)
+        return found
+
+    def _whose(self, granted: Granted) -> list[str]:
+        """By what a person's families are found."""
+        names = ("who", granted.subject), ("sub", str(granted.claims.get("sub", granted.subject)))
+        return [self._tag(kind, granted.issuer, name)[0] for kind, name in names]
+
+    def _tag(self, *parts: str) -> list[str]:
+        """As the store may know it, under each of the keys: the first is given to new families."""
+        return [mark.hex() for mark in self._seals.marks("\0".join(f"{len(part)}:{part}" for part in parts).encode())]
 
     # Tokens and records
 

@@ -1,6 +1,7 @@
 """The gateway as an authorization server, as it is attacked: redirects, codes, mix-up, consent, refresh tokens (RFC 9700, attacks 92 and 94)."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
+from gateway.operations import Operating
 from tests.authorizing import (
     CALLBACK,
     FORM,
@@ -427,6 +429,63 @@ async def test_a_refresh_token_ends_with_the_login_but_for_one_that_was_allowed_
     again = await refreshed(gateway, offline["refresh_token"])
     assert again.status == 200
     assert await used(gateway, again.json()["access_token"]) == 200
+
+
+@pytest.mark.parametrize("scope", ["notes:read", "notes:read offline_access"])
+async def test_a_code_is_not_redeemed_after_the_logout(shared: Shared, scope: str) -> None:
+    person = await logged_in(shared)
+    code = await person.allows(scope=scope)
+    assert (await person.write("/.gateway/logout")).status == 303
+    refused(await redeemed(shared[0], code))
+
+
+@pytest.mark.parametrize("who", ["operator", "provider"])
+async def test_what_outlived_its_login_is_ended_by_operators_and_by_the_provider(shared: Shared, who: str) -> None:
+    gateway, [corp, _] = shared
+    person = await logged_in(shared)
+    found = await tokens(shared, person, scope="notes:read offline_access")
+    assert (await person.write("/.gateway/logout")).status == 303
+    assert await used(gateway, found["access_token"]) == 200
+    if who == "operator":
+        assert await Operating(gateway.process).end_sessions("corp", "alice", "ada") >= 1
+    else:
+        assert (await posted(gateway, "backchannel/corp", logout_token=corp.logout_token(sid=None))).status == 200
+    assert await used(gateway, found["access_token"]) == 401
+    refused(await refreshed(gateway, found["refresh_token"]))
+
+
+async def test_what_a_person_allowed_he_alone_takes_back_though_he_logged_in_anew(shared: Shared) -> None:
+    gateway, [_, partner] = shared
+    assert (await Person(gateway).get("/.gateway/allowed", headers=PAGE)).status == 303
+    found = await tokens(shared, scope="notes:read offline_access")
+    owner, other = await logged_in(shared), Person(gateway)
+    await other.login(partner)
+    page = await owner.get("/.gateway/allowed", headers=PAGE)
+    assert "frame-ancestors 'none'" in page["content-security-policy"]
+    assert b"The &lt;App&gt;" in page.body
+    assert b"The" not in (await other.get("/.gateway/allowed", headers=PAGE)).body
+    names = re.findall(r'name="allowed" value="([0-9a-f]{32})"', page.body.decode())
+    csrf = hidden(page)["csrf_token"]
+
+    async def taken_back(person: Person, **fields: str) -> int:
+        statuses = set()
+        for name in names:
+            body = urlencode({"allowed": name, **fields}).encode()
+            answer = await person.get("/.gateway/allowed", method="POST", headers={**SAME, **FORM}, body=body)
+            statuses.add(answer.status)
+        [status] = statuses
+        return status
+
+    assert await taken_back(owner) == 403
+    assert await taken_back(other, csrf_token=csrf) == 403
+    theirs = (await other.get("/.gateway/session")).json()["csrf_token"]
+    assert await taken_back(other, csrf_token=theirs) == 303
+    assert await used(gateway, found["access_token"]) == 200
+    assert await taken_back(owner, csrf_token=csrf) == 303
+    assert await used(gateway, found["access_token"]) == 401
+    refused(await refreshed(gateway, found["refresh_token"]))
+    assert b"Nothing" in (await owner.get("/.gateway/allowed", headers=PAGE)).body
+    assert {"consent"} <= {event.get("kind") for event in await gateway.events()}
 
 
 async def test_tokens_bound_to_a_key_are_of_no_use_without_it(shared: Shared) -> None:

@@ -159,6 +159,28 @@ async def test_revoking_more_than_can_be_remembered_is_refused_not_forgotten() -
     assert not revoked.has(["a", "b"])
 
 
+async def test_a_client_that_fills_the_room_for_revocations_leaves_it_to_families_and_others() -> None:
+    from gateway.authn.own.revoked import OF_CLIENT, Revoked
+
+    house = TokenHouse()
+    revoked = Revoked(house.clock, most=40)
+    greedy: dict[str, Any] = {"of": "client:greedy", "share": OF_CLIENT, "single": True}
+    for n in range(10):
+        await revoked.revoke(f"{n}", 60, **greedy)
+    with pytest.raises(DependencyDown):
+        await revoked.revoke("10", 60, **greedy)
+    for n in range(10):
+        await revoked.revoke(f"other {n}", 60, **{**greedy, "of": "client:other"})
+    with pytest.raises(DependencyDown):
+        await revoked.revoke("third", 60, **{**greedy, "of": "client:third"})
+    await revoked.revoke("family", 60, of="corp:alice", share=20)
+    assert revoked.has(["family"])
+    house.clock.advance(61)
+    await revoked.revoke("10", 60, **greedy)
+    assert len(revoked) == 1
+    assert dict(revoked._of) == {"client:greedy": 1}
+
+
 async def test_a_stolen_copy_of_a_token_bound_to_a_key() -> None:
     house = TokenHouse(authentication={"dpop": {}})
     holder = Holder(url=f"{ISSUER}/.gateway/token")

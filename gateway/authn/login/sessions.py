@@ -70,6 +70,8 @@ class Sessions:
         self._reading: dict[str, asyncio.Task[Live]] = {}
         self.ended: Callable[[str, bool], Awaitable[object]] | None = None
         """Is told of each that ends other than by being idle, and whether its person is unwelcome. May raise DependencyDown."""
+        self.also_ended: Callable[..., Awaitable[int]] | None = None
+        """Ends what else `end_tagged` finds by the same words, beyond what `ended` did; how many. May raise DependencyDown."""
         self._renewal = Renewal(self, providers, store, clock, metrics)
 
     # Found
@@ -98,10 +100,7 @@ class Sessions:
 
     async def behind(self, id: str) -> Live | None:
         """The session kept under a name, its claims as they are now; None where it is over. Whoever asks so does not use it: it
-        is not kept alive. Raises DependencyDown."""
-        live = self._live.get(id)
-        if live is not None and live.fresh > self.monotonic():
-            return live
+        is not kept alive, and its store is asked in any case. Raises DependencyDown."""
         try:
             return await self._read(id, used=False)
         except Unauthenticated:
@@ -251,9 +250,10 @@ class Sessions:
         """Oldest first: those under the keys of before, then those under the one that seals. Raises DependencyDown."""
         return [id for each in reversed(tag) for id in await self._store.tagged(each)]
 
-    async def end_tagged(self, tag: tuple[str, ...], cause: str, **told: Any) -> int:
-        """End all that a tag finds; how many. Raises DependencyDown."""
-        return sum([await self.end(id, cause, None, **told) for id in await self._tagged(tag)])
+    async def end_tagged(self, parts: Sequence[str], cause: str, **told: Any) -> int:
+        """End all that the tag of these words finds, and what outlived its session; how many. Raises DependencyDown."""
+        ended = sum([await self.end(id, cause, None, **told) for id in await self._tagged(self.tag(*parts))])
+        return ended + (await self.also_ended(*parts) if self.also_ended is not None else 0)
 
     async def listed(self, tag: tuple[str, ...]) -> list[Live]:
         """Sessions that a tag finds, oldest first. Raises DependencyDown."""

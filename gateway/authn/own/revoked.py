@@ -5,6 +5,7 @@ while such a token could still count.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from heapq import heappop, heappush
 from typing import Any, Final, final
@@ -14,6 +15,10 @@ from gateway.core.ports import Clock
 
 MOST: Final = 200_000
 """Names held at once, about 40 MB. Where they are reached nothing more is revoked: to forget one would let it count again."""
+SINGLE: Final = 2
+"""Names of single tokens have one half of that: the other is for families, which end where one was copied."""
+OF_CLIENT: Final = 4
+"""One client has a quarter of it for single tokens."""
 Share = Callable[[str, float], Awaitable[None]]
 
 
@@ -31,6 +36,8 @@ class Revoked:
         self._most = most
         self._until: dict[str, float] = {}
         self._ends: list[tuple[float, str]] = []
+        self._of: Counter[str] = Counter()
+        self._owned: list[tuple[float, str]] = []
         self.revision = 0
         """Changes with each name that is new, and when nobody can tell any more: what was verified before is verified again."""
         self.blind = False
@@ -38,17 +45,22 @@ class Revoked:
         self.share: Share | None = None
         """Tells all replicas; None where there is one process."""
 
-    async def revoke(self, name: str, seconds: float) -> None:
+    async def revoke(self, name: str, seconds: float, *, of: str | None = None, share: int = 1, single: bool = False) -> None:
         """`name` counts no more, here at once, elsewhere within a second; for `seconds`, after which nothing of that name could.
+        `of` is on whose account, who has one of so many `share`s of the room; `single`, of one token, not of a family.
 
-        Raises DependencyDown where not everybody can be told.
+        Raises DependencyDown where there is no room for it, or not everybody can be told.
         """
         self._drop()
-        if len(self._until) >= self._most:
+        full = len(self._until) >= self._most // (SINGLE if single else 1)
+        if full or (of is not None and self._of[of] >= max(self._most // share, 1)):
             raise DependencyDown("tokens: more was revoked than can be remembered")
         found = mark(name)
         if self.share is not None:
             await self.share(found, seconds)
+        if of is not None and found not in self._until:
+            self._of[of] += 1
+            heappush(self._owned, (self._monotonic() + seconds, of))
         self.take(found, seconds)
 
     def take(self, found: str, seconds: float) -> None:
@@ -92,3 +104,8 @@ class Revoked:
             end, found = heappop(self._ends)
             if self._until.get(found) == end:
                 del self._until[found]
+        while self._owned and self._owned[0][0] <= now:
+            _, of = heappop(self._owned)
+            self._of[of] -= 1
+            if not self._of[of]:
+                del self._of[of]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.errors import DependencyDown
 from gateway.core.session_store import SessionStore
 from gateway.store.sessions import MemorySessions
 from gateway.tokens.families import Families
@@ -14,6 +15,8 @@ from gateway.tokens.refusals import Refused
 from gateway.tokens.seals import Seals
 from tests.fakes import SteppedClock
 
+ACCESS = 100
+
 
 class House:
     """Families of one replica. `now` is what `current` makes of a consent."""
@@ -21,13 +24,20 @@ class House:
     def __init__(self, store: SessionStore, seals: Seals, clock: SteppedClock) -> None:
         self.revoked: list[str] = []
         self.now: Callable[[Granted], Granted | None] = lambda granted: granted
-        self.families = Families(store, seals, clock, lifetime=1000, grace=10, current=self._current, revoke=self._revoke)
+        self.full = False
+        self.seconds: list[float] = []
+        self.families = Families(
+            store, seals, clock, lifetime=1000, grace=10, access=ACCESS, current=self._current, revoke=self._revoke
+        )
 
     async def _current(self, granted: Granted) -> Granted | None:
         return self.now(granted)
 
-    async def _revoke(self, family: str) -> None:
+    async def _revoke(self, family: str, seconds: float, _: str | None) -> None:
+        if self.full:
+            raise DependencyDown("no room")
         self.revoked.append(family)
+        self.seconds.append(seconds)
 
     async def refused(self, token: str, client: str = "app", jkt: str | None = None) -> Refused:
         with pytest.raises(Refused) as found:
@@ -151,6 +161,57 @@ async def test_families_end_with_their_session_but_for_those_that_outlive_it(hou
     await house.refused(tokens[0])
     assert (await house.families.look(tokens[1]) is None) is gone
     assert await house.families.look(tokens[2]) is not None
+
+
+@pytest.mark.parametrize("parts", [("who", "corp", "alice"), ("sub", "corp", "a-1")])
+async def test_what_outlived_its_session_is_found_by_whom_it_is_of(
+    stores: tuple[SessionStore, SessionStore], seals: Seals, clock: SteppedClock, granted: Granted, parts: tuple[str, ...]
+) -> None:
+    one, other = (House(store, seals, clock) for store in stores)
+    mine = [replace(granted, claims={"sub": "a-1"}, session=f"{n}", family=f"{n}a" * 16) for n in range(3)]
+    [token, *_] = [await one.families.open(each) for each in mine]
+    kept = await one.families.open(replace(granted, subject="bob", claims={"sub": "b-1"}, family="bb" * 16))
+    assert await other.families.end_all(*parts) == 3
+    assert other.revoked == [each.family for each in mine]
+    await one.refused(token)
+    assert await one.families.look(kept) is not None
+    assert await other.families.end_all(*parts) == 0
+
+
+async def test_a_copy_ends_the_family_though_there_is_no_room_to_remember_it(
+    house: House, clock: SteppedClock, granted: Granted
+) -> None:
+    first = await house.families.open(granted)
+    _, second = await house.families.refresh(first, "app", None)
+    clock.step(10)
+    house.full = True
+    with pytest.raises(DependencyDown):
+        await house.families.refresh(first, "app", None)
+    assert await house.families.look(second) is None
+
+
+async def test_tokens_of_a_longer_lifetime_are_revoked_for_as_long_as_they_count(
+    clock: SteppedClock, seals: Seals, granted: Granted
+) -> None:
+    store = MemorySessions(clock, 10)
+    token = await House(store, seals, clock).families.open(granted)
+    lowered = House(store, seals, clock)
+    lowered.families._access = 5
+    clock.step(30)
+    await lowered.families.refresh(token, "app", None)
+    await lowered.families.end(granted)
+    assert lowered.seconds == [70]
+
+
+async def test_tokens_of_the_last_refresh_end_with_the_session_though_the_family_is_over(
+    house: House, clock: SteppedClock, granted: Granted
+) -> None:
+    token = await house.families.open(granted)
+    clock.step(999)
+    await house.families.refresh(token, "app", None)
+    clock.step(50)
+    await house.families.end_session(granted.session, gone=False)
+    assert house.revoked == [granted.family]
 
 
 async def test_a_look_uses_nothing_up(house: House, granted: Granted) -> None:
