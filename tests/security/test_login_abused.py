@@ -125,15 +125,23 @@ async def test_login_forced_by_another_site_asks_whoever_is_logged_in(shared: Sh
 
 
 @pytest.mark.parametrize(
-    "over", [{"code": ""}, {"code": "a\u00e9"}, {"code": "a" * 5000}, {"error": "access_denied"}, {"iss": "https://x"}]
+    ("over", "told"),
+    [
+        ({"code": ""}, (400, "state-invalid")),
+        ({"code": "a\u00e9"}, (400, "state-invalid")),
+        ({"code": "a" * 5000}, (400, "state-invalid")),
+        ({"error": "access_denied"}, (401, "credential-invalid")),
+        ({"iss": "https://x"}, (400, "state-invalid")),
+    ],
 )
-async def test_callbacks_without_a_code_use_nothing_up(shared: Shared, over: dict[str, str]) -> None:
+async def test_callbacks_without_a_code_use_nothing_up(shared: Shared, over: dict[str, str], told: tuple[int, str]) -> None:
     gateway, [corp, _] = shared
     browser = Browser(gateway)
     back = await begun(browser, corp)
     jar, asked = dict(browser.jar), len(corp.tokens)
     query = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()} | over
-    assert (await browser.get(f"{back.partition('?')[0]}?{urlencode(query)}")).status in {400, 401}
+    reply = await browser.get(f"{back.partition('?')[0]}?{urlencode(query)}")
+    assert (reply.status, reply.json()["type"]) == (told[0], f"urn:latchgate:problem:{told[1]}")
     assert (len(browser.pending) > 0, len(corp.tokens)) == (False, asked)
     browser.jar = jar
     assert (await browser.get(back)).status == 303
