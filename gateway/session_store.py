@@ -11,11 +11,13 @@ from gateway.store.sessions import MemorySessions
 
 
 def session_store(kind: str, most: int, state: State, secrets: Secrets, stores: Kept[Any], clock: Clock) -> SessionStore:
-    """Records of one kind, in memory at most so many. Kept across reloads while the place is the same, and the records with it.
+    """Records of one kind, in memory at most so many. Kept across reloads while the place is the same, and the records with it,
+    also where there may be more or fewer from now on.
     Raises ValueError for unusable TLS files."""
     chosen = state.store
     if not isinstance(chosen, RedisStore):
-        here: SessionStore = stores.take(f"{kind}s", ("memory", most), lambda: MemorySessions(clock, most))
+        here: MemorySessions = stores.take(f"{kind}s", "memory", lambda: MemorySessions(clock, most))
+        here.resize(most)
         return here
     from gateway.store.redis_sessions import RedisSessions
     from gateway.store.server import Server

@@ -32,7 +32,7 @@ class MemorySessions:
 
     def __init__(self, clock: Clock, most: int) -> None:
         self._now = clock.monotonic
-        self._most = most
+        self._most = self._most_next = most
         self._entries: dict[str, Entry] = {}
         self._tags: dict[str, dict[str, None]] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -88,8 +88,13 @@ class MemorySessions:
         for id in [id for id, entry in self._entries.items() if entry.ends <= now]:
             self._drop(id)
 
+    def resize(self, most: int) -> None:
+        """Hold so many once it is started again, which a reload that fails never does. Nothing that lives is forgotten for it."""
+        self._most_next = most
+
     def start(self) -> None:
-        """Begin to sweep, unless it does."""
+        """Hold as many as was said last, and begin to sweep, unless it does."""
+        self._most = self._most_next
         if self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep(), name="sessions")
 
