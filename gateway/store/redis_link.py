@@ -36,10 +36,11 @@ class RedisLink:
         self._pause = FIRST_PAUSE
         self._retry_at = 0.0
         self._away = False
+        self._closed = False
 
     async def ask(self, command: Command, read: Callable[[Any], T], *, otherwise: Command | None = None) -> T:
         """What `read` makes of the answer; its TypeError and ValueError mean an unexpected one. `otherwise` is sent where the
-        server does not hold the command's script. Raises DependencyDown, at the latest after the timeout.
+        server does not hold the command's script. Raises DependencyDown, at the latest after the timeout, and once it is closed.
         """
         try:
             connection = await self._connected()
@@ -55,7 +56,7 @@ class RedisLink:
 
     def start(self) -> None:
         """Connect now, in the background: what is wrong with the store shall be told before the first request meets it."""
-        if self._connection is None and self._connecting is None:
+        if self._connection is None and self._connecting is None and not self._closed:
             self._connecting = self._begin()
 
     def status(self) -> dict[str, Any]:
@@ -67,6 +68,8 @@ class RedisLink:
         """The connection, opened by whoever comes first. Raises StoreError when it is not there within the timeout."""
         if self._connection is not None and self._connection.alive:
             return self._connection
+        if self._closed:
+            raise StoreError("closed")
         if self._connecting is None:
             if asyncio.get_running_loop().time() < self._retry_at:
                 raise StoreError("unavailable")
@@ -120,7 +123,8 @@ class RedisLink:
         return connection
 
     async def close(self) -> None:
-        """Let go of the server."""
+        """Let go of the server for good."""
+        self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)

@@ -95,6 +95,20 @@ async def test_redis_that_is_away_is_refused_and_counted_and_used_again_when_it_
         await once.close()
 
 
+async def test_what_is_asked_after_the_end_opens_no_connection(redis_server: RedisServer, metrics: CountingMetrics) -> None:
+    once = RedisOnce(Server(redis_server.url), metrics, timeout=60)
+    assert await once.first("a", 60)
+    await once.close()
+    with redis_server.client() as client:
+        opened = client.info("stats")["total_connections_received"]
+        with pytest.raises(DependencyDown, match="closed"):
+            await once.first("b", 60)
+        once.start()
+        await asyncio.sleep(0)
+        assert client.info("stats")["total_connections_received"] == opened
+    assert not once.status()["connected"]
+
+
 async def _tried(once: Once) -> bool:
     try:
         return await once.first("c", 60)
