@@ -91,6 +91,7 @@ class Builder(Noting):
         if policies is None or authentication is None or limiter is None or headers is None:
             return None
         self._routes_policies, self._authn, self._limits, self._headers = policies.route, authentication, limiter, headers
+        self._at(("state", "store"), lambda: self._resources.stores.listen(settings.bell(), self._loaded.secrets))
         key = self.redaction_key
         self._shaping = self._resources.shaping(policies.rules, key.current if key is not None else None)
         self._grant, self._stated = policies.grant, Stated(limiter)

@@ -91,7 +91,6 @@ class Resources:
         store = None
         if isinstance(model.store, RedisStore):
             store = self.stores.counters(model.store, secrets)
-            self.stores.listen(model.store, secrets)
         made = Limiter(model, clock=self.clock, metrics=self.metrics, store=store, previous=self._limiter)
         self._next_limiter = made
         return made

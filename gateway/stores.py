@@ -62,9 +62,9 @@ class Stores:
         store = session_store("session", settings.authentication.sessions.most, settings.state, secrets, self.kept, self._clock)
         return Backing(settings.portal.prefix, store, self.once(settings.state, secrets), self._tell, signal)
 
-    def listen(self, model: RedisStore, secrets: Secrets) -> None:
-        """Hear at once of what changes in the database, where there is one."""
-        if not self.databases.named:
+    def listen(self, model: RedisStore | None, secrets: Secrets) -> None:
+        """Hear at once of what changes in the database, where there are both. Raises ValueError for unusable TLS files."""
+        if model is None or not self.databases.named:
             return
         from gateway.store.redis_bell import RedisBell
         from gateway.store.server import Server

@@ -3,13 +3,13 @@
 import sys
 
 from gateway.settings import Loaded
-from gateway.store.model import RedisStore, reached
+from gateway.store.model import reached
 
 
 async def rung(loaded: Loaded) -> None:
     """Ring. Where that cannot be done they find out by themselves within a second, so it is a remark and no failure."""
-    store = loaded.settings.rate_limits.store if loaded.settings is not None else None
-    if not isinstance(store, RedisStore):
+    store = loaded.settings.bell() if loaded.settings is not None else None
+    if store is None:
         return
     from gateway.store.redis_bell import ring
     from gateway.store.resp import StoreError

@@ -19,7 +19,7 @@ from gateway.detection.model import Detection
 from gateway.edge.model import Cors, Listen, Resource, SecurityHeaders, SecurityTxt, Validate, WebSocket
 from gateway.ratelimit.model import RateLimits
 from gateway.shaping.model import Redaction
-from gateway.store.model import State
+from gateway.store.model import RedisStore, State
 from gateway.store.sql.model import Database
 from gateway.telemetry.model import Log, Telemetry
 from gateway.tokens.model import Client, Tokens
@@ -163,3 +163,8 @@ class Settings(Model):
         if self.listeners is not None:
             return dict(self.listeners)
         return {ONLY_LISTENER: self.listen or Listen()}
+
+    def bell(self) -> RedisStore | None:
+        """The Redis server over which it is told that the database changed; None where none is configured."""
+        stores = self.rate_limits.store, self.state.store
+        return next((store for store in stores if isinstance(store, RedisStore)), None)
