@@ -70,8 +70,9 @@ def build(operations: Operations, *, prometheus: bool, accounts: bool) -> Starle
     table = Answers(operations).table()
     if accounts:
         from gateway.admin.operators import OperatorAnswers
+        from gateway.admin.security_keys import security_keys
 
-        table |= OperatorAnswers(operations).table()
+        table |= OperatorAnswers(operations).table() | security_keys()
     paths: dict[str, dict[str, Answer]] = {}
     for (method, path), answer in table.items():
         paths.setdefault(path, {})[method] = answer

@@ -97,6 +97,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "operator.account": Kind("info", ("operator", "account", "role", "action")),
     "operator.acted": Kind("info", ("operator", "action", "target")),
     "operator.refused": Kind("error", ("operator",)),
+    "operator.key.cloned": Kind("error", ("operator",)),
     "auth.token.replayed": Kind("warning"),
     "auth.token.reused": Kind("warning"),
     "auth.session.moved": Kind("warning"),

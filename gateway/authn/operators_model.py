@@ -12,11 +12,13 @@ from gateway.config.values import Duration, Model, SecretRef
 
 
 class LocalOperators(Model):
-    """Accounts of the gateway's own, in its database. Rules of composition and age are off: decision 35."""
+    """Accounts of the gateway's own, in its database. Rules of composition and age are off: decision 35. With `key_verification`
+    security keys ask for a PIN or a finger, not for a touch alone."""
 
     history: Annotated[int, Field(ge=0, le=24)] = 5
     classes: Annotated[int, Field(ge=1, le=4)] = 1
     max_age: Annotated[Duration, Field(ge=86400)] | None = None
+    key_verification: bool = True
 
 
 class OidcOperators(Model):
@@ -64,6 +66,15 @@ class Operators(Model):
         parts = urlsplit(self.origin)
         port = {"https": ":443", "http": ":80"}[parts.scheme]
         return f"{parts.scheme}://{parts.netloc.lower().removesuffix(port)}"
+
+    @property
+    def names_host(self) -> bool:
+        """Whether the origin has a name, which security keys are bound to (WebAuthn, RP ID), and not an address."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return True
+        return False
 
     @property
     def host(self) -> str:

@@ -16,11 +16,22 @@ ANYBODY: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A security key: what it is called, its credential (WebAuthn 6.5.1, base64url), its signature counter, when it was added."""
+
+    name: str
+    data: str
+    count: int
+    added_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """`hash` and `history` are argon2id in PHC form, or an imported bcrypt; `stamp` changes with whatever ends its sessions.
 
     `totp` and `pending` are sealed seeds, the second not confirmed yet; `step` is the last time step whose code was used;
-    `recovery` are digests of codes. Times are Unix time.
+    `recovery` are digests of codes; `asked_at` is when the challenge was made that a key answered last, in microseconds. Times are
+    Unix time.
     """
 
     name: str
@@ -37,11 +48,14 @@ class Account:
     pending: str = ""
     step: int = 0
     recovery: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
+    asked_at: int = 0
 
     @property
     def factors(self) -> list[str]:
         """What proves it beside the password; none where the password is enough."""
-        return ["totp", *(["recovery"] if self.recovery else [])] if self.totp else []
+        found = [*(["totp"] if self.totp else []), *(["webauthn"] if self.keys else [])]
+        return [*found, "recovery"] if found and self.recovery else found
 
     def renewed(self, **changes: Any) -> "Account":
         """The same with changes that end its sessions."""
@@ -55,6 +69,7 @@ class Account:
             "disabled": self.disabled,
             "must_change": self.must_change,
             "factors": self.factors,
+            "keys": [key.name for key in self.keys],
             "recovery_codes": len(self.recovery),
             "imported": self.hash.startswith("$2"),
             "changed_at": int(self.changed_at),
@@ -87,6 +102,7 @@ def load(body: str) -> Account:
     if not isinstance(found, dict) or found.keys() - {each.name for each in fields(Account)} or found.get("role") not in ROLES:
         raise ValueError("another version of this program wrote it")
     try:
-        return Account(**found | {name: tuple(found.get(name, ())) for name in ("history", "recovery")})
+        keys = tuple(Key(**each) for each in found.get("keys", ()))
+        return Account(**found | {name: tuple(found.get(name, ())) for name in ("history", "recovery")} | {"keys": keys})
     except TypeError as error:
         raise ValueError("another version of this program wrote it") from error

@@ -68,7 +68,7 @@ class Books:
         Raises Unknown and Unfit."""
         held = await self._found(name)
         encoded = await self._passwords.chosen(password, held.account.name)
-        bare = replace(held.account, totp="", pending="", recovery=()) if factors else held.account
+        bare = replace(held.account, totp="", pending="", recovery=(), keys=()) if factors else held.account
         return await self._put(held, with_password(bare, encoded, self._now(), self._passwords.rules.history, must_change=True))
 
     # The first account

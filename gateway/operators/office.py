@@ -28,6 +28,7 @@ from gateway.operators.desk import NAMED, Desk
 from gateway.operators.foreign import Foreign
 from gateway.operators.passwords import Passwords, Unfit, check, is_current
 from gateway.operators.roll import Altered, Held, Roll
+from gateway.operators.security_keys import SecurityKeys
 from gateway.operators.sessions import FOREIGN, Session
 from gateway.store.sql.engine import Database
 from gateway.store.sql.operators import OperatorRows
@@ -45,7 +46,7 @@ OPEN_AT_ONCE: Final = 4
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A login as it was asked for. `client` is an address, "" on a unix socket; `device` is what a browser brought of an earlier
-    login; `code` is a second factor's, "" for none."""
+    login; `code` is a second factor's (a key's answer is JSON), "" for none."""
 
     name: str
     password: str
@@ -98,6 +99,7 @@ class Office:
             self.foreign = Foreign(desk, model.oidc, model.canonical, seal, client_secret, fetching)
         self._key = key
         self.seal = Seal([key], "operator")
+        self.keys = SecurityKeys(model, self.seal, desk)
         self._open = open_
         self._turns = asyncio.Semaphore(OPEN_AT_ONCE)
         self._detection = detection
@@ -187,12 +189,15 @@ class Office:
         if not account.factors:
             return "password", account
         if not code:
-            members = {"second_factor": account.factors}
+            members = {"second_factor": account.factors, **self.keys.asked(account)}
             raise Unauthenticated("no second factor", reason=Reason.CREDENTIAL_MISSING, members=members)
-        now = self.desk.clock.now()
-        step = secondary.step_of(self.seed(account.totp, account.name), code, now, account.step)
-        if step is not None:
-            return "totp", replace(account, step=step)
+        if code.startswith("{"):
+            return "webauthn", self.keys.used(account, code)
+        if account.totp:
+            seed, now = self.seed(account.totp, account.name), self.desk.clock.now()
+            step = secondary.step_of(seed, code, now, account.step)
+            if step is not None:
+                return "totp", replace(account, step=step)
         left = secondary.used(account.recovery, secondary.digest(self.seal, account.name, code))
         if left is None:
             self.refuse(account.name, "wrong code")

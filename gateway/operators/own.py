@@ -6,11 +6,11 @@ Whatever is changed ends all sessions of the account; the one it was asked in go
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 from gateway.operators import secondary
 from gateway.operators.account import Account
-from gateway.operators.books import with_password
+from gateway.operators.books import Unknown, with_password
 from gateway.operators.office import DEVICE, Entered, Office
 from gateway.operators.passwords import Unfit
 from gateway.operators.roll import Held
@@ -64,7 +64,7 @@ class Own:
     async def drop_totp(self, password: str, code: str) -> Entered:
         """No second factor any more, for who shows it once more."""
         async with self._confirmed(password, code) as held:
-            changed = held.account.renewed(totp="", pending="", recovery=())
+            changed = without_recovery(held.account.renewed(totp="", pending=""))
         return await self._changed(held, changed, "totp.removed")
 
     async def renew_recovery(self, password: str, code: str) -> list[str]:
@@ -72,11 +72,48 @@ class Own:
         office = self._office
         codes, kept = secondary.new_codes(office.seal, self._name)
         async with self._confirmed(password, code) as held:
-            if not held.account.totp:
+            if not held.account.factors:
                 raise Unfit("recovery codes stand in for a second factor: add that first")
         await self._put(held, replace(held.account, recovery=kept))
         self._note("recovery.renewed")
         return codes
+
+    async def offer_key(self, password: str, code: str) -> dict[str, Any]:
+        """What a browser registers a security key with; `code` where there is a second factor already. Raises Unfit."""
+        async with self._confirmed(password, code) as held:
+            offered = self._office.keys.offered(held.account, self._session.digest)
+        if held.account.factors:  # what proved it counts no more
+            await self._put(held, held.account)
+        return offered
+
+    async def take_key(self, name: str, registered: str) -> tuple[Entered, list[str]]:
+        """The key counts from now on; gives recovery codes where there were none. Raises Unfit."""
+        office = self._office
+        async with office.counted(self._name, self._client, self._whence):
+            held = await office.held(self._name)
+            if held is None:
+                office.refuse(self._name, "no account")
+            async with office.roll() as roll:
+                taken = [key for each in (await roll.every())[0] for key in each.account.keys]
+            changed = office.keys.added(held.account, self._session.digest, name, registered, taken)
+        codes: list[str] = []
+        if not changed.recovery:
+            codes, kept = secondary.new_codes(office.seal, self._name)
+            changed = replace(changed, recovery=kept)
+        return await self._changed(held, changed, "webauthn.added", name), codes
+
+    async def drop_key(self, name: str, password: str, code: str) -> Entered:
+        """A key counts no more, for who shows a second factor. Raises Unknown."""
+        async with self._confirmed(password, code) as held:
+            left = tuple(key for key in held.account.keys if key.name != name)
+            if len(left) == len(held.account.keys):
+                raise Unknown(name)
+        return await self._changed(held, without_recovery(held.account.renewed(keys=left)), "webauthn.removed", name)
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """One's keys: what they are called, and since when."""
+        held = await self._office.held(self._name)
+        return [{"name": key.name, "added_at": int(key.added_at)} for key in held.account.keys] if held is not None else []
 
     @asynccontextmanager
     async def _confirmed(self, password: str, code: str | None = None) -> AsyncIterator[Held]:
@@ -96,11 +133,17 @@ class Own:
         async with self._office.roll() as roll:
             await roll.put((account, held.version))
 
-    async def _changed(self, held: Held, account: Account, action: str) -> Entered:
+    async def _changed(self, held: Held, account: Account, action: str, key: str | None = None) -> Entered:
         await self._put(held, account)
         self._office.desk.sessions.end_all(self._name)
-        self._note(action)
+        self._note(action, key)
         return self._office.enter(account, self._session.factor, self._client)
 
-    def _note(self, action: str) -> None:
-        self._office.desk.tell("operator.account", operator=self._name, account=self._name, action=action, client=self._client)
+    def _note(self, action: str, key: str | None = None) -> None:
+        told = {"operator": self._name, "account": self._name, "action": action, "client": self._client, "detail": key}
+        self._office.desk.tell("operator.account", **told)
+
+
+def without_recovery(account: Account) -> Account:
+    """An account without recovery codes, where nothing is left that they could stand in for."""
+    return account if account.factors else replace(account, recovery=())

@@ -11,6 +11,7 @@ from gateway.admin.access import Access
 from gateway.admin.app import Answers, Endpoints
 from gateway.admin.operators import OperatorAnswers
 from gateway.admin.places import NEEDS
+from gateway.admin.security_keys import security_keys
 from gateway.core.errors import DependencyDown, Forbidden
 from gateway.core.secret import Secret
 
@@ -226,7 +227,7 @@ async def test_sessions_are_listed_and_ended_by_name_and_by_person_and_the_trail
 
 def test_every_endpoint_says_what_it_needs_and_nothing_else_is_in_the_table() -> None:
     """Default deny: an endpoint that is in no line is nobody's."""
-    answered = set(Answers(Running()).table()) | set(OperatorAnswers(Running()).table())
+    answered = set(Answers(Running()).table()) | set(OperatorAnswers(Running()).table()) | set(security_keys())
     assert answered == NEEDS.keys()
     assert {place for place, need in NEEDS.items() if need == "nothing"} == {
         *(("GET", path) for path in OPEN),
