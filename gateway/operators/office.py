@@ -1,8 +1,7 @@
 """What one configuration says of operators, put to work: logins and sessions.
 
-A login that fails takes FLOOR seconds and tells nothing but that, whoever it was for. What fails is counted by the guard, for the
-browser that has logged in to that account before, else for the address, or, where that tells nobody apart, for the name at new
-browsers: who guesses locks himself out, and not the account.
+A login that fails takes FLOOR seconds and tells nothing but that. What fails is counted for the browser that has logged in to that
+account before, else for the address, or, where that tells nobody apart, for the name at new browsers, never for the account.
 """
 
 import asyncio
