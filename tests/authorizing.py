@@ -51,7 +51,7 @@ def over(made: list[ScriptedProvider], session: Mapping[str, Any] | None = None,
         routes.append({"name": name, "match": {"path": path}, "upstream": "api", "authenticate": ["tokens"], "resource": resource})
     return {
         "authentication": {**plain["authentication"], "dpop": {}},
-        "tokens": {"issuer": ORIGIN, "key": {"env": "SESSION_KEY"}},
+        "tokens": {"issuer": ORIGIN, "key": {"env": "SESSION_KEY"}, "refresh": {"grace": "60s"}},
         "clients": CLIENTS,
         "resources": {"notes": {"url": NOTES, "scopes": ["notes:read"]}, "others": {"url": OTHERS}},
         "routes": routes,

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from gateway.store import redis_once, redis_sessions
+from gateway.store import redis_once, redis_revoked, redis_sessions, redis_tally
 from tests.granting import KEY as VAULT_KEY
 from tests.house import House, Reply, Seen, house, read_request
 from tests.login import KEY, ORIGIN, PAGE, POLICY, ROLES, SECRET, Browser, Moved, ScriptedProvider, providers, settings
@@ -246,7 +246,7 @@ async def connecting_replica(
     with pytest.MonkeyPatch.context() as patch:
         if clock is not None:
             patch.setattr("gateway.process.SystemClock", lambda: clock)
-        for store in (redis_once, redis_sessions):
+        for store in (redis_once, redis_revoked, redis_sessions, redis_tally):
             patch.setattr(store, "TIMEOUT", 60)
         chosen = connected_settings(corp, made, folder / "store.db", **connect) | dict(over or {})
         async with house(folder, policy=POLICY, roles=ROLES, environ=ENVIRON, **chosen) as gateway:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from gateway.store import redis_once, redis_sessions
+from gateway.store import redis_once, redis_revoked, redis_sessions, redis_tally
 from tests.house import House, Reply, Seen, config, house, read_request
 from tests.issuer import EcKey, SigningKey, mint
 
@@ -299,7 +299,7 @@ async def replica(
     with pytest.MonkeyPatch.context() as patch:
         if clock is not None:
             patch.setattr("gateway.process.SystemClock", lambda: clock)
-        for store in (redis_once, redis_sessions):
+        for store in (redis_once, redis_revoked, redis_sessions, redis_tally):
             patch.setattr(store, "TIMEOUT", 60)  # a machine that stands still is no Redis that does
         chosen = settings(made, session=session, **each) | dict(over or {})
         environ = {"CLIENT_SECRET": SECRET, "SESSION_KEY": KEY}

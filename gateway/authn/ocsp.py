@@ -43,6 +43,15 @@ PAUSE: Final = 5.0
 
 GOOD, REVOKED, FAILED = "good", "revoked", "failed"
 
+UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What certificates and answers that nobody verified yet may raise."""
+
 log = logging.getLogger(__name__)
 
 
@@ -100,7 +109,7 @@ class Responder:
     async def _ask(self, key: bytes, der: bytes) -> str:
         try:
             status, until = await self._answer(x509.load_der_x509_certificate(der))
-        except (DependencyDown, ValueError, UnsupportedAlgorithm) as error:
+        except (DependencyDown, *UNREADABLE) as error:
             log.warning("the status of a client certificate is not known", extra={"cause": str(error)})
             status, until = FAILED, self._clock.now() + PAUSE
         self._metrics.count(COUNTED, outcome=status)

@@ -18,6 +18,7 @@ from gateway.authn.login.targets import target
 from gateway.core.errors import DependencyDown, Forbidden, Unauthenticated
 from gateway.core.exchange import Exchange
 from gateway.core.message import Field, Request, Response
+from gateway.core.ports import CLOCKS
 from gateway.core.reason import Reason
 from gateway.portal.asked import Place, form, onward, page, query, single
 from gateway.portal.visits import Visits
@@ -124,7 +125,7 @@ class AuthorizePortal:
         """When this request sent the browser to a login; None where it did not, or long ago."""
         raw = self._consents.seals.open(asked.get(SINCE, [""])[0], bound(asking))
         moment = None if raw is None else float(raw)
-        return moment if moment is not None and 0 <= self._consents.now() - moment < SECONDS else None
+        return moment if moment is not None and -CLOCKS <= self._consents.now() - moment < SECONDS else None
 
     def _login(self, asking: Asking, asked: Query) -> Response:
         """To the login, which leads back here. Raises Refused."""
@@ -184,9 +185,9 @@ class AuthorizePortal:
         raw = self._consents.seals.open(sealed, CONSENT)
         shown: tuple[str, str, float, list[tuple[str, str]]] = ("", "", 0.0, []) if raw is None else json.loads(raw)
         name, session, moment, asked = shown
-        if session != live.id or not 0 <= self._consents.now() - moment < SECONDS:
+        if session != live.id or not -CLOCKS <= self._consents.now() - moment < SECONDS:
             raise Forbidden("consent: not shown in this session, or too long ago", reason=Reason.ORIGIN_DENIED)
-        if not await self._logins.once.first(f"consent:{name}", SECONDS):
+        if not await self._logins.once.first(f"consent:{name}", SECONDS + CLOCKS):
             raise Forbidden("consent: answered before", reason=Reason.ORIGIN_DENIED)
         found: dict[str, list[str]] = {}
         for key, value in asked:

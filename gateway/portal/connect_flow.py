@@ -20,7 +20,7 @@ from gateway.authn.login.targets import target
 from gateway.authn.login.turns import Turns
 from gateway.core.errors import BadRequest, Theft, Ungranted
 from gateway.core.message import Field
-from gateway.core.ports import Clock
+from gateway.core.ports import CLOCKS, Clock
 from gateway.core.reason import Reason
 from gateway.credentials.grants.connecting import Connecting
 from gateway.credentials.grants.refresh import Pair
@@ -82,7 +82,7 @@ class ConnectFlow:
         if not CODE.fullmatch(given.get("code", "")):
             raise invalid("no code")
         async with self._turns[name]:
-            if not await self._once.first(f"connect:{pending.state}", SECONDS):
+            if not await self._once.first(f"connect:{pending.state}", SECONDS + CLOCKS):
                 replayed = invalid("used before")
                 replayed.theft = Theft("token.replayed", live.session.provider, live.session.subject)
                 raise replayed
@@ -100,7 +100,7 @@ class ConnectFlow:
         if raw is None:
             raise invalid("not sealed by us for this session")
         provider, state, verifier, to, begun = json.loads(raw)
-        if not 0 <= self._now() - begun < SECONDS:
+        if not -CLOCKS <= self._now() - begun < SECONDS:
             raise invalid("too old")
         return Pending(provider, state, verifier, target(to), begun)
 

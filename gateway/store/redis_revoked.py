@@ -95,7 +95,9 @@ class RedisRevoked:
                 await self._hear()
                 self._heard = self._clock.monotonic()
                 self.told_to.blinded(False)
-            except DependencyDown:
+            except Exception as error:  # whatever it is: who hears nothing must know it
+                if not isinstance(error, DependencyDown):
+                    log.exception("the stream of what was revoked cannot be read")
                 self._metrics.count(FAILURES)
                 if self._heard is None or self._clock.monotonic() - self._heard > self._stale:
                     self.told_to.blinded(True)

@@ -21,7 +21,7 @@ from typing import Any, Final, final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.core.ports import Clock
+from gateway.core.ports import CLOCKS, Clock
 from gateway.core.session_store import SessionStore, Stored
 from gateway.tokens.granted import Granted, dump, load, taken
 from gateway.tokens.refusals import Refused
@@ -135,7 +135,7 @@ class Families:
         before, held = family.before, family.successor
         if before is None or held is None or not hmac.compare_digest(shown, before):
             return None
-        return opened(held, token) if 0 <= self._now() - family.since < self._grace else None
+        return opened(held, token) if -CLOCKS <= self._now() - family.since < self._grace else None
 
     def _check(self, granted: Granted, client: str, jkt: str | None) -> None:
         if granted.client != client:

@@ -71,7 +71,7 @@ async def test_the_agent_of_the_page_gets_less_than_alice_has(tmp_path: Path) ->
         asks = dict(pair.split("=", 1) for pair in form.split("&")) | {"subject_token": alice, "budget": "3"}
         code, found = await asked(gateway, "agent", "AGENT", asks)
         assert code == 200
-        assert 295 <= found["expires_in"] <= 300
+        assert 0 < found["expires_in"] <= 300
         token = found["access_token"]
         assert stated(token)["act"] == {"sub": "agent", "iss": "clients"}
         assert [await status(token), await status(token, "/issues/7", "DELETE"), await status(token)] == [200, 403, 200]

@@ -42,6 +42,7 @@ CATCH_ALL: dict[str, int] = {
     "gateway/upstream/check.py": 1,
     "gateway/workers/supervisor.py": 1,
     "gateway/workers/worker.py": 1,
+    "gateway/store/redis_revoked.py": 1,
 }
 """file -> handlers that catch everything (ARCHITECTURE 6): the corridor, the reload loop, background loops, and clean-up that re-raises."""
 

@@ -163,6 +163,7 @@ PROVES_NOTHING = {
     "the responder refuses": {"refuses": True},
     "the responder has an error": {"code": 500},
     "no answer of OCSP": {"raw": b"<html>"},
+    "certificates in it that nobody can read": {"raises": x509.DuplicateExtension("twice", x509.OCSPNonce.oid)},
     "the responder is gone": {"raises": DependencyDown("refused")},
 }
 

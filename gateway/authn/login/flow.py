@@ -17,7 +17,7 @@ from gateway.authn.login.provider import Login, Provider
 from gateway.authn.login.turns import Turns
 from gateway.core.errors import Theft, Unauthenticated
 from gateway.core.message import Field
-from gateway.core.ports import Once
+from gateway.core.ports import CLOCKS, Once
 
 MOST_TOLD: Final = 200
 CODE: Final = re.compile(r"[ -~]{1,4096}")
@@ -84,7 +84,7 @@ class Flow:
         if not CODE.fullmatch(given.get("code", "")):
             raise invalid("no code")
         async with self._turns[name]:
-            if not await self._once.first(f"login:{pending.state}", SECONDS):
+            if not await self._once.first(f"login:{pending.state}", SECONDS + CLOCKS):
                 replayed = invalid("used before")
                 replayed.theft = Theft("token.replayed", name)
                 raise replayed

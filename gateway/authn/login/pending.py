@@ -16,7 +16,7 @@ from gateway.authn.login.seal import Seal
 from gateway.authn.login.targets import target
 from gateway.core.errors import BadRequest
 from gateway.core.message import Field
-from gateway.core.ports import Clock
+from gateway.core.ports import CLOCKS, Clock
 from gateway.core.reason import Reason
 
 SECONDS: Final = 600
@@ -82,7 +82,7 @@ class PendingLogins:
         pending = self._opened(slot, cookies[0])
         if pending is None:
             raise invalid("not sealed by us")
-        if not 0 <= self._now() - pending.begun < SECONDS:
+        if not -CLOCKS <= self._now() - pending.begun < SECONDS:
             raise invalid("too old")
         return pending
 

@@ -80,6 +80,16 @@ async def test_a_lost_answer_is_repeated_and_is_no_second_branch(
     assert (await other.refused(third)).reused is None
 
 
+async def test_a_replica_whose_clock_is_a_little_behind_takes_no_honest_request_for_a_copy(
+    stores: tuple[SessionStore, SessionStore], seals: Seals, clock: SteppedClock, granted: Granted
+) -> None:
+    one, other = (House(store, seals, clock) for store in stores)
+    first = await one.families.open(granted)
+    found = await one.families.refresh(first, "app", None)
+    clock.step(-1)
+    assert await other.families.refresh(first, "app", None) == found
+
+
 async def test_after_the_grace_a_used_token_is_a_copy(house: House, clock: SteppedClock, granted: Granted) -> None:
     first = await house.families.open(granted)
     await house.families.refresh(first, "app", None)
