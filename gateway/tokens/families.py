@@ -21,6 +21,7 @@ from typing import Any, Final, final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.core.errors import DependencyDown
 from gateway.core.ports import CLOCKS, Clock
 from gateway.core.session_store import SessionStore, Stored
 from gateway.tokens.granted import Granted, dump, load, taken
@@ -195,20 +196,35 @@ class Families:
     async def end_all(self, *parts: str) -> int:
         """End all families of a person, also those that outlive their session; how many. They are found as sessions are, by `who`
         or `sub` with the issuer and the name. Raises DependencyDown."""
-        count = 0
+        count, failure = 0, None
         for tag in self._tag(*parts):
-            while ended := sum([await self._end(id) for id in await self._store.tagged(tag)]):
-                count += ended
+            ended = True
+            while ended:
+                ended = False
+                for id in await self._store.tagged(tag):
+                    try:
+                        if await self._end(id):
+                            ended, count = True, count + 1
+                    except DependencyDown as error:  # that one's record is gone, where it could be: on to the others
+                        failure = error
+        if failure is not None:
+            raise failure
         return count
 
     async def end_session(self, session: str, gone: bool) -> None:
         """End all families of a login session; those that outlive it only where the person may not come back (OpenID Connect
         Back-Channel Logout 1.0, 2.7). Raises DependencyDown."""
+        failure = None
         for id in await self._store.tagged(session):
             stored = await self._store.get(id)
             family = self._opened(id, stored) if stored is not None else None
             if family is not None and (gone or not family.granted.offline):
-                await self.end(family.granted)
+                try:
+                    await self.end(family.granted)
+                except DependencyDown as error:
+                    failure = error
+        if failure is not None:
+            raise failure
 
     async def listed(self, *parts: str) -> list[Family]:
         """Those that `end_all` would end and that count, oldest first. Raises DependencyDown."""

@@ -200,6 +200,27 @@ async def test_a_copy_ends_the_family_though_there_is_no_room_to_remember_it(
     assert await house.families.look(second) is None
 
 
+async def test_logging_somebody_out_everywhere_ends_every_family_though_there_is_no_room_to_remember_them(
+    house: House, granted: Granted
+) -> None:
+    mine = [replace(granted, claims={"sub": "a-1"}, session=f"{n}", family=f"{n}a" * 16) for n in range(3)]
+    tokens = [await house.families.open(each) for each in mine]
+    house.full = True
+    with pytest.raises(DependencyDown):
+        await house.families.end_all("who", "corp", "alice")
+    assert [await house.families.look(token) for token in tokens] == [None, None, None]
+
+
+async def test_a_logout_ends_every_family_of_the_session_though_there_is_no_room_to_remember_them(
+    house: House, granted: Granted
+) -> None:
+    tokens = [await house.families.open(replace(granted, family=f"{n}b" * 16)) for n in range(3)]
+    house.full = True
+    with pytest.raises(DependencyDown):
+        await house.families.end_session(granted.session, gone=False)
+    assert [await house.families.look(token) for token in tokens] == [None, None, None]
+
+
 async def test_tokens_of_a_longer_lifetime_are_revoked_for_as_long_as_they_count(
     clock: SteppedClock, seals: Seals, granted: Granted
 ) -> None:
