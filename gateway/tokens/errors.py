@@ -19,7 +19,6 @@ Code = Literal[
     "use_dpop_nonce",
 ]
 BASIC: Final[tuple[Field, ...]] = ((b"www-authenticate", b'Basic realm="gateway", charset="UTF-8"'),)
-UNCACHED: Final = (b"pragma", b"no-cache")
 
 
 def told(error: GatewayError, code: Code, description: str, status: int = 400) -> GatewayError:
